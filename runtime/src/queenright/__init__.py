@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""queenright: Docker's swarm mode as an on-host runtime, brought to a fleet by the Ansible collection ``queenright.swarm``.
+"""queenright: Docker's swarm mode in Python, brought to a fleet by the Ansible collection ``queenright.swarm``.
 
 The package is a house of floors; imports go down only (``runtime/.importlinter`` holds it):
 
