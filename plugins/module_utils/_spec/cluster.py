@@ -1,0 +1,109 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, the queenright authors
+# Apache License 2.0 (see LICENSES/Apache-2.0.txt or https://www.apache.org/licenses/LICENSE-2.0)
+# SPDX-License-Identifier: Apache-2.0
+"""What can be said of the swarm and of a node: ``SwarmSpec`` and ``NodeSpec`` of the Engine API, option by option."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from .codecs import BOOL, DURATION, INT, LABELS, STR
+from .fields import Inline, opt
+
+WORKER = "worker"
+MANAGER = "manager"
+ACTIVE = "active"
+PAUSE = "pause"
+DRAIN = "drain"
+
+
+@dataclasses.dataclass(frozen=True)
+class Orchestration:
+    task_history_limit: int | None = opt(
+        "TaskHistoryRetentionLimit",
+        INT,
+        "Ended tasks kept per slot; negative keeps all.",
+        option="task_history_retention_limit",
+        default_doc="V(5)",
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class RaftSpec:
+    snapshot_interval: int | None = opt(
+        "SnapshotInterval", INT, "Log entries between two snapshots.", default_doc="V(10000)"
+    )
+    keep_old_snapshots: int | None = opt("KeepOldSnapshots", INT, "Old snapshots that are kept.", default_doc="V(0)")
+    log_entries_for_slow_followers: int | None = opt(
+        "LogEntriesForSlowFollowers", INT, "Log entries kept behind a snapshot.", default_doc="V(500)"
+    )
+    election_tick: int | None = opt(
+        "ElectionTick", INT, "Ticks without a leader before an election.", default_doc="V(10)"
+    )
+    heartbeat_tick: int | None = opt(
+        "HeartbeatTick", INT, "Ticks between two heartbeats of the leader.", default_doc="V(1)"
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class DispatcherSpec:
+    heartbeat_period: int | None = opt(
+        "HeartbeatPeriod",
+        DURATION,
+        "Time between two heartbeats of a node; it is down after three are missed.",
+        option="dispatcher_heartbeat_period",
+        default_doc="5s",
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class CAConfig:
+    REFUSED = {
+        "ExternalCAs": "an external CA is not supported by this version of queenright",
+        "SigningCACert": "replacing the root CA is not supported by this version of queenright",
+        "SigningCAKey": "replacing the root CA is not supported by this version of queenright",
+    }
+
+    node_cert_expiry: int | None = opt(
+        "NodeCertExpiry", DURATION, "How long a node's certificate is valid, V(1h) at least.", default_doc="V(2160h)"
+    )
+    force_rotate: int | None = opt("ForceRotate", INT, "Counter of root CA rotations.", option="")
+
+
+@dataclasses.dataclass(frozen=True)
+class EncryptionConfig:
+    autolock: bool | None = opt(
+        "AutoLockManagers", BOOL, "Whether managers need the unlock key after a restart.", option="", always=False
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class SwarmSpec:
+    """Options that can be changed on a live swarm."""
+
+    name: str | None = opt("Name", STR, "Name of the swarm.", option="", always="default")
+    labels: dict[str, str] = opt("Labels", LABELS, "Labels of the swarm.", always={})
+    orchestration: Orchestration = opt("Orchestration", Inline(Orchestration), "History.", always={})
+    raft: RaftSpec = opt("Raft", Inline(RaftSpec), "Consensus.", always={})
+    dispatcher: DispatcherSpec = opt("Dispatcher", Inline(DispatcherSpec), "Heartbeats.", always={})
+    ca: CAConfig = opt("CAConfig", Inline(CAConfig), "Certificates.", always={})
+    task_defaults: None = opt("TaskDefaults", STR, "Defaults of tasks.", option="", always={})
+    encryption: EncryptionConfig = opt(
+        "EncryptionConfig", Inline(EncryptionConfig), "Locking.", always={"AutoLockManagers": False}
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class NodeSpec:
+    name: str | None = opt("Name", STR, "Name of the node.", option="")
+    labels: dict[str, str] = opt(
+        "Labels", LABELS, "Labels of the node, for constraints V(node.labels.KEY) and preferences.", always={}
+    )
+    role: str | None = opt("Role", STR, "Whether the node manages the swarm.", choices=(WORKER, MANAGER))
+    availability: str | None = opt(
+        "Availability",
+        STR,
+        "V(active) takes tasks, V(pause) keeps what it runs and takes no more, V(drain) gives its tasks away.",
+        choices=(ACTIVE, PAUSE, DRAIN),
+    )

@@ -1,0 +1,299 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, the queenright authors
+# Apache License 2.0 (see LICENSES/Apache-2.0.txt or https://www.apache.org/licenses/LICENSE-2.0)
+# SPDX-License-Identifier: Apache-2.0
+"""What a service is: ``ServiceSpec`` of the Engine API, option by option. Option names are those of the C(swarm_service) module."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+from .codecs import CPUS, DURATION, FLOAT, INT, LABELS, SIZE, STR, STR_LIST
+from .container import ContainerSpec
+from .fields import Inline, Nested, NestedList, SpecError, opt
+
+REPLICATED = "replicated"
+GLOBAL = "global"
+
+
+@dataclasses.dataclass(frozen=True)
+class Limits:
+    cpus: int | None = opt(
+        "NanoCPUs", CPUS, "CPUs a container may use at most, such as V(0.5).", default_doc="no limit"
+    )
+    memory: int | None = opt(
+        "MemoryBytes", SIZE, "Memory a container may use at most, such as V(256M).", default_doc="no limit"
+    )
+    pids: int | None = opt(
+        "Pids", INT, "Processes a container may have at most.", default_doc="no limit", since=(1, 41)
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Reservations:
+    REFUSED = {"GenericResources": "generic resources are not supported by this version of queenright"}
+
+    cpus: int | None = opt("NanoCPUs", CPUS, "CPUs that a node must have free for a task.")
+    memory: int | None = opt("MemoryBytes", SIZE, "Memory that a node must have free for a task.")
+
+
+@dataclasses.dataclass(frozen=True)
+class Resources:
+    limits: Limits | None = opt("Limits", Nested(Limits), "What a container may use at most.", always={})
+    reservations: Reservations | None = opt(
+        "Reservations", Nested(Reservations), "What a node must have free to be given a task.", always={}
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class RestartPolicy:
+    condition: str | None = opt(
+        "Condition",
+        STR,
+        "After which ends a task is replaced.",
+        choices=("none", "on-failure", "any"),
+        default_doc="V(any)",
+    )
+    delay: int | None = opt(
+        "Delay", DURATION, "Time before the replacement starts; none when the node is down.", default_doc="5s"
+    )
+    max_attempts: int | None = opt(
+        "MaxAttempts", INT, "Replacements per slot at most; V(0) is no limit.", default_doc="V(0)"
+    )
+    window: int | None = opt(
+        "Window", DURATION, "Time over which attempts are counted; V(0s) is for ever.", default_doc="V(0s)"
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Spread:
+    descriptor: str | None = opt(
+        "SpreadDescriptor", STR, "Label whose values are filled evenly.", option="spread", required=True
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Preference:
+    spread: Spread = opt("Spread", Inline(Spread), "Spread over the values of a label.")
+
+
+@dataclasses.dataclass(frozen=True)
+class Platform:
+    architecture: str | None = opt("Architecture", STR, "Architecture, such as V(x86_64) or V(amd64).")
+    os: str | None = opt("OS", STR, "Operating system, such as V(linux).")
+
+
+@dataclasses.dataclass(frozen=True)
+class Placement:
+    constraints: tuple[str, ...] = opt(
+        "Constraints", STR_LIST, "Conditions a node must meet, such as V(node.labels.zone == a). All must hold."
+    )
+    preferences: tuple[Preference, ...] = opt(
+        "Preferences", NestedList(Preference), "Labels, such as V(node.labels.rack), to spread over, first to last."
+    )
+    max_replicas: int | None = opt(
+        "MaxReplicas",
+        INT,
+        "Tasks of the service per node at most; V(0) is no limit.",
+        option="max_replicas_per_node",
+        since=(1, 40),
+    )
+    platforms: tuple[Platform, ...] = opt("Platforms", NestedList(Platform), "Platforms the image exists for.")
+
+
+@dataclasses.dataclass(frozen=True)
+class NetworkAttachment:
+    target: str | None = opt("Target", STR, "Name or id of the network.", option="name", required=True)
+    aliases: tuple[str, ...] = opt("Aliases", STR_LIST, "Further names of the service on that network.")
+    driver_opts: dict[str, str] = opt("DriverOpts", LABELS, "Options for the network's driver.")
+
+
+@dataclasses.dataclass(frozen=True)
+class LogDriver:
+    name: str | None = opt("Name", STR, "Name of the log driver.", option="driver")
+    options: dict[str, str] = opt("Options", LABELS, "Options of the log driver.")
+
+
+@dataclasses.dataclass(frozen=True)
+class TaskSpec:
+    REFUSED = {
+        "PluginSpec": "plugin services are not supported by queenright",
+        "NetworkAttachmentSpec": "attachment tasks are made by the runtime only",
+    }
+
+    container: ContainerSpec = opt("ContainerSpec", Inline(ContainerSpec), "The containers.", always={})
+    resources: Resources = opt(
+        "Resources", Inline(Resources), "Limits and reservations.", always={"Limits": {}, "Reservations": {}}
+    )
+    restart_policy: RestartPolicy | None = opt(
+        "RestartPolicy", Nested(RestartPolicy), "When and how a task that ended is replaced."
+    )
+    placement: Placement | None = opt("Placement", Nested(Placement), "On which nodes tasks may run.", always={})
+    log_driver: LogDriver | None = opt(
+        "LogDriver", Nested(LogDriver), "Where the containers' output goes.", option="logging"
+    )
+    networks: tuple[NetworkAttachment, ...] = opt(
+        "Networks", NestedList(NetworkAttachment), "Networks the containers are attached to."
+    )
+    force_update: int | None = opt(
+        "ForceUpdate", INT, "A counter; changing it replaces all tasks though nothing else changed.", always=0
+    )
+    runtime: str | None = opt(
+        "Runtime", STR, "Kind of the tasks.", option="", choices=("container",), always="container"
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Mode:
+    """``{"Replicated": {"Replicas": 3}}`` or ``{"Global": {}}``; unset is replicated with one replica."""
+
+    kind: str | None = opt(
+        "Mode",
+        STR,
+        "Whether the service runs O(replicas) tasks or one on each node.",
+        option="mode",
+        choices=(REPLICATED, GLOBAL),
+        default_doc="V(replicated)",
+    )
+    replicas: int | None = opt("Replicas", INT, "Number of tasks of a replicated service.", default_doc="V(1)")
+
+    @classmethod
+    def from_api(cls, value: t.Dict[str, t.Any], path: str, version: t.Any) -> Mode:
+        given = {key.lower(): item for key, item in value.items() if item is not None}
+        for job in ("replicatedjob", "globaljob"):
+            if job in given:
+                raise SpecError(path, "jobs are not supported by this version of queenright")
+        if len(given) > 1:
+            raise SpecError("", "must specify only one service mode")
+        if GLOBAL in given:
+            return cls(kind=GLOBAL)
+        if REPLICATED not in given:
+            return cls()
+        replicas = {k.lower(): v for k, v in given[REPLICATED].items()}.get("replicas")
+        if replicas is not None and (isinstance(replicas, bool) or not isinstance(replicas, int) or replicas < 0):
+            raise SpecError(
+                "%s.Replicated.Replicas" % path, "expected a whole number that is not negative, got %r" % (replicas,)
+            )
+        return cls(kind=REPLICATED, replicas=replicas)
+
+    def to_api(self) -> t.Dict[str, t.Any]:
+        if self.kind == GLOBAL:
+            return {"Global": {}}
+        return {"Replicated": {"Replicas": 1 if self.replicas is None else self.replicas}}
+
+    @staticmethod
+    def after_merge(merged: Mode, options: t.Dict[str, t.Any], path: str) -> Mode:
+        if merged.kind == GLOBAL and options.get("replicas") is not None:
+            raise SpecError(
+                "replicas", "a global service runs one task on each node; replicas belong to mode replicated"
+            )
+        if merged.replicas is not None and merged.replicas < 0:
+            raise SpecError("replicas", "must not be negative")
+        return dataclasses.replace(merged, replicas=None) if merged.kind == GLOBAL else merged
+
+
+@dataclasses.dataclass(frozen=True)
+class UpdateConfig:
+    parallelism: int | None = opt(
+        "Parallelism", INT, "Tasks replaced at the same time; V(0) is all.", default_doc="V(1)"
+    )
+    delay: int | None = opt("Delay", DURATION, "Pause between two groups.", default_doc="V(0s)")
+    failure_action: str | None = opt(
+        "FailureAction",
+        STR,
+        "What happens when too many new tasks fail.",
+        choices=("pause", "continue", "rollback"),
+        default_doc="V(pause)",
+    )
+    monitor: int | None = opt(
+        "Monitor",
+        DURATION,
+        "Time after its start in which the end of a new task counts as a failure.",
+        default_doc="5s",
+    )
+    max_failure_ratio: float | None = opt(
+        "MaxFailureRatio", FLOAT, "Share of failed tasks, 0 to 1, that is borne.", default_doc="V(0)"
+    )
+    order: str | None = opt(
+        "Order",
+        STR,
+        "Whether the old task is stopped before the new one starts.",
+        choices=("stop-first", "start-first"),
+        default_doc="V(stop-first)",
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class RollbackConfig:
+    parallelism: int | None = opt(
+        "Parallelism", INT, "Tasks rolled back at the same time; V(0) is all.", default_doc="V(1)"
+    )
+    delay: int | None = opt("Delay", DURATION, "Pause between two groups.", default_doc="V(0s)")
+    failure_action: str | None = opt(
+        "FailureAction",
+        STR,
+        "What happens when too many tasks fail.",
+        choices=("pause", "continue"),
+        default_doc="V(pause)",
+    )
+    monitor: int | None = opt(
+        "Monitor", DURATION, "Time after its start in which the end of a task counts as a failure.", default_doc="5s"
+    )
+    max_failure_ratio: float | None = opt(
+        "MaxFailureRatio", FLOAT, "Share of failed tasks, 0 to 1, that is borne.", default_doc="V(0)"
+    )
+    order: str | None = opt(
+        "Order",
+        STR,
+        "Whether the old task is stopped before the new one starts.",
+        choices=("stop-first", "start-first"),
+        default_doc="V(stop-first)",
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Port:
+    target_port: int | None = opt("TargetPort", INT, "Port inside the container.", required=True)
+    published_port: int | None = opt("PublishedPort", INT, "Port outside. None lets one be chosen.")
+    protocol: str | None = opt(
+        "Protocol", STR, "Transport protocol.", choices=("tcp", "udp", "sctp"), default_doc="V(tcp)"
+    )
+    mode: str | None = opt(
+        "PublishMode",
+        STR,
+        "V(ingress) answers on every node, V(host) on the nodes that run a task.",
+        choices=("ingress", "host"),
+        default_doc="V(ingress)",
+    )
+    name: str | None = opt("Name", STR, "A name for the port.")
+
+
+@dataclasses.dataclass(frozen=True)
+class EndpointSpec:
+    mode: str | None = opt(
+        "Mode",
+        STR,
+        "How the service's name is answered.",
+        option="endpoint_mode",
+        choices=("vip", "dnsrr"),
+        default_doc="V(vip)",
+    )
+    ports: tuple[Port, ...] = opt(
+        "Ports", NestedList(Port), "Ports of the service that are reachable from outside.", option="publish"
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class ServiceSpec:
+    name: str | None = opt("Name", STR, "Name of the service.", option="")
+    labels: dict[str, str] = opt(
+        "Labels", LABELS, "Labels of the service. Labels of its containers are O(container_labels).", always={}
+    )
+    task: TaskSpec = opt("TaskTemplate", Inline(TaskSpec), "The tasks.", always={})
+    mode: Mode = opt("Mode", Inline(Mode), "How many tasks.", always={"Replicated": {"Replicas": 1}})
+    update_config: UpdateConfig | None = opt("UpdateConfig", Nested(UpdateConfig), "How a change is rolled out.")
+    rollback_config: RollbackConfig | None = opt(
+        "RollbackConfig", Nested(RollbackConfig), "How a change is taken back."
+    )
+    endpoint: EndpointSpec = opt("EndpointSpec", Inline(EndpointSpec), "How the service is reached.")
