@@ -70,9 +70,7 @@ class Healthcheck:
     test: tuple[str, ...] = opt(
         "Test",
         ARGV,
-        (
-            "The probe: V([CMD, program, arg]), V([CMD-SHELL, command line]) or V([NONE]) to switch the image's probe off.",
-        ),
+        ("The probe, V([CMD, program, arg]), V([CMD-SHELL, command line]) or V([NONE]) for no probe.",),
     )
     interval: int | None = opt("Interval", DURATION, "Time between two probes.", default_doc="30s")
     timeout: int | None = opt("Timeout", DURATION, "Time after which a probe counts as failed.", default_doc="30s")

@@ -4,9 +4,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """One declaration per option, many readers.
 
-A record (a frozen dataclass whose fields are made by :func:`opt`) has the shape of the Engine API's JSON. Each row says the JSON key, how the value
-crosses (its codec), the option's name and documentation on the Ansible side. From the rows alone come: the decoder and encoder of the Engine JSON, the
-argument_spec, the documentation and the merge of a playbook's options into what is stored. Stdlib only, Python 3.8 syntax: modules and runtime share it.
+A record (a frozen dataclass whose fields are made by :func:`opt`) has the shape of the Engine API's JSON. Each row says
+the JSON key, how the value
+crosses (its codec), the option's name and documentation on the Ansible side. From the rows alone come: the decoder and
+encoder of the Engine JSON, the
+argument_spec, the documentation and the merge of a playbook's options into what is stored. Stdlib only, Python 3.8
+syntax: modules and runtime share it.
 
 Three forms of a value: *api* (Engine JSON), *option* (what a playbook says) and the *value* held by the record.
 An absent value is the field's default (None, or an empty tuple or dict), so that null, absent and empty are one.
@@ -22,7 +25,10 @@ T = t.TypeVar("T")
 
 
 class SpecError(ValueError):
-    """A value that cannot be taken. ``path`` names the key (``TaskTemplate.Resources.Limits.Pids``), ``reason`` says what is wrong with it."""
+    """A value that cannot be taken.
+
+    ``path`` names the key (``TaskTemplate.Resources.Limits.Pids``), ``reason`` says what is wrong with it.
+    """
 
     def __init__(self, path: str, reason: str) -> None:
         ValueError.__init__(self, "%s: %s" % (path, reason) if path else reason)
@@ -31,7 +37,10 @@ class SpecError(ValueError):
 
 
 class Codec:
-    """How a scalar or plain container crosses. ``check`` gets an api value and returns the record's value; the option form may differ."""
+    """How a scalar or plain container crosses.
+
+    ``check`` gets an api value and returns the record's value; the option form may differ.
+    """
 
     def __init__(
         self,
@@ -98,7 +107,10 @@ class Nested(Codec):
 
 
 class Inline(Nested):
-    """A record of its own in the JSON whose options stand directly among the parent's. Never None: unset is the record with nothing set."""
+    """A record of its own in the JSON whose options stand directly among the parent's.
+
+    Never None: unset is the record with nothing set.
+    """
 
     def absent(self) -> t.Any:
         return self.record()
@@ -134,7 +146,8 @@ class NestedList(Nested):
 class Row:
     """What one field of a record says about itself.
 
-    ``always`` is the api value shown where the field is unset (Docker materialises a few empty ones); ``default`` documents what applies when unset;
+    ``always`` is the api value shown where the field is unset (Docker materialises a few empty ones); ``default``
+    documents what applies when unset;
     ``since`` is the first Engine API version that knows the key: older clients' values are dropped, as Docker does.
     """
 
@@ -196,11 +209,15 @@ def rows(record: t.Any) -> t.Tuple[t.Tuple[str, str, Row], ...]:
     return t.cast("t.Tuple[t.Tuple[str, str, Row], ...]", cached)
 
 
-# -- Engine JSON ---------------------------------------------------------------------------------------------------------------------------------------
+# -- Engine JSON
 
 
 def decode(record: t.Type[T], value: t.Any, path: str = "", version: t.Optional[t.Tuple[int, int]] = None) -> T:
-    """Engine JSON -> record. Keys are matched without regard to case, unknown ones are ignored (as Docker does); ``REFUSED`` keys of the record are errors."""
+    """Engine JSON -> record.
+
+    Keys are matched without regard to case, unknown ones are ignored (as Docker does); ``REFUSED`` keys of the record
+    are errors.
+    """
     value = _expect({} if value is None else value, dict, "an object", path)
     custom = getattr(record, "from_api", None)
     if custom is not None:
@@ -236,11 +253,13 @@ def encode(value: t.Any) -> t.Dict[str, t.Any]:
     return out
 
 
-# -- playbook options ----------------------------------------------------------------------------------------------------------------------------------
+# -- playbook options
 
 
 def merge(record: t.Type[T], current: t.Optional[T], options: t.Any, path: str = "") -> T:
-    """Options of a playbook laid over the stored record: an absent key leaves as it is, null clears, anything else replaces."""
+    """Options of a playbook laid over the stored record: an absent key leaves as it is, null clears, anything else
+    replaces.
+    """
     options = _expect(options, dict, "a dictionary", path)
     unknown = sorted(set(options) - set(option_names(record)))
     if unknown:
@@ -344,7 +363,7 @@ def _declare_row(row: Row, sub: str, with_docs: bool) -> t.Dict[str, t.Any]:
     return item
 
 
-# -- differences ---------------------------------------------------------------------------------------------------------------------------------------
+# -- differences
 
 
 def difference(before: t.Any, after: t.Any, path: str = "") -> t.Dict[str, t.Dict[str, t.Any]]:
@@ -357,7 +376,7 @@ def difference(before: t.Any, after: t.Any, path: str = "") -> t.Dict[str, t.Dic
     return {} if before == after else {path: {"before": before, "after": after}}
 
 
-# -- helpers -------------------------------------------------------------------------------------------------------------------------------------------
+# -- helpers
 
 
 def _join(path: str, key: str) -> str:

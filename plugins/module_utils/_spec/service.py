@@ -2,7 +2,7 @@
 # Copyright (c) 2026, the queenright authors
 # Apache License 2.0 (see LICENSES/Apache-2.0.txt or https://www.apache.org/licenses/LICENSE-2.0)
 # SPDX-License-Identifier: Apache-2.0
-"""What a service is: ``ServiceSpec`` of the Engine API, option by option. Option names are those of the C(swarm_service) module."""
+"""What a service is: ``ServiceSpec`` of the Engine API, option by option, named as in the C(swarm_service) module."""
 
 from __future__ import annotations
 

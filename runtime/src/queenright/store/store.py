@@ -1,0 +1,237 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The replicated state in memory: tables, aggregates, versions and a watch.
+
+One thread (the event loop's) reads and writes. Writes come only from the log, through :meth:`Store.apply`; the same
+batches in the same order make the
+same store on every manager.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar, cast
+
+from queenright.model.changes import Batch, Change, Conflict, Create, Delete, Update
+from queenright.model.errors import InvalidArgument, NotFound
+from queenright.model.objects import Cluster, Node, Object, Service, Task, Ticket
+from queenright.store import tables
+from queenright.store.load import Loads, NodeLoad
+
+T = TypeVar("T", Node, Service, Task)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Event:
+    """One object changed: ``before`` None is a creation, ``after`` None a removal."""
+
+    before: Object | None
+    after: Object | None
+
+    @property
+    def object(self) -> Object:
+        """The newest form there is."""
+        found = self.after if self.after is not None else self.before
+        assert found is not None
+        return found
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Commit:
+    """All events of one log entry, in order."""
+
+    index: int
+    events: tuple[Event, ...]
+
+
+class Subscription:
+    """Commits since :meth:`Store.watch`, without gaps, in order. Never blocks the writer."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._queue: asyncio.Queue[Commit] = asyncio.Queue()
+
+    async def next(self) -> Commit:
+        return await self._queue.get()
+
+    def drain(self) -> list[Commit]:
+        """What has come so far, without waiting."""
+        out = []
+        while not self._queue.empty():
+            out.append(self._queue.get_nowait())
+        return out
+
+    def close(self) -> None:
+        self._store._subscriptions.discard(self)
+
+    def __enter__(self) -> Subscription:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class Store:
+    """Tables ``clusters``, ``nodes``, ``services``, ``tasks``, ``tickets``; ``index`` is that of the last applied
+    entry.
+    """
+
+    def __init__(self) -> None:
+        self.index = 0
+        self.clusters = tables.clusters()
+        self.nodes = tables.nodes()
+        self.services = tables.services()
+        self.tasks = tables.tasks()
+        self.tickets = tables.tickets()
+        self._loads = Loads()
+        self._subscriptions: set[Subscription] = set()
+        self._tables: dict[str, tables.AnyTable] = {
+            "cluster": self.clusters,
+            "node": self.nodes,
+            "service": self.services,
+            "task": self.tasks,
+            "ticket": self.tickets,
+        }
+
+    # -- reading
+
+    @property
+    def cluster(self) -> Cluster | None:
+        return next(iter(self.clusters), None)
+
+    def load(self, node_id: str) -> NodeLoad:
+        """What the node carries. Read only."""
+        return self._loads.of(node_id)
+
+    def get(self, kind: str, key: str) -> Object | None:
+        return self._tables[kind].get(key)
+
+    def node(self, ref: str) -> Node:
+        """By id, then host name, then unique prefix of an id. Raises NotFound or InvalidArgument (ambiguous)."""
+        return _resolve(self.nodes, "hostname", "node", ref)
+
+    def service(self, ref: str) -> Service:
+        """By id, then name, then unique prefix of an id."""
+        return _resolve(self.services, "name", "service", ref)
+
+    def task(self, ref: str) -> Task:
+        """By id, then full name, then unique prefix of an id."""
+        return _resolve(self.tasks, "name", "task", ref)
+
+    def watch(self) -> Subscription:
+        """Commits from now on. Close it (or use ``with``)."""
+        subscription = Subscription(self)
+        self._subscriptions.add(subscription)
+        return subscription
+
+    # -- writing (the log only)
+
+    def apply(self, index: int, batch: Batch) -> Conflict | None:
+        """Take the batch as a whole, or nothing of it and say why. Deterministic."""
+        self.index = index
+        conflict = self._check(batch.changes)
+        if conflict is not None:
+            return conflict
+        events = tuple(event for change in batch.changes if (event := self._take(change, index, batch.at)) is not None)
+        if events:
+            commit = Commit(index, events)
+            for subscription in self._subscriptions:
+                subscription._queue.put_nowait(commit)
+        return None
+
+    def _check(self, changes: Iterable[Change]) -> Conflict | None:
+        """Check each change against the store as the changes before it would leave it."""
+        versions: dict[tuple[str, str], int | None] = {}
+        names: dict[str, str] = {}
+        for change in changes:
+            target = change if isinstance(change, Delete) else change.object
+            kind, key = target.kind, target.id
+            stored = self._tables[kind].get(key)
+            version = versions.get((kind, key), stored.version if stored is not None else None)
+            reason = _misfit(change, version)
+            if reason is None and isinstance(change, Create | Update) and isinstance(change.object, Service):
+                reason = self._name_taken(change.object, names)
+            if reason is not None:
+                return Conflict(kind, key, reason)
+            if isinstance(change, Delete):
+                versions[kind, key] = None
+            else:
+                versions[kind, key] = change.object.version
+        return None
+
+    def _name_taken(self, service: Service, names: dict[str, str]) -> str | None:
+        name = service.name.lower()
+        holder = names.get(name) or next((other.id for other in self.services.by("name", name)), service.id)
+        names[name] = service.id
+        return None if holder == service.id else "name in use"
+
+    def _take(self, change: Change, index: int, at: int) -> Event | None:
+        if isinstance(change, Delete):
+            gone = self._tables[change.kind].pop(change.id)
+            self._account(gone, None)
+            return Event(gone, None) if gone is not None else None
+        before = self._tables[change.object.kind].get(change.object.id)
+        created = before.created_at if before is not None else at
+        after = dataclasses.replace(change.object, version=index, created_at=created, updated_at=at)
+        self._put(after)
+        self._account(before, after)
+        return Event(before, after)
+
+    def _put(self, row: Object) -> None:
+        cast("tables.Table[Task]", self._tables[row.kind]).put(cast("Task", row))
+
+    def _account(self, before: Object | None, after: Object | None) -> None:
+        if isinstance(before, Task) or isinstance(after, Task):
+            self._loads.moved(cast("Task | None", before), cast("Task | None", after))
+        elif after is None and isinstance(before, Service):
+            self._loads.forget_service(before.id)
+        elif after is None and isinstance(before, Node):
+            self._loads.forget_node(before.id)
+
+    # -- snapshots
+
+    def freeze(self) -> Callable[[], Iterator[Object]]:
+        """A shallow copy made now; the returned function yields its objects later, on any thread."""
+        copies: list[dict[str, Object]] = [cast("dict[str, Object]", table.copy()) for table in self._tables.values()]
+
+        def objects() -> Iterator[Object]:
+            for copy in copies:
+                yield from copy.values()
+
+        return objects
+
+    def restore(self, index: int, objects: Iterable[Object]) -> None:
+        """Fill an empty store from a snapshot."""
+        if any(len(table) for table in self._tables.values()):
+            raise ValueError("a snapshot is restored into an empty store only")
+        self.index = index
+        for row in objects:
+            self._put(row)
+            if isinstance(row, Task):
+                self._loads.moved(None, row)
+
+
+def _misfit(change: Change, version: int | None) -> str | None:
+    if isinstance(change, Create):
+        return None if version is None else "exists already"
+    if isinstance(change, Delete):
+        return None if change.version is None or change.version == version else "changed meanwhile"
+    if version is None:
+        return "is gone"
+    return None if change.object.version == version else "changed meanwhile"
+
+
+def _resolve(table: tables.Table[T], index: str, kind: str, ref: str) -> T:
+    found = table.get(ref)
+    if found is not None:
+        return found
+    matches = list(table.by(index, ref.lower())) or (table.with_prefix(ref) if ref else [])
+    if not matches:
+        raise NotFound(f"{kind} {ref} not found", plain=True)
+    if len(matches) > 1:
+        raise InvalidArgument(f"{kind} {ref} is ambiguous ({len(matches)} matches found)", plain=True)
+    return matches[0]
+
+
+__all__ = ["Commit", "Event", "Store", "Subscription", "Ticket"]
