@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a manager needs of the world, and what the world may ask of the local member.
+
+Edges fulfil the former and use the latter.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol
+
+from queenright.model.changes import Change
+
+
+class Clock(Protocol):
+    """The only two clocks. ``wall``: nanoseconds since the epoch, UTC. ``mono``: seconds, never jumps."""
+
+    def wall(self) -> int: ...
+
+    def mono(self) -> float: ...
+
+
+class StateMachine(Protocol):
+    """What the log drives; every call is made on the event loop's thread, in log order."""
+
+    def apply(self, index: int, command: bytes) -> object: ...
+
+    def freeze(self) -> Callable[[], Iterator[bytes]]: ...
+
+    def restore(self, index: int, records: Iterator[bytes]) -> None: ...
+
+
+class Log(Protocol):
+    """The replicated log (``edge/raft``)."""
+
+    async def start(self) -> None: ...
+
+    async def propose(self, command: bytes) -> object: ...
+
+    async def barrier(self) -> int: ...
+
+    async def stop(self) -> None: ...
+
+    @property
+    def is_leader(self) -> bool: ...
+
+    @property
+    def term(self) -> int: ...
+
+    @property
+    def applied_index(self) -> int: ...
+
+    @property
+    def failure(self) -> str | None: ...
+
+
+class Proposer(Protocol):
+    """How anything above the log writes: a batch is taken as a whole or refused.
+
+    Raises OutOfSequence (an object changed since it was read; nothing was written), Unavailable (not the leader,
+    stopping, log failed; nothing was
+    written) or OutcomeUnknown.
+    """
+
+    async def propose(self, changes: Sequence[Change]) -> int: ...
+
+    async def barrier(self) -> int: ...
+
+    @property
+    def is_leader(self) -> bool: ...
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class RootCA:
+    """A certificate authority; both in PEM, byte for byte as made."""
+
+    certificate: str
+    key: str = dataclasses.field(repr=False)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class IssuedCertificate:
+    """A node's certificate chain (PEM), its serial in hexadecimal and its end (nanoseconds since the epoch)."""
+
+    chain: str
+    serial: str
+    not_after: int
+
+
+class CertificateMaker(Protocol):
+    """Signing (``edge/pki``). ``now`` and times in nanoseconds since the epoch, ``validity`` in nanoseconds."""
+
+    def make_root(self, now: int) -> RootCA: ...
+
+    def issue(
+        self, root: RootCA, csr: bytes, *, node_id: str, role: str, cluster_id: str, validity: int, now: int
+    ) -> IssuedCertificate:
+        """All subject fields are decided here, none comes from the CSR.
+
+        Raises InvalidArgument for a CSR that cannot be taken.
+        """
+        ...
+
+    def key_digest(self, csr: bytes) -> str:
+        """``sha256:<hex>`` of the CSR's public key (DER)."""
+        ...
+
+    def root_digest(self, certificate: str) -> str:
+        """``sha256:<hex>`` of the PEM bytes."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class LocalState:
+    """What this host is. ``state``: inactive, pending, active or error; ``role``: "", worker or manager."""
+
+    state: str = "inactive"
+    role: str = ""
+    node_id: str = ""
+    node_addr: str = ""
+    cluster_id: str = ""
+    error: str = ""
+    managers: tuple[tuple[str, str], ...] = ()  # (node id, "host:port")
+    ready: bool = True
+    started_at: int = 0
+    tasks_running: int = 0
+    tasks_total: int = 0
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class InitOptions:
+    """``POST /swarm/init``; texts as the client gave them, empty where it gave none."""
+
+    listen_addr: str = ""
+    advertise_addr: str = ""
+    data_path_addr: str = ""
+    data_path_port: int = 0
+    default_addr_pool: tuple[str, ...] = ()
+    subnet_size: int = 0
+    force_new_cluster: bool = False
+    availability: str = ""
+    spec: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class JoinOptions:
+    """``POST /swarm/join``; ``secret`` is a join token or a ticket."""
+
+    remote_addrs: tuple[str, ...] = ()
+    secret: str = dataclasses.field(default="", repr=False)
+    listen_addr: str = ""
+    advertise_addr: str = ""
+    data_path_addr: str = ""
+    availability: str = ""
+
+
+class Host(Protocol):
+    """The local member's life, as the host socket sees it (``app`` fulfils it)."""
+
+    def local_state(self) -> LocalState: ...
+
+    async def init(self, options: InitOptions) -> str:
+        """Found a swarm; gives the node id. Raises Unavailable if this host is in one."""
+        ...
+
+    async def join(self, options: JoinOptions) -> None: ...
+
+    async def leave(self, force: bool) -> None: ...
+
+    async def pending_key_digest(self) -> str:
+        """The digest of the key with which this host will join."""
+        ...
+
+    def manager(self) -> Any:
+        """The running manager's use cases (``manager.control.Control``).
+
+        Raises Unavailable, with the Engine's words, where there is none.
+        """
+        ...
+
+    def explain_local(self, task_ref: str) -> dict[str, Any] | None:
+        """What this node's agent knows of a task of its own."""
+        ...
