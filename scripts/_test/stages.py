@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The stages of `scripts/test`, in order: what each one runs, what it needs, how long it may take."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from environment import OUTPUT, ROOT, VENV
+
+FAST, FULL, LONG = "fast", "full", "long"
+_PYTHON = str(VENV / "bin/python")
+_IMPORTS = ("--no-logo", "--cache-dir", str(OUTPUT / "imports"), "--config", "runtime/.importlinter")
+_COLLECTION = [_PYTHON, str(ROOT / "scripts/_test/collection.py")]
+
+
+@dataclasses.dataclass(frozen=True)
+class Stage:
+    """One row of the table; `command` runs in the root of the repository."""
+
+    name: str
+    title: str
+    lane: str
+    command: tuple[str, ...]
+    timeout: float
+    """Seconds, several times what a slow machine takes."""
+    junit: str | None = None
+    """Where the stage leaves its JUnit report, if it counts tests."""
+    after: tuple[str, ...] = ()
+    """Stages that must have passed: this one works on what they made."""
+    tools: tuple[str, ...] = ()
+    """Programs that must be on PATH."""
+    root: bool = False
+
+
+def _tool(
+    name: str, title: str, command: list[str], *, lane: str = FAST, timeout: float = 300, **more: object
+) -> Stage:
+    return Stage(name, title, lane, (str(VENV / "bin" / command[0]), *command[1:]), timeout, **more)  # type: ignore[arg-type]
+
+
+def _pytest(name: str, title: str, arguments: list[str], *, lane: str, timeout: float, **more: object) -> Stage:
+    junit = str(OUTPUT / f"{name}.xml")
+    selection = [] if lane == LONG else ["-m", "not long"]
+    command = (_PYTHON, "-m", "pytest", "-q", "-p", "no:cacheprovider", *selection, f"--junitxml={junit}", *arguments)
+    return Stage(name, title, lane, command, timeout, junit=junit, **more)  # type: ignore[arg-type]
+
+
+def _collection(name: str, title: str, *, timeout: float = 300, **more: object) -> Stage:
+    return Stage(name, title, FULL, (*_COLLECTION, name), timeout, **{"after": ("collection",), **more})  # type: ignore[arg-type]
+
+
+STAGES: tuple[Stage, ...] = (
+    _tool("format", "ruff: every file is formatted", ["ruff", "format", "--check", "."]),
+    _tool("lint", "ruff: lint", ["ruff", "check", "."]),
+    _tool("types", "mypy: the runtime, strictly", ["mypy"], timeout=600),
+    Stage(
+        "imports",
+        "import-linter: imports go down only",
+        FAST,
+        ("/usr/bin/env", "PYTHONPATH=runtime/src", str(VENV / "bin/lint-imports"), *_IMPORTS),
+        300,
+    ),
+    _pytest("house", "the house rules (tests/lint)", ["-n2", "tests/lint"], lane=FAST, timeout=300),
+    _pytest(
+        "unit",
+        "unit tests of the runtime and the plugins",
+        ["-n2", "tests/unit", "tests/runtime"],
+        lane=FAST,
+        timeout=900,
+    ),
+    _pytest("stories", "transcripts (tests/stories)", ["-n2", "tests/stories"], lane=FAST, timeout=600),
+    Stage(
+        "shellcheck",
+        "shellcheck: every shell script",
+        FULL,
+        (*_COLLECTION, "shellcheck"),
+        120,
+        tools=("shellcheck", "git"),
+    ),
+    _tool("changelog", "antsibull-changelog: fragments", ["antsibull-changelog", "lint"], lane=FULL),
+    _collection("collection", "build the tarball, install it into an empty place", after=(), tools=("git",)),
+    _collection("doc", "ansible-doc: each module, plugin and role"),
+    _collection("sanity", "ansible-test sanity on the installed tarball", timeout=900, tools=("git",)),
+    _collection("units", "ansible-test units", timeout=600, tools=("git",), junit=str(OUTPUT / "units.xml")),
+    _collection("ansible-lint", "ansible-lint: production profile", timeout=600),
+    _collection("docs", "antsibull-docs: documentation of the collection"),
+    _pytest("security", "negative tables, leak scan (tests/security)", ["tests/security"], lane=FULL, timeout=900),
+    _pytest(
+        "compat",
+        "docker CLI and SDKs against our socket, with a real engine (tests/compat)",
+        ["tests/compat"],
+        lane=FULL,
+        timeout=900,
+        tools=("dockerd", "docker"),
+        root=True,
+    ),
+    Stage(
+        "integration",
+        "integration targets of the modules",
+        FULL,
+        ("tests/integration/run",),
+        900,
+        after=("collection",),
+        tools=("dockerd", "docker"),
+        root=True,
+    ),
+    _pytest(
+        "cluster",
+        "three real hosts over SSH (tests/cluster)",
+        ["tests/cluster"],
+        lane=FULL,
+        timeout=1500,
+        after=("collection",),
+        tools=("dockerd", "docker", "ssh"),
+        root=True,
+    ),
+    _pytest("soak", "the long ones: soaks", ["-m", "long", "tests"], lane=LONG, timeout=7200, root=True),
+)
+
+
+def chosen(lane: str, only: list[str]) -> list[Stage]:
+    """The stages of a lane, or those named in `only` with what they work on. ValueError names an unknown one."""
+    known = {stage.name: stage for stage in STAGES}
+    if not only:
+        lanes = {FAST: (FAST,), FULL: (FAST, FULL), LONG: (FAST, FULL, LONG)}[lane]
+        return [stage for stage in STAGES if stage.lane in lanes]
+    wanted: set[str] = set()
+    for name in only:
+        if name not in known:
+            raise ValueError(f"no stage is called {name!r}; there are: {', '.join(known)}")
+        wanted |= {name, *known[name].after}
+    return [stage for stage in STAGES if stage.name in wanted]
