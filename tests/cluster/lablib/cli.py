@@ -7,7 +7,7 @@ import json
 import os
 import sys
 
-from lablib import client, inventory
+from lablib import client, fresh, inventory, wheels
 from lablib.paths import Lab, LabError
 from lablib.rootfs import SUITES
 
@@ -50,6 +50,11 @@ def parser() -> argparse.ArgumentParser:
     slow.add_argument("percent", type=lambda text: None if text == "off" else float(text), metavar="QUOTA")
     verb("heal", "undo every split, loss, unplug, freeze and slow")
     verb("inventory", "print the Ansible inventory")
+    new = verb("fresh", "a command on a newcomer's machine: minbase, git, python3 and a clone of HEAD")
+    new.add_argument("--suite", choices=SUITES, default=SUITES[0], help="its Debian release")
+    new.add_argument("--keep", action="store_true", help="keep its disk for a look")
+    new.add_argument("argv", nargs=argparse.REMAINDER, metavar="CMD...")
+    verb("wheels", "put the wheelhouse of this checkout into the hosts' /srv/lab/wheels")
     return top
 
 
@@ -119,5 +124,14 @@ def _inventory(lab: Lab) -> int:
     return 0
 
 
+def _wheels(lab: Lab) -> int:
+    print(wheels.place(lab, client.facts(lab)["suite"]))
+    return 0
+
+
+def _fresh(lab: Lab, suite: str, keep: bool, argv: list[str]) -> int:
+    return fresh.run(argv or ["bash"], suite=suite, keep=keep)
+
+
 _SPECIAL = {"up": _up, "down": _down, "status": _status, "ssh": _ssh, "exec": _exec, "run": _run,
-            "inventory": _inventory}
+            "inventory": _inventory, "wheels": _wheels, "fresh": _fresh}

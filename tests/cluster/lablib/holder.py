@@ -22,9 +22,9 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from lablib import cgroups, network, registry
+from lablib import cgroups, images, network, registry
 from lablib.machine import Machine, hosts_file
-from lablib.paths import Lab, LabError, host_index, host_name
+from lablib.paths import REGISTRY, Lab, LabError, host_index, host_name
 from lablib.shell import call, namespace, until
 
 Say = Callable[[str], None]
@@ -183,6 +183,7 @@ def main(argv: list[str]) -> int:
     holder = Holder(lab, int(count), pathlib.Path(tree))
     holder.enter_sandbox()
     served = registry.serve(lab)
+    images.push_all(REGISTRY, holder.tree / "bin/busybox")
     lab.socket.unlink(missing_ok=True)
     with _Server(str(lab.socket), type("Handler", (_Handler,), {"holder": holder})) as server:
         os.chmod(lab.socket, 0o600)

@@ -146,7 +146,7 @@ class Machine:
         if console.is_file() and console.stat().st_size > _CONSOLE_LIMIT:
             console.unlink()
         mounts = [each.options or "unified" for each in hierarchies()]
-        argv = [SCRIPT, self.name, str(self._tree), str(self.disk), str(self._lab.share), *mounts, "--", *INIT]
+        argv = [SCRIPT, "0", self.name, str(self._tree), str(self.disk), str(self._lab.share), *mounts, "--", *INIT]
         with console.open("ab") as out:
             return subprocess.Popen(join_then(self.cgroup, *UNSHARE, *argv), stdin=subprocess.PIPE, stdout=out,
                                     stderr=out, start_new_session=True)

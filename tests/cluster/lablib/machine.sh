@@ -1,12 +1,14 @@
 #!/bin/bash
 # Pid 1 of fresh namespaces (mount, net, uts, ipc, pid, cgroup): turns them into a machine, then hands over to
-# its init. Called as: machine.sh HOSTNAME TREE DISK SHARE HIERARCHY... -- INIT...
-# TREE is the read-only lower layer, DISK holds upper, work, root and docker, SHARE appears as /srv/lab ("" for none).
+# its init. Called as: machine.sh GO HOSTNAME TREE DISK SHARE HIERARCHY... -- INIT...
+# GO is the descriptor that says when the network is plugged in, TREE the read-only lower layer; DISK holds upper,
+# work, root and docker (and perhaps cache); SHARE appears as /srv/lab ("" for none).
 set -eu
-name=$1 tree=$2 disk=$3 share=$4
-shift 4
+go=$1 name=$2 tree=$3 disk=$4 share=$5
+shift 5
 root=$disk/root
-read -r _ # the network is plugged in from outside; wait for the word
+read -r _ <&"$go"
+[ "$go" = 0 ] || exec {go}<&-
 
 hostname "$name"
 mount -t overlay "$name" -o "lowerdir=$tree,upperdir=$disk/upper,workdir=$disk/work" "$root"
@@ -61,6 +63,9 @@ shift
 
 # Docker's overlays cannot lie on an overlay: its folder is one of the machine's real file system.
 mount --bind "$disk/docker" "$root/var/lib/docker"
+if [ -d "$disk/cache" ]; then
+    mount --bind "$disk/cache" "$root/var/cache/queenright-lab"
+fi
 if [ -n "$share" ]; then
     mount --bind "$share" "$root/srv/lab"
     mount -o remount,bind,ro "$root/srv/lab"

@@ -82,7 +82,7 @@ def prepare_fresh(tree: pathlib.Path, suite: str) -> None:
         old.unlink()
     (tree / "etc/apt/sources.list").write_text("".join(f"{line}\n" for line in apt.sources(suite)))
     (tree / "etc/apt/apt.conf.d/90lab").write_text("".join(f"{line}\n" for line in apt.options()))
-    for folder in ("var/lib/docker", "mnt/old"):
+    for folder in ("var/lib/docker", "var/cache/queenright-lab", "mnt/old"):
         (tree / folder).mkdir(parents=True, exist_ok=True)
     shutil.rmtree(tree / "var/lib/apt/lists", ignore_errors=True)
     (tree / "var/lib/apt/lists/partial").mkdir(parents=True)
