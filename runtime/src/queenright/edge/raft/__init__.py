@@ -2,6 +2,51 @@
 """The replicated log: fulfils the manager's proposer with PySyncObj over an fsynced log of our own.
 
 The only room that may import ``pysyncobj``. May not import another edge.
+
+``log.py`` is what others use (on the event loop), ``engine.py`` the raft thread, ``core.py`` the library with its
+unsafe parts replaced, ``wal.py`` and ``snapshot.py`` the two files on disk in the format of ``frames.py``.
 """
 
 from __future__ import annotations
+
+from .applier import StateMachine
+from .disk import Disk
+from .errors import (
+    CommandTooLargeError,
+    DamagedError,
+    DiscardedError,
+    FailedError,
+    FormatError,
+    InconsistentError,
+    LibraryError,
+    LockedError,
+    NewerFormatError,
+    NotLeaderError,
+    QueueFullError,
+    RaftError,
+    StoppedError,
+)
+from .log import RaftLog
+from .members import Member
+from .proposals import MAX_COMMAND
+
+__all__ = [
+    "MAX_COMMAND",
+    "CommandTooLargeError",
+    "DamagedError",
+    "DiscardedError",
+    "Disk",
+    "FailedError",
+    "FormatError",
+    "InconsistentError",
+    "LibraryError",
+    "LockedError",
+    "Member",
+    "NewerFormatError",
+    "NotLeaderError",
+    "QueueFullError",
+    "RaftError",
+    "RaftLog",
+    "StateMachine",
+    "StoppedError",
+]

@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Decides when a snapshot is due and has it written by a thread of its own. Lives on the loop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from .disk import Disk
+from .members import Member
+from .snapshot import Snapshot, SnapshotCancelledError, write_snapshot
+
+logger = logging.getLogger(__name__)
+
+LEAST_BYTES = 32 * 1024 * 1024
+"""A snapshot is due after so many bytes of commands, however few they are: entries are kept in memory until then."""
+RETRY_AFTER = 30.0
+"""Seconds to wait after a snapshot could not be written."""
+
+
+class Snapshotter:
+    """One snapshot at a time. ``done`` and ``broken`` are called on the loop.
+
+    A disk that has no room for a snapshot does not stop the log, where nothing is lost yet: it is tried again later,
+    and ``failure`` says so meanwhile. Any other error is ``broken``: the state machine cannot be written down.
+    """
+
+    def __init__(
+        self,
+        disk: Disk,
+        path: Path,
+        every: int,
+        clock: Callable[[], float],
+        post: Callable[..., None],
+        *,
+        done: Callable[[Snapshot], None],
+        broken: Callable[[BaseException], None],
+    ) -> None:
+        self._disk = disk
+        self._path = path
+        self._every = every
+        self._clock = clock
+        self._post = post
+        self._done = done
+        self._broken = broken
+        self._cancelled = threading.Event()
+        self.idle = asyncio.Event()
+        self.idle.set()
+        self._index = 0
+        self._size = 0
+        self._bytes = 0
+        self._bytes_now = 0
+        self._not_before = 0.0
+        self.failure: str | None = None
+
+    def found(self, snapshot: Snapshot) -> None:
+        """This snapshot was there at start."""
+        self._index, self._size = snapshot.index, snapshot.size
+
+    def due(self, index: int, bytes_applied: int) -> bool:
+        """Whether enough was applied since the last snapshot, and none is being written."""
+        if not self.idle.is_set() or self._cancelled.is_set() or self._clock() < self._not_before:
+            return False
+        return index - self._index >= self._every or bytes_applied - self._bytes >= max(LEAST_BYTES, self._size)
+
+    def begin(
+        self,
+        index: int,
+        term: int,
+        members: tuple[Member, ...],
+        bytes_applied: int,
+        records: Callable[[], Iterator[bytes]],
+    ) -> None:
+        """Write what ``records`` yields, as the state at ``index``."""
+        self._bytes_now = bytes_applied
+        self.idle.clear()
+        threading.Thread(
+            target=self._write, args=(index, term, members, records), name="raft-snapshot", daemon=True
+        ).start()
+
+    def cancel(self) -> None:
+        """Begin no more and give up the one under way; ``idle`` tells when that is done."""
+        self._cancelled.set()
+
+    def _write(
+        self, index: int, term: int, members: tuple[Member, ...], records: Callable[[], Iterator[bytes]]
+    ) -> None:
+        try:
+            snapshot = write_snapshot(self._disk, self._path, index, term, members, records(), self._cancelled.is_set)
+        except SnapshotCancelledError:
+            self._post(self.idle.set)
+        except BaseException as error:
+            self._post(self._on_error, error)
+        else:
+            self._post(self._on_written, snapshot)
+
+    def _on_written(self, snapshot: Snapshot) -> None:
+        self.idle.set()
+        self._index, self._size, self._bytes = snapshot.index, snapshot.size, self._bytes_now
+        self.failure = None
+        self._done(snapshot)
+
+    def _on_error(self, error: BaseException) -> None:
+        self.idle.set()
+        if not isinstance(error, OSError):
+            self._broken(error)
+            return
+        self._not_before = self._clock() + RETRY_AFTER
+        self.failure = f"snapshot {self._path} could not be written: {error}"
+        logger.error("%s; the log grows until it can. Trying again in %d seconds", self.failure, RETRY_AFTER)

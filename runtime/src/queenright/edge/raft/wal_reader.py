@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reads the write-ahead log at start: cuts a torn tail, refuses anything else that is not whole."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+
+from .disk import Disk
+from .errors import DamagedError
+from .frames import BadFrame, Frame, check_file_header, is_torn, scan
+from .members import Member, decode_members
+from .wal import (
+    ENTRY,
+    HARD_STATE,
+    LOG_MAGIC,
+    LOG_VERSION,
+    MEMBERS,
+    NO_OP,
+    REGULAR,
+    TRUNCATE,
+    Entry,
+    State,
+    Wal,
+    write_log,
+)
+
+logger = logging.getLogger(__name__)
+
+
+def create_wal(disk: Disk, path: Path, member_id: str) -> Wal:
+    """Found a new group with ``member_id`` as its only member. Entry 1 of term 0 is the same for everyone."""
+    members = (Member(member_id),)
+    entries = [Entry(bytes([NO_OP]), 1, 0)]
+    fd, size = write_log(disk, path, entries, 0, None, members)
+    return Wal(disk, path, fd, State(entries, 0, None, members, size))
+
+
+def open_wal(disk: Disk, path: Path) -> Wal:
+    """The log at ``path``, everything in it durable. Raises DamagedError, NewerFormatError or OSError."""
+    path.with_name(path.name + ".new").unlink(missing_ok=True)
+    data = path.read_bytes()
+    state = _read(path, data)
+    fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW)
+    try:
+        if state.durable < len(data):
+            logger.warning(
+                "%s: cut a torn tail of %d bytes at byte %d, left by a crash in the middle of a write that was "
+                "never acknowledged",
+                path, len(data) - state.durable, state.durable,
+            )  # fmt: skip
+            os.ftruncate(fd, state.durable)
+        # A process that was killed may have left whole records in the page cache only.
+        disk.sync(fd)
+    except BaseException:
+        os.close(fd)
+        raise
+    return Wal(disk, path, fd, state)
+
+
+def _read(path: Path, data: bytes) -> State:
+    published = check_file_header(path, data, LOG_MAGIC, LOG_VERSION)
+    replay = _Replay(path)
+    end = len(data)
+    try:
+        for frame in scan(data):
+            replay.take(frame)
+    except BadFrame as bad:
+        if not is_torn(data, bad, published):
+            raise DamagedError(path, bad.offset, bad.what)
+        end = bad.offset
+    if end < published:
+        raise DamagedError(path, end, f"the file ends here, though {published} bytes had been written")
+    if not replay.entries:
+        raise DamagedError(path, end, "there is no entry in it")
+    return State(replay.entries, replay.term, replay.vote, replay.members, end)
+
+
+class _Replay:
+    """Follows the records of a log and holds them to the order in which a log is written."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.entries: list[Entry] = []
+        self.term = 0
+        self.vote: str | None = None
+        self.members: tuple[Member, ...] = ()
+
+    def take(self, frame: Frame) -> None:
+        head = frame.head
+        if head.kind == ENTRY:
+            self._entry(frame)
+        elif head.kind == TRUNCATE:
+            self._truncate(frame)
+        elif head.kind == HARD_STATE:
+            if head.a < self.term:
+                raise self._damaged(frame, f"term {head.a} follows term {self.term}")
+            self.term, self.vote = head.a, frame.body.decode("utf-8", "replace") or None
+        elif head.kind == MEMBERS:
+            self.members = decode_members(frame.body, self._path, head.offset)
+        else:
+            raise self._damaged(frame, f"unknown kind of record {head.kind}")
+
+    def _entry(self, frame: Frame) -> None:
+        index, term = frame.head.a, frame.head.b
+        if self.entries and index != self.entries[-1].idx + 1:
+            raise self._damaged(frame, f"entry {index} follows entry {self.entries[-1].idx}")
+        if self.entries and term < self.entries[-1].term:
+            raise self._damaged(frame, f"an entry of term {term} follows one of term {self.entries[-1].term}")
+        if term > self.term:
+            raise self._damaged(frame, f"an entry of term {term} stands in the log of term {self.term}")
+        if frame.body[:1] not in (bytes([REGULAR]), bytes([NO_OP])):
+            raise self._damaged(frame, f"entry {index} is of an unknown type")
+        self.entries.append(Entry(frame.body, index, term))
+
+    def _truncate(self, frame: Frame) -> None:
+        index = frame.head.a
+        if not self.entries or not self.entries[0].idx < index <= self.entries[-1].idx:
+            raise self._damaged(frame, f"a mark voids entry {index}, which is not there")
+        del self.entries[index - self.entries[0].idx :]
+
+    def _damaged(self, frame: Frame, what: str) -> DamagedError:
+        return DamagedError(self._path, frame.head.offset, what)
