@@ -38,6 +38,8 @@ def judge(name: str, seconds: float, code: int | None, junit: str | None, timeou
     result = Result(name, OK if code == 0 else FAILED, seconds)
     if junit is not None:
         result.passed, result.failed, skipped = count(pathlib.Path(junit))
+        if code == 0 and not result.passed + result.failed + len(skipped):
+            result.state, result.note = FAILED, "no tests ran"
         if skipped:
             result.state = FAILED
             result.failed += len(skipped)
