@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One client connection: requests of ours and dockerd's after one another, as they come."""
+
+from __future__ import annotations
+
+import enum
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from queenright.edge.http.errors import ApiError, RequestError
+from queenright.edge.http.framing import FramingError, Sized
+from queenright.edge.http.heads import MAX_HEAD, RequestHead, head_end, parse_request
+from queenright.edge.http.messages import Request, Response, error_response
+from queenright.edge.http.proxy import Proxy
+from queenright.edge.http.router import Pass, Route, Router
+from queenright.edge.http.stream import PeerGoneError, Stream
+from queenright.edge.http.upstream import Upstream
+from queenright.edge.http.writing import send_response
+
+MapError = Callable[[Exception], ApiError | None]
+"""Turns an exception of a handler into what the client shall see; None for an unexpected one (500, logged)."""
+
+_log = logging.getLogger(__name__)
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What all connections of a server share. ``max_body`` limits the bodies of our own routes, in bytes."""
+
+    router: Router
+    upstream: Upstream
+    map_error: MapError
+    max_body: int
+
+
+class Phase(enum.Enum):
+    """What a connection is doing: waiting for a request, in a call of ours, or in a call of dockerd's."""
+
+    IDLE = "idle"
+    OWN = "own"
+    PROXIED = "proxied"
+
+
+class Connection:
+    """Serves one client until it or the server ends the connection."""
+
+    def __init__(self, stream: Stream, site: Site) -> None:
+        self.phase = Phase.IDLE
+        self._stream = stream
+        self._site = site
+        self._proxy = Proxy(stream, site.upstream)
+        self._last = False
+        self._unread = False
+
+    def finish(self) -> None:
+        """Take no further request: an idle connection closes now, a busy one after its call."""
+        self._last = True
+        if self.phase is Phase.IDLE:
+            self._stream.close()
+
+    async def serve(self) -> None:
+        """Serve requests one after another. Does not raise but for cancellation, which cuts the connection."""
+        try:
+            while await self._one() and not self._last:
+                self.phase = Phase.IDLE
+            self._proxy.close()
+            if not self._stream.ended:
+                await self._stream.close_gently()
+        except PeerGoneError:
+            pass  # the client went away
+        except Exception:
+            _log.exception("a connection of the host socket failed")
+        finally:
+            self._proxy.close()
+            self._stream.close()
+
+    async def _one(self) -> bool:
+        """Serve one request; True if another may follow."""
+        head = None
+        try:
+            raw = await self._read_head()
+            if not raw:
+                return False
+            self._unread = True
+            head = parse_request(raw)
+            self._unread = not head.framing().done
+            return await self._dispatch(head)
+        except ApiError as error:  # nothing was answered yet
+            keep = not self._unread and not isinstance(error, RequestError)
+            return await self._respond(head, error_response(error), keep=keep)
+
+    async def _dispatch(self, head: RequestHead) -> bool:
+        found = self._site.router.find(head.method, head.path)
+        if found is None:
+            self.phase = Phase.PROXIED
+            return await self._proxy.exchange(head)
+        self.phase = Phase.OWN
+        route, params = found
+        raw, body = await self._read_body(head)
+        self._unread = False
+        identity = await self._site.upstream.identity()
+        if identity is not None and head.version_text:
+            identity.check(head.version_text)
+        request = Request(head.method, head.path, head.version, head.query(), head.headers, body, params)
+        response = await self._call(route, request)
+        if isinstance(response, Pass):
+            self.phase = Phase.PROXIED
+            return await self._proxy.exchange(head, raw)
+        return await self._respond(head, response, keep=True)
+
+    async def _read_head(self) -> bytes:
+        """The bytes of the next head; none if the client ended before it."""
+        stream, searched = self._stream, 0
+        while True:
+            if stream.buffer.startswith((b"\r", b"\n")):  # an empty line before a request is allowed, and skipped
+                del stream.buffer[:1]
+                continue
+            length = head_end(stream.buffer, searched)
+            searched = len(stream.buffer)
+            if length > MAX_HEAD or (not length and searched > MAX_HEAD):
+                raise RequestError(431, f"the head of the request is longer than {MAX_HEAD} bytes")
+            if length:
+                return bytes(stream.take(length))
+            if not await stream.more():
+                return b""
+
+    async def _read_body(self, head: RequestHead) -> tuple[bytes, bytes]:
+        """The body of a request of ours: (as it came, decoded)."""
+        framing, stream = head.framing(), self._stream
+        limit = self._site.max_body
+        if isinstance(framing, Sized) and framing.left > limit:
+            raise self._too_large()
+        if head.expects_continue and not framing.done and not stream.buffer:
+            await stream.write(_CONTINUE)
+        raw, body = bytearray(), bytearray()
+        while not framing.done:
+            if not stream.buffer and not await stream.more():
+                raise RequestError(400, "the request ended in the middle of its body")
+            try:
+                raw += stream.take(framing.feed(stream.buffer, body))
+            except FramingError as error:
+                raise RequestError(400, f"malformed HTTP request body: {error}") from None
+            if len(body) > limit or len(raw) > 4 * limit:
+                raise self._too_large()
+        return bytes(raw), bytes(body)
+
+    def _too_large(self) -> RequestError:
+        return RequestError(413, f"the body of the request is longer than {self._site.max_body} bytes")
+
+    async def _call(self, route: Route, request: Request) -> Response | Pass:
+        """Run the handler; whatever it raises becomes an `ApiError`."""
+        try:
+            call = route.handler(request)
+            return await (self._stream.while_present(call) if route.abandon else call)
+        except (ApiError, PeerGoneError):
+            raise
+        except Exception as error:
+            known = self._site.map_error(error)
+            if known is not None:
+                raise known from error
+            _log.exception("%s %s failed", request.method, request.path)
+            raise ApiError(500, f"internal error in queenright: {type(error).__name__}: {error}") from error
+
+    async def _respond(self, head: RequestHead | None, response: Response, *, keep: bool) -> bool:
+        """Send the answer to a call of ours; True if another request may follow."""
+        identity = self._site.upstream.last_identity
+        return await send_response(
+            self._stream,
+            head,
+            response,
+            engine_headers=identity.headers if identity else {},
+            keep_alive=keep and not self._last,
+        )
