@@ -182,3 +182,14 @@ class Host(Protocol):
     def explain_local(self, task_ref: str) -> dict[str, Any] | None:
         """What this node's agent knows of a task of its own."""
         ...
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Peer:
+    """Who a certificate says it is. ``role``: worker or manager; ``not_after`` in nanoseconds since the epoch."""
+
+    node_id: str
+    cluster_id: str
+    role: str
+    serial: str
+    not_after: int

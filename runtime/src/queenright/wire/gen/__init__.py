@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Generated from ``runtime/proto`` by ``scripts/proto``; edited by nobody, imported by ``wire`` and ``edge.grpc`` only."""
+"""Generated from ``proto/*.proto`` by ``scripts/proto``; edited by nobody."""

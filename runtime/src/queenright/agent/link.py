@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How an agent speaks to a manager (``edge/grpc`` fulfils it)."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Protocol
+
+from queenright.model.objects import NodeDescription
+from queenright.wire.messages import AssignmentSet, SessionNews, StatusUpdate
+
+
+class LinkError(Exception):
+    """The manager could not be asked, or refused.
+
+    ``code`` is the gRPC status name; the text says which manager and why.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class ManagerLink(Protocol):
+    """One connection to one manager. Every call may raise LinkError."""
+
+    def session(self, description: NodeDescription, addr: str) -> AsyncIterator[SessionNews]: ...
+
+    async def heartbeat(self, session_id: str) -> int:
+        """Gives the nanoseconds until the next one is due."""
+        ...
+
+    def assignments(self, session_id: str) -> AsyncIterator[AssignmentSet]: ...
+
+    async def update_statuses(self, session_id: str, updates: Sequence[StatusUpdate]) -> None: ...
+
+    async def restarting(self, session_id: str) -> None: ...
+
+    async def close(self) -> None: ...
+
+
+class Connector(Protocol):
+    """Opens links.
+
+    ``addr`` is ``host:port`` of a manager's control port; its certificate must be that of ``node_id``.
+    """
+
+    def connect(self, node_id: str, addr: str) -> ManagerLink: ...

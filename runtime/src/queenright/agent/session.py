@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The agent's connection to the swarm: pick a manager, hold a session, begin anew whenever any part of it breaks.
+
+A session is whole or not at all: its news stream, its heartbeats and its assignments end together, and the next session
+starts from a complete set.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Protocol
+
+from queenright.agent.link import Connector, LinkError, ManagerLink
+from queenright.agent.remotes import Remotes
+from queenright.lib.backoff import Backoff
+from queenright.model.objects import NodeDescription, Task
+from queenright.wire.messages import SessionNews, StatusUpdate
+
+log = logging.getLogger(__name__)
+
+SECOND = 1_000_000_000
+OPEN_TIMEOUT = 5.0  # seconds for the first message of a session
+DESCRIBE_EVERY = 20.0  # seconds between two looks at the machine; a changed description opens a new session
+SKEW_WORTH_SAYING = 60 * SECOND
+
+
+class Assignee(Protocol):
+    """Who does the work (``agent.worker``)."""
+
+    async def apply_complete(self, tasks: Sequence[Task]) -> None: ...
+
+    async def apply_incremental(self, updates: Sequence[Task], removes: Sequence[str]) -> None: ...
+
+    def connected(self, send: Callable[[Sequence[StatusUpdate]], Awaitable[None]]) -> None:
+        """Statuses can be sent; those a manager may not know are sent again."""
+        ...
+
+    def disconnected(self) -> None: ...
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class SessionState:
+    """What can be said of the connection. ``manager`` is "" while there is none."""
+
+    manager: str = ""
+    session_id: str = ""
+    error: str = "no manager has been asked yet"
+    removed: bool = False
+
+
+class SessionLoop:
+    """Keeps a session open until stopped. ``dice`` gives numbers in [0, 1), ``wall`` nanoseconds since the epoch."""
+
+    def __init__(
+        self,
+        remotes: Remotes,
+        connector: Connector,
+        assignee: Assignee,
+        describe: Callable[[], Awaitable[NodeDescription]],
+        *,
+        addr: str,
+        dice: Callable[[], float],
+        wall: Callable[[], int],
+        on_news: Callable[[SessionNews], None] = lambda news: None,
+    ) -> None:
+        self._remotes = remotes
+        self._connector = connector
+        self._assignee = assignee
+        self._describe = describe
+        self._addr = addr
+        self._dice = dice
+        self._wall = wall
+        self._on_news = on_news
+        self._link: ManagerLink | None = None
+        self._skew_said = False
+        self.state = SessionState()
+
+    async def run(self) -> None:
+        """Until cancelled, or until a manager says that this node was removed."""
+        backoff = Backoff(self._dice)
+        while not self.state.removed:
+            node_id, addr = self._remotes.select()
+            try:
+                await self._hold(node_id, addr, backoff)
+            except LinkError as error:
+                self._remotes.observe(node_id, good=False)
+                removed = error.code == "PermissionDenied" and "removed from swarm" in str(error)
+                self.state = SessionState(error=f"manager {addr}: {error}", removed=removed)
+                log.warning("session with manager %s ended: %s", addr, error)
+            await asyncio.sleep(0 if self.state.removed else backoff.next())
+
+    async def restarting(self) -> None:
+        """Tell the manager that this agent will be back in a moment; failing to say so is no reason not to go."""
+        if self._link is not None and self.state.session_id:
+            try:
+                await asyncio.wait_for(self._link.restarting(self.state.session_id), 2.0)
+            except (LinkError, TimeoutError) as error:
+                log.warning("the manager was not told of the restart: %s", error)
+
+    async def _hold(self, node_id: str, addr: str, backoff: Backoff) -> None:
+        link = self._connector.connect(node_id, addr)
+        description = await self._describe()
+        news_stream = link.session(description, self._addr)
+        parts: list[asyncio.Task[None]] = []
+        try:
+            try:
+                first = await asyncio.wait_for(anext(news_stream), OPEN_TIMEOUT)
+            except TimeoutError:
+                raise LinkError("DeadlineExceeded", f"no answer within {OPEN_TIMEOUT:.0f} s") from None
+            except StopAsyncIteration:
+                raise LinkError("Unavailable", "the session ended before it began") from None
+            self._opened(node_id, addr, link, first)
+            backoff.reset()
+            parts = [
+                asyncio.create_task(self._follow_news(news_stream), name="session-news"),
+                asyncio.create_task(self._beat(link, first), name="session-heartbeat"),
+                asyncio.create_task(self._follow_assignments(link, first.session_id), name="session-assignments"),
+                asyncio.create_task(self._watch_description(description), name="session-description"),
+            ]
+            done, _ = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
+            for part in done:
+                part.result()
+        finally:
+            self._link = None
+            self._assignee.disconnected()
+            for part in parts:
+                part.cancel()
+            await asyncio.gather(*parts, return_exceptions=True)
+            await link.close()
+
+    def _opened(self, node_id: str, addr: str, link: ManagerLink, news: SessionNews) -> None:
+        self._link = link
+        self.state = SessionState(manager=addr, session_id=news.session_id, error="")
+        self._remotes.observe(node_id, good=True)
+        self._take_news(news)
+        session_id = news.session_id
+
+        async def send(updates: Sequence[StatusUpdate]) -> None:
+            await link.update_statuses(session_id, updates)
+
+        self._assignee.connected(send)
+        log.info("session opened", extra={"manager": addr})
+
+    def _take_news(self, news: SessionNews) -> None:
+        self._remotes.replace(news.managers)
+        skew = abs(self._wall() - news.manager_time)
+        if skew > SKEW_WORTH_SAYING and not self._skew_said:
+            self._skew_said = True
+            log.warning(
+                "this node's clock is %.0f s away from the manager's; certificates need right clocks", skew / SECOND
+            )
+        self._on_news(news)
+
+    async def _follow_news(self, stream: AsyncIterator[SessionNews]) -> None:
+        async for news in stream:
+            self._take_news(news)
+        raise LinkError("Unavailable", "the manager ended the session")
+
+    async def _beat(self, link: ManagerLink, first: SessionNews) -> None:
+        period = first.heartbeat
+        while True:
+            await asyncio.sleep(max(0.05, (period + (self._dice() - 0.5) * min(SECOND, period / 5)) / SECOND))
+            period = await link.heartbeat(first.session_id)
+
+    async def _follow_assignments(self, link: ManagerLink, session_id: str) -> None:
+        token = ""
+        async for assigned in link.assignments(session_id):
+            if assigned.complete:
+                await self._assignee.apply_complete(assigned.updates)
+            elif assigned.applies_to == token:
+                await self._assignee.apply_incremental(assigned.updates, assigned.removes)
+            else:
+                raise LinkError("DataLoss", "an assignment message is missing; starting from a complete set")
+            token = assigned.results_in
+        raise LinkError("Unavailable", "the manager ended the assignments")
+
+    async def _watch_description(self, known: NodeDescription) -> None:
+        while True:
+            await asyncio.sleep(DESCRIBE_EVERY)
+            if await self._describe() != known:
+                log.info("this machine's description changed; opening a new session")
+                return

@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The executable ``queenright``: ``run`` is the daemon, the other commands ask it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import urllib.parse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from queenright import __version__
+from queenright.app import settings as settings_room
+from queenright.app.ask import AskError, ask
+from queenright.app.settings import Settings, SettingsError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; gives the exit status (0 good, 1 failed, 2 wrong usage or settings)."""
+    arguments = _parser().parse_args(argv)
+    flags = {name: getattr(arguments, name, None) for name in settings_room.FIELDS}
+    config = Path(arguments.config) if arguments.config else None
+    try:
+        settings = settings_room.load(flags, os.environ, config)
+    except SettingsError as error:
+        print(f"queenright: {error}", file=sys.stderr)
+        return 2
+    try:
+        return int(arguments.command_function(settings, arguments))
+    except AskError as error:
+        print(f"queenright: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--config", metavar="FILE", help=f"settings file (default {settings_room.CONFIG})")
+    for name, metadata in settings_room.FIELDS.items():
+        flag = "--" + name.replace("_", "-")
+        common.add_argument(flag, dest=name, metavar=name.rpartition("_")[2].upper(), help=metadata["doc"])
+    parser = argparse.ArgumentParser(
+        prog="queenright", description="Docker's swarm mode, for any fleet Ansible reaches."
+    )
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    for name, function, words in (
+        ("run", _run, "be the daemon"),
+        ("status", _status, "what this host is in the swarm"),
+        ("version", _version, "the version"),
+        ("config", _config, "the settings in force"),
+        ("why", _why, "why a task is where it is, or is not running"),
+    ):
+        command = commands.add_parser(
+            name, help=words, description=f"Say {words}." if name != "run" else None, parents=[common]
+        )
+        command.set_defaults(command_function=function)
+        if name != "run":
+            command.add_argument("--json", action="store_true", help="one JSON object instead of text")
+        if name == "why":
+            command.add_argument("task", help="id, name or unique id prefix of a task")
+    return parser
+
+
+def _run(settings: Settings, arguments: argparse.Namespace) -> int:
+    from queenright.app.daemon import run
+
+    return run(settings, arguments.config)
+
+
+def _version(settings: Settings, arguments: argparse.Namespace) -> int:
+    print(json.dumps({"version": __version__}) if arguments.json else __version__)
+    return 0
+
+
+def _config(settings: Settings, arguments: argparse.Namespace) -> int:
+    shown = settings.shown()
+    if arguments.json:
+        print(json.dumps(shown))
+    else:
+        for key, value in shown.items():
+            print(f"{key} = {json.dumps(value) if value is not None else '# unset'}")
+    return 0
+
+
+def _status(settings: Settings, arguments: argparse.Namespace) -> int:
+    status = ask(settings.socket, "GET", "/queenright/v1/status")
+    if arguments.json:
+        print(json.dumps(status))
+    else:
+        print("\n".join(_status_lines(status)))
+    return 0 if status["state"] in ("active", "inactive") and status.get("ready", True) else 1
+
+
+def _status_lines(status: dict[str, Any]) -> list[str]:
+    lines = [f"queenright {status['version']}: {status['state']}"]
+    if status.get("role"):
+        lines.append(f"  {status['role']} {status['node_id']} at {status.get('node_addr') or 'an unknown address'}")
+        lines.append(f"  swarm {status['cluster_id']}")
+        lines.extend(f"  manager {peer['node_id']} at {peer['addr']}" for peer in status.get("managers", ()))
+        tasks = status.get("tasks", {})
+        lines.append(f"  {tasks.get('running', 0)} of {tasks.get('total', 0)} tasks on this node are running")
+    engine = status.get("engine", {})
+    lines.append(
+        f"  engine {engine.get('version') or 'not reachable'}" + (f": {engine['error']}" if engine.get("error") else "")
+    )
+    if status.get("error"):
+        lines.append(f"  error: {status['error']}")
+    return lines
+
+
+def _why(settings: Settings, arguments: argparse.Namespace) -> int:
+    answer = ask(settings.socket, "GET", "/queenright/v1/why/" + urllib.parse.quote(arguments.task, safe=""))
+    if arguments.json:
+        print(json.dumps(answer))
+        return 0
+    print(
+        f"{answer['task']}: {answer['state']} (wanted: {answer['desired_state']})"
+        + (f" on {answer['node']}" if answer.get("node") else "")
+    )
+    for line in answer.get("explanation", ()):
+        print(f"  {line}")
+    for entry in answer.get("filters", ()):
+        for node, reason in entry["verdicts"].items():
+            print(f"  {entry['name']}: {node}: {reason or 'fits'}")
+    for line in answer.get("history", ()):
+        print(f"  before: {line if isinstance(line, str) else json.dumps(line)}")
+    return 0

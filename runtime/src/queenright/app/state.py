@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``state.json`` in the state directory: which swarm this host is in and how it is reached.
+
+Written whole or not at all.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from queenright.lib import atomic
+
+FORMAT = 1
+MAGIC = "queenright-state"
+
+
+class StateError(Exception):
+    """The file cannot be used; the text names it and says what to do."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class MemberState:
+    """A membership. Addresses are ``host:port``; ``managers`` are (node id, address) as last told."""
+
+    node_id: str
+    cluster_id: str
+    role: str
+    listen_addr: str
+    advertise_addr: str
+    data_path_addr: str = ""
+    managers: tuple[tuple[str, str], ...] = ()
+    removed: bool = False
+
+
+class StateFile:
+    """Reads and writes the membership; the directory is the state directory."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.path = directory / "state.json"
+
+    def load(self) -> MemberState | None:
+        """The membership, or None where this host is in no swarm. Raises StateError."""
+        try:
+            data = json.loads(self.path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            raise StateError(f"{self.path} cannot be read ({error}): restore it, or remove {self.directory}") from error
+        if not isinstance(data, dict) or data.get("magic") != MAGIC:
+            raise StateError(f"{self.path} is no state file of queenright")
+        if data.get("format", 0) > FORMAT:
+            raise StateError(
+                f"{self.path} has format {data['format']}, this version knows {FORMAT}: start the newer version again"
+            )
+        return _member(data, self.path)
+
+    def save(self, member: MemberState) -> None:
+        """Durable when this returns."""
+        data = {"magic": MAGIC, "format": FORMAT, **dataclasses.asdict(member)}
+        atomic.replace_file(self.path, (json.dumps(data, indent=1) + "\n").encode())
+
+    def wipe(self) -> None:
+        """Forget the membership: everything below the state directory but the directory and its lock."""
+        self.path.unlink(missing_ok=True)
+        for name in ("raft", "certificates"):
+            shutil.rmtree(self.directory / name, ignore_errors=True)
+        for leftover in self.directory.glob("tasks.db*"):
+            leftover.unlink(missing_ok=True)
+
+
+def _member(data: dict[str, Any], path: Path) -> MemberState:
+    names = {field.name for field in dataclasses.fields(MemberState)}
+    values = {key: value for key, value in data.items() if key in names}
+    try:
+        values["managers"] = tuple((str(node_id), str(addr)) for node_id, addr in values.get("managers", ()))
+        return MemberState(**values)
+    except (TypeError, ValueError) as error:
+        raise StateError(f"{path} is damaged ({error}): restore it, or leave and join again") from error

@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Clocks, dice and names: the only place that asks the machine for them."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+
+from queenright.model.ids import new_id
+
+
+class SystemClock:
+    """See ``manager.ports.Clock``."""
+
+    def wall(self) -> int:
+        return time.time_ns()
+
+    def mono(self) -> float:
+        return time.monotonic()
+
+
+_dice = random.SystemRandom()
+
+
+def dice() -> float:
+    """A number in [0, 1)."""
+    return _dice.random()
+
+
+def ids() -> str:
+    """A new object id."""
+    return new_id(os.urandom(17))
+
+
+def secret(size: int) -> bytes:
+    """Random bytes that nobody can guess."""
+    return os.urandom(size)

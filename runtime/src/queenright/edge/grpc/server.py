@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The control port: gRPC over mutual TLS, each call authorised by the table before its handler runs."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import grpc
+import grpc.aio
+
+from queenright.edge.grpc import options
+from queenright.edge.grpc.authorize import Authorizer, DeniedError, require_rows
+from queenright.manager.dispatch import Dispatcher
+from queenright.manager.ports import Peer
+from queenright.model.errors import Refusal
+from queenright.wire import messages
+from queenright.wire.gen import dispatcher_pb2 as pb
+from queenright.wire.gen import dispatcher_pb2_grpc
+
+log = logging.getLogger(__name__)
+
+CODES = {
+    "InvalidArgument": grpc.StatusCode.INVALID_ARGUMENT,
+    "NotFound": grpc.StatusCode.NOT_FOUND,
+    "AlreadyExists": grpc.StatusCode.ALREADY_EXISTS,
+    "FailedPrecondition": grpc.StatusCode.FAILED_PRECONDITION,
+    "PermissionDenied": grpc.StatusCode.PERMISSION_DENIED,
+    "Unauthenticated": grpc.StatusCode.UNAUTHENTICATED,
+    "Unimplemented": grpc.StatusCode.UNIMPLEMENTED,
+    "Unavailable": grpc.StatusCode.UNAVAILABLE,
+}
+
+
+class ServerError(Exception):
+    """The control port could not be opened; the text says which and why."""
+
+
+class DispatcherService(dispatcher_pb2_grpc.DispatcherServicer):
+    """Dispatcher calls -> use cases, as the node that the certificate names."""
+
+    def __init__(self, dispatcher: Dispatcher, authorizer: Authorizer, live: LiveCalls) -> None:
+        self._dispatcher = dispatcher
+        self._authorizer = authorizer
+        self._live = live
+
+    async def Session(self, request: pb.SessionRequest, context: Any) -> AsyncIterator[pb.SessionMessage]:
+        peer = await _admit(self._authorizer, "Session", context)
+        description, addr = messages.read_session_request(request)
+        with self._live.call(peer.node_id):
+            async with _told(context):
+                session = await self._dispatcher.open(peer.node_id, description, addr or _source(context))
+                async for news in self._dispatcher.news(session):
+                    yield messages.news_message(news)
+
+    async def Assignments(self, request: pb.AssignmentsRequest, context: Any) -> AsyncIterator[pb.AssignmentsMessage]:
+        peer = await _admit(self._authorizer, "Assignments", context)
+        with self._live.call(peer.node_id):
+            async with _told(context):
+                session = self._dispatcher.session(peer.node_id, request.session_id)
+                async for assigned in self._dispatcher.assignments(session):
+                    for part in messages.assignment_messages(assigned):
+                        yield part
+
+    async def Heartbeat(self, request: pb.HeartbeatRequest, context: Any) -> pb.HeartbeatResponse:
+        peer = await _admit(self._authorizer, "Heartbeat", context)
+        async with _told(context):
+            return pb.HeartbeatResponse(period_ns=self._dispatcher.heartbeat(peer.node_id, request.session_id))
+
+    async def UpdateTaskStatus(self, request: pb.UpdateTaskStatusRequest, context: Any) -> pb.UpdateTaskStatusResponse:
+        peer = await _admit(self._authorizer, "UpdateTaskStatus", context)
+        async with _told(context):
+            updates = messages.read_status_request(request)
+            await self._dispatcher.update_statuses(peer.node_id, request.session_id, updates)
+            return pb.UpdateTaskStatusResponse()
+
+    async def Restarting(self, request: pb.RestartingRequest, context: Any) -> pb.RestartingResponse:
+        peer = await _admit(self._authorizer, "Restarting", context)
+        async with _told(context):
+            return pb.RestartingResponse(grace_ns=self._dispatcher.restarting(peer.node_id, request.session_id))
+
+
+async def _admit(authorizer: Authorizer, method: str, context: Any) -> Peer:
+    try:
+        return authorizer.check(f"/queenright.v1.Dispatcher/{method}", context.auth_context())
+    except DeniedError as denied:
+        log.warning("refused %s from %s: %s", method, context.peer(), denied)
+        await context.abort(denied.code, str(denied))
+        raise
+
+
+class _told:  # noqa: N801 - used as a statement
+    """Turns a use case's refusal into the status the caller sees."""
+
+    def __init__(self, context: Any) -> None:
+        self._context = context
+
+    async def __aenter__(self) -> None:
+        return None
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        if isinstance(error, Refusal):
+            await self._context.abort(CODES.get(error.code, grpc.StatusCode.UNKNOWN), str(error))
+
+
+def _source(context: Any) -> str:
+    """The caller's address: ``ipv4:10.0.0.2:4711`` and ``ipv6:%5B::1%5D:4711`` -> the host."""
+    kind, _, rest = str(context.peer()).partition(":")
+    host = rest.rpartition(":")[0]
+    return host.replace("%5B", "").replace("%5D", "").strip("[]") if kind in ("ipv4", "ipv6") else ""
+
+
+class LiveCalls:
+    """The streams that are open, by node, so that a removed node's can be cut."""
+
+    def __init__(self) -> None:
+        self._tasks: dict[str, set[asyncio.Task[Any]]] = {}
+
+    def call(self, node_id: str) -> _Live:
+        return _Live(self._tasks.setdefault(node_id, set()))
+
+    def cut(self, node_id: str) -> None:
+        """End the node's open streams."""
+        for task in self._tasks.pop(node_id, set()):
+            task.cancel()
+
+    def count(self) -> int:
+        return sum(len(tasks) for tasks in self._tasks.values())
+
+
+class _Live:
+    def __init__(self, tasks: set[asyncio.Task[Any]]) -> None:
+        self._tasks = tasks
+        self._task: asyncio.Task[Any] | None = None
+
+    def __enter__(self) -> None:
+        self._task = asyncio.current_task()
+        if self._task is not None:
+            self._tasks.add(self._task)
+
+    def __exit__(self, *_: object) -> None:
+        if self._task is not None:
+            self._tasks.discard(self._task)
+
+
+Certificates = Callable[[], tuple[bytes, bytes, bytes]]  # (private key, certificate chain, trusted roots), PEM each
+
+
+class ControlServer:
+    """Serves members on the control port. ``certificates`` is read once at start."""
+
+    def __init__(self, dispatcher: Dispatcher, authorizer: Authorizer, certificates: Certificates) -> None:
+        self._live = LiveCalls()
+        self._service = DispatcherService(dispatcher, authorizer, self._live)
+        self._certificates = certificates
+        self._server: grpc.aio.Server | None = None
+
+    async def start(self, host: str, port: int) -> int:
+        """Listen; gives the port (useful where 0 was asked). Raises ServerError."""
+        key, chain, roots = self._certificates()
+        server = grpc.aio.server(options=options.SERVER)
+        dispatcher_pb2_grpc.add_DispatcherServicer_to_server(self._service, server)  # type: ignore[no-untyped-call]
+        require_rows(
+            f"/queenright.v1.Dispatcher/{name}" for name in pb.DESCRIPTOR.services_by_name["Dispatcher"].methods_by_name
+        )
+        credentials = grpc.ssl_server_credentials([(key, chain)], root_certificates=roots, require_client_auth=True)
+        address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        try:
+            bound = server.add_secure_port(address, credentials)
+        except RuntimeError as error:
+            raise ServerError(
+                f"cannot listen on {address} for the swarm: {error}; is another daemon using the port?"
+            ) from error
+        if bound == 0:
+            raise ServerError(f"cannot listen on {address} for the swarm; is another daemon using the port?")
+        await server.start()
+        self._server = server
+        return bound
+
+    def cut(self, node_id: str) -> None:
+        """End the open streams of a node that was removed."""
+        self._live.cut(node_id)
+
+    async def stop(self, grace: float = 1.0) -> None:
+        if self._server is not None:
+            await self._server.stop(grace)
+            self._server = None

@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The one loop that runs deciders: watch, decide, propose, sleep until something changes or a decider's time has come.
+
+Each decider is asked about the keys that changed since it was last asked. When it names a time, it is asked again then,
+about the same keys.
+A decision that did not fit (somebody else wrote first) is dropped; its keys stay dirty and the decider decides again
+from what is there now.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import heapq
+import itertools
+import logging
+from collections.abc import Callable, Sequence
+
+from queenright.decide.base import Decision, Dirty, Now
+from queenright.manager.ports import Clock, Proposer
+from queenright.manager.proposer import slices
+from queenright.model.errors import OutOfSequence
+from queenright.model.objects import Node, Service, Task
+from queenright.store.store import Commit, Store
+
+log = logging.getLogger(__name__)
+
+Decider = Callable[[Store, Dirty, Now, Callable[[], str]], Decision]
+MOST_ROUNDS = 1000  # rounds without a pause; deciders settle in a handful, so more is a defect worth a loud line
+
+
+@dataclasses.dataclass(slots=True)
+class _Seat:
+    """A decider with what it has still to look at and when it wants to be asked again."""
+
+    name: str
+    decide: Decider
+    dirty: Dirty
+    wakes: list[tuple[float, int, Dirty]] = dataclasses.field(default_factory=list)
+
+
+class Reconciler:
+    """Runs while this manager leads. ``deciders`` are (name, decider) in the order in which they are asked."""
+
+    def __init__(
+        self,
+        store: Store,
+        proposer: Proposer,
+        clock: Clock,
+        ids: Callable[[], str],
+        deciders: Sequence[tuple[str, Decider]],
+    ) -> None:
+        self._store = store
+        self._proposer = proposer
+        self._clock = clock
+        self._ids = ids
+        self._seats = [_Seat(name, decide, Dirty(everything=True)) for name, decide in deciders]
+        self._order = itertools.count()
+        self._poke = asyncio.Event()
+
+    def poke(self) -> None:
+        """Something outside the store changed (a heartbeat's deadline): look again."""
+        self._poke.set()
+
+    async def run(self) -> None:
+        with self._store.watch() as subscription:
+            getter: asyncio.Future[Commit] = asyncio.ensure_future(subscription.next())
+            try:
+                while True:
+                    await self._settle(subscription.drain)
+                    getter = await self._sleep(getter)
+                    if getter.done():
+                        self._mark(getter.result())
+                        getter = asyncio.ensure_future(subscription.next())
+            finally:
+                getter.cancel()
+
+    async def _settle(self, drain: Callable[[], list[Commit]]) -> None:
+        for round_number in itertools.count():
+            for commit in drain():
+                self._mark(commit)
+            self._collect_wakes()
+            if not any(seat.dirty for seat in self._seats):
+                return
+            if round_number == MOST_ROUNDS:
+                log.error("deciders do not settle", extra={"deciders": [s.name for s in self._seats if s.dirty]})
+            for seat in self._seats:
+                await self._ask(seat)
+                for commit in drain():
+                    self._mark(commit)
+            await asyncio.sleep(0)
+
+    async def _ask(self, seat: _Seat) -> None:
+        if not seat.dirty:
+            return
+        dirty, seat.dirty = seat.dirty, Dirty()
+        now = Now(self._clock.wall(), self._clock.mono())
+        decision = seat.decide(self._store, dirty, now, self._ids)
+        if decision.wake_at is not None:
+            heapq.heappush(seat.wakes, (decision.wake_at, next(self._order), dirty))
+        try:
+            for part in slices(decision.changes):
+                await self._proposer.propose(part)
+        except OutOfSequence:
+            _merge(seat.dirty, dirty)
+
+    async def _sleep(self, getter: asyncio.Future[Commit]) -> asyncio.Future[Commit]:
+        wake_at = min((seat.wakes[0][0] for seat in self._seats if seat.wakes), default=None)
+        timeout = None if wake_at is None else max(0.0, wake_at - self._clock.mono())
+        poked = asyncio.ensure_future(self._poke.wait())
+        try:
+            await asyncio.wait((getter, poked), timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            poked.cancel()
+        if self._poke.is_set():
+            self._poke.clear()
+            for seat in self._seats:
+                self._wake_all(seat)
+        return getter
+
+    def _collect_wakes(self) -> None:
+        now = self._clock.mono()
+        for seat in self._seats:
+            while seat.wakes and seat.wakes[0][0] <= now:
+                _merge(seat.dirty, heapq.heappop(seat.wakes)[2])
+
+    @staticmethod
+    def _wake_all(seat: _Seat) -> None:
+        while seat.wakes:
+            _merge(seat.dirty, heapq.heappop(seat.wakes)[2])
+
+    def _mark(self, commit: Commit) -> None:
+        touched = Dirty()
+        for event in commit.events:
+            for value in (event.before, event.after):
+                if isinstance(value, Task):
+                    touched.tasks.add(value.id)
+                    touched.services.add(value.service_id)
+                    if value.node_id:
+                        touched.nodes.add(value.node_id)
+                elif isinstance(value, Service):
+                    touched.services.add(value.id)
+                elif isinstance(value, Node):
+                    touched.nodes.add(value.id)
+        for seat in self._seats:
+            _merge(seat.dirty, touched)
+
+
+def _merge(into: Dirty, other: Dirty) -> None:
+    into.services |= other.services
+    into.nodes |= other.nodes
+    into.tasks |= other.tasks
+    into.everything = into.everything or other.everything

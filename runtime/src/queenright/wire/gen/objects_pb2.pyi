@@ -1,0 +1,799 @@
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class Orchestration(_message.Message):
+    __slots__ = ("task_history_limit",)
+    TASK_HISTORY_LIMIT_FIELD_NUMBER: _ClassVar[int]
+    task_history_limit: int
+    def __init__(self, task_history_limit: _Optional[int] = ...) -> None: ...
+
+class RaftSpec(_message.Message):
+    __slots__ = ("snapshot_interval", "keep_old_snapshots", "log_entries_for_slow_followers", "election_tick", "heartbeat_tick")
+    SNAPSHOT_INTERVAL_FIELD_NUMBER: _ClassVar[int]
+    KEEP_OLD_SNAPSHOTS_FIELD_NUMBER: _ClassVar[int]
+    LOG_ENTRIES_FOR_SLOW_FOLLOWERS_FIELD_NUMBER: _ClassVar[int]
+    ELECTION_TICK_FIELD_NUMBER: _ClassVar[int]
+    HEARTBEAT_TICK_FIELD_NUMBER: _ClassVar[int]
+    snapshot_interval: int
+    keep_old_snapshots: int
+    log_entries_for_slow_followers: int
+    election_tick: int
+    heartbeat_tick: int
+    def __init__(self, snapshot_interval: _Optional[int] = ..., keep_old_snapshots: _Optional[int] = ..., log_entries_for_slow_followers: _Optional[int] = ..., election_tick: _Optional[int] = ..., heartbeat_tick: _Optional[int] = ...) -> None: ...
+
+class DispatcherSpec(_message.Message):
+    __slots__ = ("heartbeat_period",)
+    HEARTBEAT_PERIOD_FIELD_NUMBER: _ClassVar[int]
+    heartbeat_period: int
+    def __init__(self, heartbeat_period: _Optional[int] = ...) -> None: ...
+
+class CAConfig(_message.Message):
+    __slots__ = ("node_cert_expiry", "force_rotate")
+    NODE_CERT_EXPIRY_FIELD_NUMBER: _ClassVar[int]
+    FORCE_ROTATE_FIELD_NUMBER: _ClassVar[int]
+    node_cert_expiry: int
+    force_rotate: int
+    def __init__(self, node_cert_expiry: _Optional[int] = ..., force_rotate: _Optional[int] = ...) -> None: ...
+
+class EncryptionConfig(_message.Message):
+    __slots__ = ("autolock",)
+    AUTOLOCK_FIELD_NUMBER: _ClassVar[int]
+    autolock: bool
+    def __init__(self, autolock: _Optional[bool] = ...) -> None: ...
+
+class SwarmSpec(_message.Message):
+    __slots__ = ("name", "labels", "orchestration", "raft", "dispatcher", "ca", "encryption")
+    class LabelsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    ORCHESTRATION_FIELD_NUMBER: _ClassVar[int]
+    RAFT_FIELD_NUMBER: _ClassVar[int]
+    DISPATCHER_FIELD_NUMBER: _ClassVar[int]
+    CA_FIELD_NUMBER: _ClassVar[int]
+    ENCRYPTION_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    labels: _containers.ScalarMap[str, str]
+    orchestration: Orchestration
+    raft: RaftSpec
+    dispatcher: DispatcherSpec
+    ca: CAConfig
+    encryption: EncryptionConfig
+    def __init__(self, name: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., orchestration: _Optional[_Union[Orchestration, _Mapping]] = ..., raft: _Optional[_Union[RaftSpec, _Mapping]] = ..., dispatcher: _Optional[_Union[DispatcherSpec, _Mapping]] = ..., ca: _Optional[_Union[CAConfig, _Mapping]] = ..., encryption: _Optional[_Union[EncryptionConfig, _Mapping]] = ...) -> None: ...
+
+class Cluster(_message.Message):
+    __slots__ = ("id", "version", "created_at", "updated_at", "spec", "root_certificate", "root_key", "worker_token", "manager_token", "default_addr_pool", "subnet_size", "data_path_port")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    CREATED_AT_FIELD_NUMBER: _ClassVar[int]
+    UPDATED_AT_FIELD_NUMBER: _ClassVar[int]
+    SPEC_FIELD_NUMBER: _ClassVar[int]
+    ROOT_CERTIFICATE_FIELD_NUMBER: _ClassVar[int]
+    ROOT_KEY_FIELD_NUMBER: _ClassVar[int]
+    WORKER_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    MANAGER_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    DEFAULT_ADDR_POOL_FIELD_NUMBER: _ClassVar[int]
+    SUBNET_SIZE_FIELD_NUMBER: _ClassVar[int]
+    DATA_PATH_PORT_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    version: int
+    created_at: int
+    updated_at: int
+    spec: SwarmSpec
+    root_certificate: str
+    root_key: str
+    worker_token: str
+    manager_token: str
+    default_addr_pool: _containers.RepeatedScalarFieldContainer[str]
+    subnet_size: int
+    data_path_port: int
+    def __init__(self, id: _Optional[str] = ..., version: _Optional[int] = ..., created_at: _Optional[int] = ..., updated_at: _Optional[int] = ..., spec: _Optional[_Union[SwarmSpec, _Mapping]] = ..., root_certificate: _Optional[str] = ..., root_key: _Optional[str] = ..., worker_token: _Optional[str] = ..., manager_token: _Optional[str] = ..., default_addr_pool: _Optional[_Iterable[str]] = ..., subnet_size: _Optional[int] = ..., data_path_port: _Optional[int] = ...) -> None: ...
+
+class NodeSpec(_message.Message):
+    __slots__ = ("name", "labels", "role", "availability")
+    class LabelsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    ROLE_FIELD_NUMBER: _ClassVar[int]
+    AVAILABILITY_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    labels: _containers.ScalarMap[str, str]
+    role: str
+    availability: str
+    def __init__(self, name: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., role: _Optional[str] = ..., availability: _Optional[str] = ...) -> None: ...
+
+class NodeDescription(_message.Message):
+    __slots__ = ("hostname", "architecture", "os", "nano_cpus", "memory_bytes", "engine_version", "engine_labels", "plugins", "trust_root", "issuer_subject", "issuer_public_key", "runtime_version")
+    class EngineLabelsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    HOSTNAME_FIELD_NUMBER: _ClassVar[int]
+    ARCHITECTURE_FIELD_NUMBER: _ClassVar[int]
+    OS_FIELD_NUMBER: _ClassVar[int]
+    NANO_CPUS_FIELD_NUMBER: _ClassVar[int]
+    MEMORY_BYTES_FIELD_NUMBER: _ClassVar[int]
+    ENGINE_VERSION_FIELD_NUMBER: _ClassVar[int]
+    ENGINE_LABELS_FIELD_NUMBER: _ClassVar[int]
+    PLUGINS_FIELD_NUMBER: _ClassVar[int]
+    TRUST_ROOT_FIELD_NUMBER: _ClassVar[int]
+    ISSUER_SUBJECT_FIELD_NUMBER: _ClassVar[int]
+    ISSUER_PUBLIC_KEY_FIELD_NUMBER: _ClassVar[int]
+    RUNTIME_VERSION_FIELD_NUMBER: _ClassVar[int]
+    hostname: str
+    architecture: str
+    os: str
+    nano_cpus: int
+    memory_bytes: int
+    engine_version: str
+    engine_labels: _containers.ScalarMap[str, str]
+    plugins: _containers.RepeatedScalarFieldContainer[str]
+    trust_root: str
+    issuer_subject: str
+    issuer_public_key: str
+    runtime_version: str
+    def __init__(self, hostname: _Optional[str] = ..., architecture: _Optional[str] = ..., os: _Optional[str] = ..., nano_cpus: _Optional[int] = ..., memory_bytes: _Optional[int] = ..., engine_version: _Optional[str] = ..., engine_labels: _Optional[_Mapping[str, str]] = ..., plugins: _Optional[_Iterable[str]] = ..., trust_root: _Optional[str] = ..., issuer_subject: _Optional[str] = ..., issuer_public_key: _Optional[str] = ..., runtime_version: _Optional[str] = ...) -> None: ...
+
+class NodeStatus(_message.Message):
+    __slots__ = ("state", "message", "addr")
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    ADDR_FIELD_NUMBER: _ClassVar[int]
+    state: str
+    message: str
+    addr: str
+    def __init__(self, state: _Optional[str] = ..., message: _Optional[str] = ..., addr: _Optional[str] = ...) -> None: ...
+
+class Node(_message.Message):
+    __slots__ = ("id", "version", "created_at", "updated_at", "spec", "role", "membership", "description", "status", "manager_addr", "serial", "previous_serial")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    CREATED_AT_FIELD_NUMBER: _ClassVar[int]
+    UPDATED_AT_FIELD_NUMBER: _ClassVar[int]
+    SPEC_FIELD_NUMBER: _ClassVar[int]
+    ROLE_FIELD_NUMBER: _ClassVar[int]
+    MEMBERSHIP_FIELD_NUMBER: _ClassVar[int]
+    DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    MANAGER_ADDR_FIELD_NUMBER: _ClassVar[int]
+    SERIAL_FIELD_NUMBER: _ClassVar[int]
+    PREVIOUS_SERIAL_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    version: int
+    created_at: int
+    updated_at: int
+    spec: NodeSpec
+    role: str
+    membership: str
+    description: NodeDescription
+    status: NodeStatus
+    manager_addr: str
+    serial: str
+    previous_serial: str
+    def __init__(self, id: _Optional[str] = ..., version: _Optional[int] = ..., created_at: _Optional[int] = ..., updated_at: _Optional[int] = ..., spec: _Optional[_Union[NodeSpec, _Mapping]] = ..., role: _Optional[str] = ..., membership: _Optional[str] = ..., description: _Optional[_Union[NodeDescription, _Mapping]] = ..., status: _Optional[_Union[NodeStatus, _Mapping]] = ..., manager_addr: _Optional[str] = ..., serial: _Optional[str] = ..., previous_serial: _Optional[str] = ...) -> None: ...
+
+class SELinux(_message.Message):
+    __slots__ = ("disable", "user", "role", "type", "level")
+    DISABLE_FIELD_NUMBER: _ClassVar[int]
+    USER_FIELD_NUMBER: _ClassVar[int]
+    ROLE_FIELD_NUMBER: _ClassVar[int]
+    TYPE_FIELD_NUMBER: _ClassVar[int]
+    LEVEL_FIELD_NUMBER: _ClassVar[int]
+    disable: bool
+    user: str
+    role: str
+    type: str
+    level: str
+    def __init__(self, disable: _Optional[bool] = ..., user: _Optional[str] = ..., role: _Optional[str] = ..., type: _Optional[str] = ..., level: _Optional[str] = ...) -> None: ...
+
+class Seccomp(_message.Message):
+    __slots__ = ("mode", "profile")
+    MODE_FIELD_NUMBER: _ClassVar[int]
+    PROFILE_FIELD_NUMBER: _ClassVar[int]
+    mode: str
+    profile: str
+    def __init__(self, mode: _Optional[str] = ..., profile: _Optional[str] = ...) -> None: ...
+
+class AppArmor(_message.Message):
+    __slots__ = ("mode",)
+    MODE_FIELD_NUMBER: _ClassVar[int]
+    mode: str
+    def __init__(self, mode: _Optional[str] = ...) -> None: ...
+
+class Privileges(_message.Message):
+    __slots__ = ("selinux", "seccomp", "apparmor", "no_new_privileges")
+    SELINUX_FIELD_NUMBER: _ClassVar[int]
+    SECCOMP_FIELD_NUMBER: _ClassVar[int]
+    APPARMOR_FIELD_NUMBER: _ClassVar[int]
+    NO_NEW_PRIVILEGES_FIELD_NUMBER: _ClassVar[int]
+    selinux: SELinux
+    seccomp: Seccomp
+    apparmor: AppArmor
+    no_new_privileges: bool
+    def __init__(self, selinux: _Optional[_Union[SELinux, _Mapping]] = ..., seccomp: _Optional[_Union[Seccomp, _Mapping]] = ..., apparmor: _Optional[_Union[AppArmor, _Mapping]] = ..., no_new_privileges: _Optional[bool] = ...) -> None: ...
+
+class BindOptions(_message.Message):
+    __slots__ = ("propagation", "non_recursive", "create_mountpoint")
+    PROPAGATION_FIELD_NUMBER: _ClassVar[int]
+    NON_RECURSIVE_FIELD_NUMBER: _ClassVar[int]
+    CREATE_MOUNTPOINT_FIELD_NUMBER: _ClassVar[int]
+    propagation: str
+    non_recursive: bool
+    create_mountpoint: bool
+    def __init__(self, propagation: _Optional[str] = ..., non_recursive: _Optional[bool] = ..., create_mountpoint: _Optional[bool] = ...) -> None: ...
+
+class VolumeDriver(_message.Message):
+    __slots__ = ("name", "options")
+    class OptionsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    OPTIONS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    options: _containers.ScalarMap[str, str]
+    def __init__(self, name: _Optional[str] = ..., options: _Optional[_Mapping[str, str]] = ...) -> None: ...
+
+class VolumeOptions(_message.Message):
+    __slots__ = ("no_copy", "labels", "subpath", "driver")
+    class LabelsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    NO_COPY_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    SUBPATH_FIELD_NUMBER: _ClassVar[int]
+    DRIVER_FIELD_NUMBER: _ClassVar[int]
+    no_copy: bool
+    labels: _containers.ScalarMap[str, str]
+    subpath: str
+    driver: VolumeDriver
+    def __init__(self, no_copy: _Optional[bool] = ..., labels: _Optional[_Mapping[str, str]] = ..., subpath: _Optional[str] = ..., driver: _Optional[_Union[VolumeDriver, _Mapping]] = ...) -> None: ...
+
+class TmpfsOptions(_message.Message):
+    __slots__ = ("size", "mode")
+    SIZE_FIELD_NUMBER: _ClassVar[int]
+    MODE_FIELD_NUMBER: _ClassVar[int]
+    size: int
+    mode: int
+    def __init__(self, size: _Optional[int] = ..., mode: _Optional[int] = ...) -> None: ...
+
+class Mount(_message.Message):
+    __slots__ = ("target", "source", "type", "read_only", "bind", "volume", "tmpfs")
+    TARGET_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    TYPE_FIELD_NUMBER: _ClassVar[int]
+    READ_ONLY_FIELD_NUMBER: _ClassVar[int]
+    BIND_FIELD_NUMBER: _ClassVar[int]
+    VOLUME_FIELD_NUMBER: _ClassVar[int]
+    TMPFS_FIELD_NUMBER: _ClassVar[int]
+    target: str
+    source: str
+    type: str
+    read_only: bool
+    bind: BindOptions
+    volume: VolumeOptions
+    tmpfs: TmpfsOptions
+    def __init__(self, target: _Optional[str] = ..., source: _Optional[str] = ..., type: _Optional[str] = ..., read_only: _Optional[bool] = ..., bind: _Optional[_Union[BindOptions, _Mapping]] = ..., volume: _Optional[_Union[VolumeOptions, _Mapping]] = ..., tmpfs: _Optional[_Union[TmpfsOptions, _Mapping]] = ...) -> None: ...
+
+class Healthcheck(_message.Message):
+    __slots__ = ("test", "interval", "timeout", "retries", "start_period", "start_interval")
+    TEST_FIELD_NUMBER: _ClassVar[int]
+    INTERVAL_FIELD_NUMBER: _ClassVar[int]
+    TIMEOUT_FIELD_NUMBER: _ClassVar[int]
+    RETRIES_FIELD_NUMBER: _ClassVar[int]
+    START_PERIOD_FIELD_NUMBER: _ClassVar[int]
+    START_INTERVAL_FIELD_NUMBER: _ClassVar[int]
+    test: _containers.RepeatedScalarFieldContainer[str]
+    interval: int
+    timeout: int
+    retries: int
+    start_period: int
+    start_interval: int
+    def __init__(self, test: _Optional[_Iterable[str]] = ..., interval: _Optional[int] = ..., timeout: _Optional[int] = ..., retries: _Optional[int] = ..., start_period: _Optional[int] = ..., start_interval: _Optional[int] = ...) -> None: ...
+
+class DNSConfig(_message.Message):
+    __slots__ = ("nameservers", "search", "options")
+    NAMESERVERS_FIELD_NUMBER: _ClassVar[int]
+    SEARCH_FIELD_NUMBER: _ClassVar[int]
+    OPTIONS_FIELD_NUMBER: _ClassVar[int]
+    nameservers: _containers.RepeatedScalarFieldContainer[str]
+    search: _containers.RepeatedScalarFieldContainer[str]
+    options: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, nameservers: _Optional[_Iterable[str]] = ..., search: _Optional[_Iterable[str]] = ..., options: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class Ulimit(_message.Message):
+    __slots__ = ("name", "soft", "hard")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    SOFT_FIELD_NUMBER: _ClassVar[int]
+    HARD_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    soft: int
+    hard: int
+    def __init__(self, name: _Optional[str] = ..., soft: _Optional[int] = ..., hard: _Optional[int] = ...) -> None: ...
+
+class ContainerSpec(_message.Message):
+    __slots__ = ("image", "labels", "command", "args", "hostname", "env", "working_dir", "user", "groups", "privileges", "init", "stop_signal", "tty", "open_stdin", "read_only", "mounts", "stop_grace_period", "healthcheck", "hosts", "dns", "isolation", "sysctls", "cap_add", "cap_drop", "ulimits", "oom_score_adj")
+    class LabelsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    class SysctlsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    IMAGE_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    COMMAND_FIELD_NUMBER: _ClassVar[int]
+    ARGS_FIELD_NUMBER: _ClassVar[int]
+    HOSTNAME_FIELD_NUMBER: _ClassVar[int]
+    ENV_FIELD_NUMBER: _ClassVar[int]
+    WORKING_DIR_FIELD_NUMBER: _ClassVar[int]
+    USER_FIELD_NUMBER: _ClassVar[int]
+    GROUPS_FIELD_NUMBER: _ClassVar[int]
+    PRIVILEGES_FIELD_NUMBER: _ClassVar[int]
+    INIT_FIELD_NUMBER: _ClassVar[int]
+    STOP_SIGNAL_FIELD_NUMBER: _ClassVar[int]
+    TTY_FIELD_NUMBER: _ClassVar[int]
+    OPEN_STDIN_FIELD_NUMBER: _ClassVar[int]
+    READ_ONLY_FIELD_NUMBER: _ClassVar[int]
+    MOUNTS_FIELD_NUMBER: _ClassVar[int]
+    STOP_GRACE_PERIOD_FIELD_NUMBER: _ClassVar[int]
+    HEALTHCHECK_FIELD_NUMBER: _ClassVar[int]
+    HOSTS_FIELD_NUMBER: _ClassVar[int]
+    DNS_FIELD_NUMBER: _ClassVar[int]
+    ISOLATION_FIELD_NUMBER: _ClassVar[int]
+    SYSCTLS_FIELD_NUMBER: _ClassVar[int]
+    CAP_ADD_FIELD_NUMBER: _ClassVar[int]
+    CAP_DROP_FIELD_NUMBER: _ClassVar[int]
+    ULIMITS_FIELD_NUMBER: _ClassVar[int]
+    OOM_SCORE_ADJ_FIELD_NUMBER: _ClassVar[int]
+    image: str
+    labels: _containers.ScalarMap[str, str]
+    command: _containers.RepeatedScalarFieldContainer[str]
+    args: _containers.RepeatedScalarFieldContainer[str]
+    hostname: str
+    env: _containers.RepeatedScalarFieldContainer[str]
+    working_dir: str
+    user: str
+    groups: _containers.RepeatedScalarFieldContainer[str]
+    privileges: Privileges
+    init: bool
+    stop_signal: str
+    tty: bool
+    open_stdin: bool
+    read_only: bool
+    mounts: _containers.RepeatedCompositeFieldContainer[Mount]
+    stop_grace_period: int
+    healthcheck: Healthcheck
+    hosts: _containers.RepeatedScalarFieldContainer[str]
+    dns: DNSConfig
+    isolation: str
+    sysctls: _containers.ScalarMap[str, str]
+    cap_add: _containers.RepeatedScalarFieldContainer[str]
+    cap_drop: _containers.RepeatedScalarFieldContainer[str]
+    ulimits: _containers.RepeatedCompositeFieldContainer[Ulimit]
+    oom_score_adj: int
+    def __init__(self, image: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., command: _Optional[_Iterable[str]] = ..., args: _Optional[_Iterable[str]] = ..., hostname: _Optional[str] = ..., env: _Optional[_Iterable[str]] = ..., working_dir: _Optional[str] = ..., user: _Optional[str] = ..., groups: _Optional[_Iterable[str]] = ..., privileges: _Optional[_Union[Privileges, _Mapping]] = ..., init: _Optional[bool] = ..., stop_signal: _Optional[str] = ..., tty: _Optional[bool] = ..., open_stdin: _Optional[bool] = ..., read_only: _Optional[bool] = ..., mounts: _Optional[_Iterable[_Union[Mount, _Mapping]]] = ..., stop_grace_period: _Optional[int] = ..., healthcheck: _Optional[_Union[Healthcheck, _Mapping]] = ..., hosts: _Optional[_Iterable[str]] = ..., dns: _Optional[_Union[DNSConfig, _Mapping]] = ..., isolation: _Optional[str] = ..., sysctls: _Optional[_Mapping[str, str]] = ..., cap_add: _Optional[_Iterable[str]] = ..., cap_drop: _Optional[_Iterable[str]] = ..., ulimits: _Optional[_Iterable[_Union[Ulimit, _Mapping]]] = ..., oom_score_adj: _Optional[int] = ...) -> None: ...
+
+class Limits(_message.Message):
+    __slots__ = ("cpus", "memory", "pids")
+    CPUS_FIELD_NUMBER: _ClassVar[int]
+    MEMORY_FIELD_NUMBER: _ClassVar[int]
+    PIDS_FIELD_NUMBER: _ClassVar[int]
+    cpus: int
+    memory: int
+    pids: int
+    def __init__(self, cpus: _Optional[int] = ..., memory: _Optional[int] = ..., pids: _Optional[int] = ...) -> None: ...
+
+class Reservations(_message.Message):
+    __slots__ = ("cpus", "memory")
+    CPUS_FIELD_NUMBER: _ClassVar[int]
+    MEMORY_FIELD_NUMBER: _ClassVar[int]
+    cpus: int
+    memory: int
+    def __init__(self, cpus: _Optional[int] = ..., memory: _Optional[int] = ...) -> None: ...
+
+class Resources(_message.Message):
+    __slots__ = ("limits", "reservations")
+    LIMITS_FIELD_NUMBER: _ClassVar[int]
+    RESERVATIONS_FIELD_NUMBER: _ClassVar[int]
+    limits: Limits
+    reservations: Reservations
+    def __init__(self, limits: _Optional[_Union[Limits, _Mapping]] = ..., reservations: _Optional[_Union[Reservations, _Mapping]] = ...) -> None: ...
+
+class RestartPolicy(_message.Message):
+    __slots__ = ("condition", "delay", "max_attempts", "window")
+    CONDITION_FIELD_NUMBER: _ClassVar[int]
+    DELAY_FIELD_NUMBER: _ClassVar[int]
+    MAX_ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
+    WINDOW_FIELD_NUMBER: _ClassVar[int]
+    condition: str
+    delay: int
+    max_attempts: int
+    window: int
+    def __init__(self, condition: _Optional[str] = ..., delay: _Optional[int] = ..., max_attempts: _Optional[int] = ..., window: _Optional[int] = ...) -> None: ...
+
+class Spread(_message.Message):
+    __slots__ = ("descriptor",)
+    DESCRIPTOR_FIELD_NUMBER: _ClassVar[int]
+    descriptor: str
+    def __init__(self, descriptor: _Optional[str] = ...) -> None: ...
+
+class Preference(_message.Message):
+    __slots__ = ("spread",)
+    SPREAD_FIELD_NUMBER: _ClassVar[int]
+    spread: Spread
+    def __init__(self, spread: _Optional[_Union[Spread, _Mapping]] = ...) -> None: ...
+
+class Platform(_message.Message):
+    __slots__ = ("architecture", "os")
+    ARCHITECTURE_FIELD_NUMBER: _ClassVar[int]
+    OS_FIELD_NUMBER: _ClassVar[int]
+    architecture: str
+    os: str
+    def __init__(self, architecture: _Optional[str] = ..., os: _Optional[str] = ...) -> None: ...
+
+class Placement(_message.Message):
+    __slots__ = ("constraints", "preferences", "max_replicas", "platforms")
+    CONSTRAINTS_FIELD_NUMBER: _ClassVar[int]
+    PREFERENCES_FIELD_NUMBER: _ClassVar[int]
+    MAX_REPLICAS_FIELD_NUMBER: _ClassVar[int]
+    PLATFORMS_FIELD_NUMBER: _ClassVar[int]
+    constraints: _containers.RepeatedScalarFieldContainer[str]
+    preferences: _containers.RepeatedCompositeFieldContainer[Preference]
+    max_replicas: int
+    platforms: _containers.RepeatedCompositeFieldContainer[Platform]
+    def __init__(self, constraints: _Optional[_Iterable[str]] = ..., preferences: _Optional[_Iterable[_Union[Preference, _Mapping]]] = ..., max_replicas: _Optional[int] = ..., platforms: _Optional[_Iterable[_Union[Platform, _Mapping]]] = ...) -> None: ...
+
+class LogDriver(_message.Message):
+    __slots__ = ("name", "options")
+    class OptionsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    OPTIONS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    options: _containers.ScalarMap[str, str]
+    def __init__(self, name: _Optional[str] = ..., options: _Optional[_Mapping[str, str]] = ...) -> None: ...
+
+class NetworkAttachment(_message.Message):
+    __slots__ = ("target", "aliases", "driver_opts")
+    class DriverOptsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    TARGET_FIELD_NUMBER: _ClassVar[int]
+    ALIASES_FIELD_NUMBER: _ClassVar[int]
+    DRIVER_OPTS_FIELD_NUMBER: _ClassVar[int]
+    target: str
+    aliases: _containers.RepeatedScalarFieldContainer[str]
+    driver_opts: _containers.ScalarMap[str, str]
+    def __init__(self, target: _Optional[str] = ..., aliases: _Optional[_Iterable[str]] = ..., driver_opts: _Optional[_Mapping[str, str]] = ...) -> None: ...
+
+class TaskSpec(_message.Message):
+    __slots__ = ("container", "resources", "restart_policy", "placement", "log_driver", "networks", "force_update", "runtime")
+    CONTAINER_FIELD_NUMBER: _ClassVar[int]
+    RESOURCES_FIELD_NUMBER: _ClassVar[int]
+    RESTART_POLICY_FIELD_NUMBER: _ClassVar[int]
+    PLACEMENT_FIELD_NUMBER: _ClassVar[int]
+    LOG_DRIVER_FIELD_NUMBER: _ClassVar[int]
+    NETWORKS_FIELD_NUMBER: _ClassVar[int]
+    FORCE_UPDATE_FIELD_NUMBER: _ClassVar[int]
+    RUNTIME_FIELD_NUMBER: _ClassVar[int]
+    container: ContainerSpec
+    resources: Resources
+    restart_policy: RestartPolicy
+    placement: Placement
+    log_driver: LogDriver
+    networks: _containers.RepeatedCompositeFieldContainer[NetworkAttachment]
+    force_update: int
+    runtime: str
+    def __init__(self, container: _Optional[_Union[ContainerSpec, _Mapping]] = ..., resources: _Optional[_Union[Resources, _Mapping]] = ..., restart_policy: _Optional[_Union[RestartPolicy, _Mapping]] = ..., placement: _Optional[_Union[Placement, _Mapping]] = ..., log_driver: _Optional[_Union[LogDriver, _Mapping]] = ..., networks: _Optional[_Iterable[_Union[NetworkAttachment, _Mapping]]] = ..., force_update: _Optional[int] = ..., runtime: _Optional[str] = ...) -> None: ...
+
+class Mode(_message.Message):
+    __slots__ = ("kind", "replicas")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    REPLICAS_FIELD_NUMBER: _ClassVar[int]
+    kind: str
+    replicas: int
+    def __init__(self, kind: _Optional[str] = ..., replicas: _Optional[int] = ...) -> None: ...
+
+class UpdateConfig(_message.Message):
+    __slots__ = ("parallelism", "delay", "failure_action", "monitor", "max_failure_ratio", "order")
+    PARALLELISM_FIELD_NUMBER: _ClassVar[int]
+    DELAY_FIELD_NUMBER: _ClassVar[int]
+    FAILURE_ACTION_FIELD_NUMBER: _ClassVar[int]
+    MONITOR_FIELD_NUMBER: _ClassVar[int]
+    MAX_FAILURE_RATIO_FIELD_NUMBER: _ClassVar[int]
+    ORDER_FIELD_NUMBER: _ClassVar[int]
+    parallelism: int
+    delay: int
+    failure_action: str
+    monitor: int
+    max_failure_ratio: float
+    order: str
+    def __init__(self, parallelism: _Optional[int] = ..., delay: _Optional[int] = ..., failure_action: _Optional[str] = ..., monitor: _Optional[int] = ..., max_failure_ratio: _Optional[float] = ..., order: _Optional[str] = ...) -> None: ...
+
+class RollbackConfig(_message.Message):
+    __slots__ = ("parallelism", "delay", "failure_action", "monitor", "max_failure_ratio", "order")
+    PARALLELISM_FIELD_NUMBER: _ClassVar[int]
+    DELAY_FIELD_NUMBER: _ClassVar[int]
+    FAILURE_ACTION_FIELD_NUMBER: _ClassVar[int]
+    MONITOR_FIELD_NUMBER: _ClassVar[int]
+    MAX_FAILURE_RATIO_FIELD_NUMBER: _ClassVar[int]
+    ORDER_FIELD_NUMBER: _ClassVar[int]
+    parallelism: int
+    delay: int
+    failure_action: str
+    monitor: int
+    max_failure_ratio: float
+    order: str
+    def __init__(self, parallelism: _Optional[int] = ..., delay: _Optional[int] = ..., failure_action: _Optional[str] = ..., monitor: _Optional[int] = ..., max_failure_ratio: _Optional[float] = ..., order: _Optional[str] = ...) -> None: ...
+
+class Port(_message.Message):
+    __slots__ = ("target_port", "published_port", "protocol", "mode", "name")
+    TARGET_PORT_FIELD_NUMBER: _ClassVar[int]
+    PUBLISHED_PORT_FIELD_NUMBER: _ClassVar[int]
+    PROTOCOL_FIELD_NUMBER: _ClassVar[int]
+    MODE_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    target_port: int
+    published_port: int
+    protocol: str
+    mode: str
+    name: str
+    def __init__(self, target_port: _Optional[int] = ..., published_port: _Optional[int] = ..., protocol: _Optional[str] = ..., mode: _Optional[str] = ..., name: _Optional[str] = ...) -> None: ...
+
+class EndpointSpec(_message.Message):
+    __slots__ = ("mode", "ports")
+    MODE_FIELD_NUMBER: _ClassVar[int]
+    PORTS_FIELD_NUMBER: _ClassVar[int]
+    mode: str
+    ports: _containers.RepeatedCompositeFieldContainer[Port]
+    def __init__(self, mode: _Optional[str] = ..., ports: _Optional[_Iterable[_Union[Port, _Mapping]]] = ...) -> None: ...
+
+class ServiceSpec(_message.Message):
+    __slots__ = ("name", "labels", "task", "mode", "update_config", "rollback_config", "endpoint")
+    class LabelsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    TASK_FIELD_NUMBER: _ClassVar[int]
+    MODE_FIELD_NUMBER: _ClassVar[int]
+    UPDATE_CONFIG_FIELD_NUMBER: _ClassVar[int]
+    ROLLBACK_CONFIG_FIELD_NUMBER: _ClassVar[int]
+    ENDPOINT_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    labels: _containers.ScalarMap[str, str]
+    task: TaskSpec
+    mode: Mode
+    update_config: UpdateConfig
+    rollback_config: RollbackConfig
+    endpoint: EndpointSpec
+    def __init__(self, name: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., task: _Optional[_Union[TaskSpec, _Mapping]] = ..., mode: _Optional[_Union[Mode, _Mapping]] = ..., update_config: _Optional[_Union[UpdateConfig, _Mapping]] = ..., rollback_config: _Optional[_Union[RollbackConfig, _Mapping]] = ..., endpoint: _Optional[_Union[EndpointSpec, _Mapping]] = ...) -> None: ...
+
+class UpdateStatus(_message.Message):
+    __slots__ = ("state", "started_at", "completed_at", "message")
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    STARTED_AT_FIELD_NUMBER: _ClassVar[int]
+    COMPLETED_AT_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    state: str
+    started_at: int
+    completed_at: int
+    message: str
+    def __init__(self, state: _Optional[str] = ..., started_at: _Optional[int] = ..., completed_at: _Optional[int] = ..., message: _Optional[str] = ...) -> None: ...
+
+class Service(_message.Message):
+    __slots__ = ("id", "version", "created_at", "updated_at", "spec", "spec_version", "previous_spec", "previous_spec_version", "update_status", "registry_auth", "previous_registry_auth")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    CREATED_AT_FIELD_NUMBER: _ClassVar[int]
+    UPDATED_AT_FIELD_NUMBER: _ClassVar[int]
+    SPEC_FIELD_NUMBER: _ClassVar[int]
+    SPEC_VERSION_FIELD_NUMBER: _ClassVar[int]
+    PREVIOUS_SPEC_FIELD_NUMBER: _ClassVar[int]
+    PREVIOUS_SPEC_VERSION_FIELD_NUMBER: _ClassVar[int]
+    UPDATE_STATUS_FIELD_NUMBER: _ClassVar[int]
+    REGISTRY_AUTH_FIELD_NUMBER: _ClassVar[int]
+    PREVIOUS_REGISTRY_AUTH_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    version: int
+    created_at: int
+    updated_at: int
+    spec: ServiceSpec
+    spec_version: int
+    previous_spec: ServiceSpec
+    previous_spec_version: int
+    update_status: UpdateStatus
+    registry_auth: str
+    previous_registry_auth: str
+    def __init__(self, id: _Optional[str] = ..., version: _Optional[int] = ..., created_at: _Optional[int] = ..., updated_at: _Optional[int] = ..., spec: _Optional[_Union[ServiceSpec, _Mapping]] = ..., spec_version: _Optional[int] = ..., previous_spec: _Optional[_Union[ServiceSpec, _Mapping]] = ..., previous_spec_version: _Optional[int] = ..., update_status: _Optional[_Union[UpdateStatus, _Mapping]] = ..., registry_auth: _Optional[str] = ..., previous_registry_auth: _Optional[str] = ...) -> None: ...
+
+class TaskStatus(_message.Message):
+    __slots__ = ("state", "at", "applied_at", "running_since", "message", "err", "container_id", "pid", "exit_code", "ports")
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    AT_FIELD_NUMBER: _ClassVar[int]
+    APPLIED_AT_FIELD_NUMBER: _ClassVar[int]
+    RUNNING_SINCE_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    ERR_FIELD_NUMBER: _ClassVar[int]
+    CONTAINER_ID_FIELD_NUMBER: _ClassVar[int]
+    PID_FIELD_NUMBER: _ClassVar[int]
+    EXIT_CODE_FIELD_NUMBER: _ClassVar[int]
+    PORTS_FIELD_NUMBER: _ClassVar[int]
+    state: int
+    at: int
+    applied_at: int
+    running_since: int
+    message: str
+    err: str
+    container_id: str
+    pid: int
+    exit_code: int
+    ports: _containers.RepeatedCompositeFieldContainer[Port]
+    def __init__(self, state: _Optional[int] = ..., at: _Optional[int] = ..., applied_at: _Optional[int] = ..., running_since: _Optional[int] = ..., message: _Optional[str] = ..., err: _Optional[str] = ..., container_id: _Optional[str] = ..., pid: _Optional[int] = ..., exit_code: _Optional[int] = ..., ports: _Optional[_Iterable[_Union[Port, _Mapping]]] = ...) -> None: ...
+
+class Task(_message.Message):
+    __slots__ = ("id", "version", "created_at", "updated_at", "service_id", "service_name", "service_labels", "slot", "node_id", "spec", "endpoint", "spec_version", "registry_auth", "desired_state", "status", "not_before", "replaces", "attempt")
+    class ServiceLabelsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    ID_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    CREATED_AT_FIELD_NUMBER: _ClassVar[int]
+    UPDATED_AT_FIELD_NUMBER: _ClassVar[int]
+    SERVICE_ID_FIELD_NUMBER: _ClassVar[int]
+    SERVICE_NAME_FIELD_NUMBER: _ClassVar[int]
+    SERVICE_LABELS_FIELD_NUMBER: _ClassVar[int]
+    SLOT_FIELD_NUMBER: _ClassVar[int]
+    NODE_ID_FIELD_NUMBER: _ClassVar[int]
+    SPEC_FIELD_NUMBER: _ClassVar[int]
+    ENDPOINT_FIELD_NUMBER: _ClassVar[int]
+    SPEC_VERSION_FIELD_NUMBER: _ClassVar[int]
+    REGISTRY_AUTH_FIELD_NUMBER: _ClassVar[int]
+    DESIRED_STATE_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    NOT_BEFORE_FIELD_NUMBER: _ClassVar[int]
+    REPLACES_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    version: int
+    created_at: int
+    updated_at: int
+    service_id: str
+    service_name: str
+    service_labels: _containers.ScalarMap[str, str]
+    slot: int
+    node_id: str
+    spec: TaskSpec
+    endpoint: EndpointSpec
+    spec_version: int
+    registry_auth: str
+    desired_state: int
+    status: TaskStatus
+    not_before: int
+    replaces: str
+    attempt: int
+    def __init__(self, id: _Optional[str] = ..., version: _Optional[int] = ..., created_at: _Optional[int] = ..., updated_at: _Optional[int] = ..., service_id: _Optional[str] = ..., service_name: _Optional[str] = ..., service_labels: _Optional[_Mapping[str, str]] = ..., slot: _Optional[int] = ..., node_id: _Optional[str] = ..., spec: _Optional[_Union[TaskSpec, _Mapping]] = ..., endpoint: _Optional[_Union[EndpointSpec, _Mapping]] = ..., spec_version: _Optional[int] = ..., registry_auth: _Optional[str] = ..., desired_state: _Optional[int] = ..., status: _Optional[_Union[TaskStatus, _Mapping]] = ..., not_before: _Optional[int] = ..., replaces: _Optional[str] = ..., attempt: _Optional[int] = ...) -> None: ...
+
+class Ticket(_message.Message):
+    __slots__ = ("id", "version", "created_at", "updated_at", "secret_digest", "key_digest", "role", "availability", "labels", "expires_at")
+    class LabelsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    ID_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    CREATED_AT_FIELD_NUMBER: _ClassVar[int]
+    UPDATED_AT_FIELD_NUMBER: _ClassVar[int]
+    SECRET_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    KEY_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    ROLE_FIELD_NUMBER: _ClassVar[int]
+    AVAILABILITY_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    EXPIRES_AT_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    version: int
+    created_at: int
+    updated_at: int
+    secret_digest: str
+    key_digest: str
+    role: str
+    availability: str
+    labels: _containers.ScalarMap[str, str]
+    expires_at: int
+    def __init__(self, id: _Optional[str] = ..., version: _Optional[int] = ..., created_at: _Optional[int] = ..., updated_at: _Optional[int] = ..., secret_digest: _Optional[str] = ..., key_digest: _Optional[str] = ..., role: _Optional[str] = ..., availability: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., expires_at: _Optional[int] = ...) -> None: ...
+
+class Object(_message.Message):
+    __slots__ = ("cluster", "node", "service", "task", "ticket")
+    CLUSTER_FIELD_NUMBER: _ClassVar[int]
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    SERVICE_FIELD_NUMBER: _ClassVar[int]
+    TASK_FIELD_NUMBER: _ClassVar[int]
+    TICKET_FIELD_NUMBER: _ClassVar[int]
+    cluster: Cluster
+    node: Node
+    service: Service
+    task: Task
+    ticket: Ticket
+    def __init__(self, cluster: _Optional[_Union[Cluster, _Mapping]] = ..., node: _Optional[_Union[Node, _Mapping]] = ..., service: _Optional[_Union[Service, _Mapping]] = ..., task: _Optional[_Union[Task, _Mapping]] = ..., ticket: _Optional[_Union[Ticket, _Mapping]] = ...) -> None: ...
+
+class Delete(_message.Message):
+    __slots__ = ("kind", "id", "version")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    ID_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    kind: str
+    id: str
+    version: int
+    def __init__(self, kind: _Optional[str] = ..., id: _Optional[str] = ..., version: _Optional[int] = ...) -> None: ...
+
+class Change(_message.Message):
+    __slots__ = ("create", "update", "delete")
+    CREATE_FIELD_NUMBER: _ClassVar[int]
+    UPDATE_FIELD_NUMBER: _ClassVar[int]
+    DELETE_FIELD_NUMBER: _ClassVar[int]
+    create: Object
+    update: Object
+    delete: Delete
+    def __init__(self, create: _Optional[_Union[Object, _Mapping]] = ..., update: _Optional[_Union[Object, _Mapping]] = ..., delete: _Optional[_Union[Delete, _Mapping]] = ...) -> None: ...
+
+class Batch(_message.Message):
+    __slots__ = ("at", "changes")
+    AT_FIELD_NUMBER: _ClassVar[int]
+    CHANGES_FIELD_NUMBER: _ClassVar[int]
+    at: int
+    changes: _containers.RepeatedCompositeFieldContainer[Change]
+    def __init__(self, at: _Optional[int] = ..., changes: _Optional[_Iterable[_Union[Change, _Mapping]]] = ...) -> None: ...

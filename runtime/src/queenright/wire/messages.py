@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What managers and agents exchange, as frozen values, and their protobuf forms."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+
+from queenright.model.objects import Node, NodeDescription, Task, TaskStatus
+from queenright.wire.codec import from_message, to_message
+from queenright.wire.gen import dispatcher_pb2 as pb
+
+PART_BYTES = 1 << 20  # an assignment message stays below this (a single larger task travels alone)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class SessionNews:
+    """What an agent is told when its session opens and after each change.
+
+    ``heartbeat`` and ``manager_time`` in nanoseconds.
+    """
+
+    session_id: str
+    node: Node
+    managers: tuple[tuple[str, str], ...]  # (node id, host:port)
+    heartbeat: int
+    root_certificate: str
+    manager_time: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class AssignmentSet:
+    """All tasks of a node (``complete``), or a difference that builds on the state named ``applies_to``."""
+
+    complete: bool
+    applies_to: str
+    results_in: str
+    updates: tuple[Task, ...] = ()
+    removes: tuple[str, ...] = ()
+
+
+StatusUpdate = tuple[str, TaskStatus]  # (task id, status)
+
+
+def session_request(description: NodeDescription, addr: str) -> pb.SessionRequest:
+    message = pb.SessionRequest(addr=addr)
+    to_message(description, message.description)
+    return message
+
+
+def read_session_request(message: pb.SessionRequest) -> tuple[NodeDescription, str]:
+    return from_message(NodeDescription, message.description), message.addr
+
+
+def news_message(news: SessionNews) -> pb.SessionMessage:
+    message = pb.SessionMessage(
+        session_id=news.session_id,
+        managers=[pb.ManagerPeer(node_id=node_id, addr=addr, weight=10) for node_id, addr in news.managers],
+        heartbeat_ns=news.heartbeat,
+        root_certificate=news.root_certificate,
+        manager_time=news.manager_time,
+    )
+    to_message(news.node, message.node)
+    return message
+
+
+def read_news(message: pb.SessionMessage) -> SessionNews:
+    return SessionNews(
+        session_id=message.session_id,
+        node=from_message(Node, message.node),
+        managers=tuple((peer.node_id, peer.addr) for peer in message.managers),
+        heartbeat=message.heartbeat_ns,
+        root_certificate=message.root_certificate,
+        manager_time=message.manager_time,
+    )
+
+
+def assignment_messages(assigned: AssignmentSet, part_bytes: int = PART_BYTES) -> Iterator[pb.AssignmentsMessage]:
+    """The set in one or more messages, each below ``part_bytes``; all but the last say ``more``."""
+    part = _begin(assigned)
+    size = 0
+    for task in assigned.updates:
+        message = pb.AssignmentsMessage().updates.add()
+        to_message(task, message)
+        weight = message.ByteSize() + 8
+        if size and size + weight > part_bytes:
+            part.more = True
+            yield part
+            part, size = _begin(assigned), 0
+        part.updates.append(message)
+        size += weight
+    for task_id in assigned.removes:
+        if size and size + len(task_id) + 4 > part_bytes:
+            part.more = True
+            yield part
+            part, size = _begin(assigned), 0
+        part.removes.append(task_id)
+        size += len(task_id) + 4
+    yield part
+
+
+def _begin(assigned: AssignmentSet) -> pb.AssignmentsMessage:
+    kind = pb.AssignmentsMessage.COMPLETE if assigned.complete else pb.AssignmentsMessage.INCREMENTAL
+    return pb.AssignmentsMessage(type=kind, applies_to=assigned.applies_to, results_in=assigned.results_in)
+
+
+def read_assignments(parts: Sequence[pb.AssignmentsMessage]) -> AssignmentSet:
+    """Join the parts of one set."""
+    last = parts[-1]
+    return AssignmentSet(
+        complete=last.type == pb.AssignmentsMessage.COMPLETE,
+        applies_to=last.applies_to,
+        results_in=last.results_in,
+        updates=tuple(from_message(Task, task) for part in parts for task in part.updates),
+        removes=tuple(task_id for part in parts for task_id in part.removes),
+    )
+
+
+def status_request(session_id: str, updates: Sequence[StatusUpdate]) -> pb.UpdateTaskStatusRequest:
+    message = pb.UpdateTaskStatusRequest(session_id=session_id)
+    for task_id, status in updates:
+        item = message.updates.add(task_id=task_id)
+        item.status.SetInParent()
+        to_message(status, item.status)
+    return message
+
+
+def read_status_request(message: pb.UpdateTaskStatusRequest) -> list[StatusUpdate]:
+    return [(item.task_id, from_message(TaskStatus, item.status)) for item in message.updates]
