@@ -55,7 +55,11 @@ class Machine:
 
 
 class BadDisk(Disk):
-    """Fails or waits on demand; counts flushes."""
+    """Fails or waits on demand; counts flushes.
+
+    ``only_in`` names the thread to which that is limited, ``only_for`` the file of a ``publish_error``, ``open_syncs``
+    how many flushes pass the closed gate.
+    """
 
     def __init__(self) -> None:
         self.write_error: OSError | None = None
@@ -65,25 +69,31 @@ class BadDisk(Disk):
         self.gate = threading.Event()
         self.gate.set()
         self.waiting = threading.Event()
+        self.open_syncs = -1
         self.syncs = 0
+        self.only_in = ""
+        self.only_for = ""
+
+    def _here(self) -> bool:
+        return self.only_in in ("", threading.current_thread().name)
 
     def write(self, fd: int, data: bytes) -> None:
-        if self.write_error is not None:
+        if self.write_error is not None and self._here():
             super().write(fd, data[: self.partial])
             raise self.write_error
         super().write(fd, data)
 
     def sync(self, fd: int) -> None:
-        if not self.gate.is_set():
+        if not self.gate.is_set() and self._here() and self.syncs >= self.open_syncs:
             self.waiting.set()
             assert self.gate.wait(60)
-        if self.sync_error is not None:
+        if self.sync_error is not None and self._here():
             raise self.sync_error
         super().sync(fd)
         self.syncs += 1
 
     def publish(self, temporary: Path, path: Path) -> None:
-        if self.publish_error is not None:
+        if self.publish_error is not None and self.only_for in ("", path.name):
             raise self.publish_error
         super().publish(temporary, path)
 

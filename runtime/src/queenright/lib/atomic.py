@@ -31,14 +31,16 @@ def sync_directory(path: Path) -> None:
 
 
 def private_directory(path: Path) -> None:
-    """Make sure that ``path`` is a directory which only its owner may enter (0700); missing parents are made as well.
+    """Make sure that ``path`` is a directory which only its owner may enter (0700); missing parents are made alike.
 
-    A directory that was more open is tightened. Raises NotADirectoryError when something else has the name.
+    A directory that was more open is tightened; its parents, if they were there, are left as they are.
+    Raises NotADirectoryError when something else has the name.
     """
-    if path.is_symlink() or (path.exists() and not path.is_dir()):
+    if path.exists() and not path.is_dir():
         raise NotADirectoryError(f"{path} is not a directory: move it out of the way")
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.parent.exists():
+            private_directory(path.parent)
         path.mkdir(mode=PRIVATE_DIRECTORY, exist_ok=True)
         sync_directory(path.parent)
     if path.stat().st_mode & 0o7777 != PRIVATE_DIRECTORY:

@@ -134,8 +134,10 @@ class Engine:
         except BaseException as error:
             self._post(self._listener.on_engine_failed, error)
         finally:
-            self._close()
-            self._post(self._listener.on_ended)
+            try:
+                self._close()
+            finally:
+                self._post(self._listener.on_ended)
 
     def _open(self) -> tuple[Wal, Core]:
         check_library()
@@ -201,12 +203,14 @@ class Engine:
         self._wal.compact(self._wal.first_to_keep(index, keep))
 
     def _close(self) -> None:
-        if self._core is not None:
-            self._core.destroy()
-        elif self._wal is not None:
-            self._wal.close()
-        if self._lock is not None:
-            self._lock.release()
+        try:
+            if self._core is not None:
+                self._core.destroy()  # closes the log as well
+            elif self._wal is not None:
+                self._wal.close()
+        finally:
+            if self._lock is not None:
+                self._lock.release()
 
 
 def check_fit(path: Path, wal: Wal, snapshot: Snapshot | None) -> None:
