@@ -6,6 +6,7 @@ from __future__ import annotations
 import ast
 import os
 import pathlib
+import pwd
 import shutil
 import subprocess
 
@@ -23,6 +24,7 @@ _KEPT = (
     "COLUMNS",
     "TMPDIR",
     "XDG_RUNTIME_DIR",
+    "PYENV_ROOT",
     "SSH_AUTH_SOCK",
     "SSL_CERT_FILE",
     "SSL_CERT_DIR",
@@ -47,7 +49,7 @@ def _output(command: list[str]) -> str:
 
 def target_pythons() -> dict[str, pathlib.Path]:
     """Real interpreters (no shims) of the target versions on this machine: version -> path."""
-    pyenv = pathlib.Path(os.environ.get("PYENV_ROOT") or pathlib.Path.home() / ".pyenv")
+    pyenv = pathlib.Path(os.environ.get("PYENV_ROOT") or f"{pwd.getpwuid(os.getuid()).pw_dir}/.pyenv")
     found = {}
     for version in TARGET_PYTHONS:
         candidates = [*sorted(pyenv.glob(f"versions/{version}.*/bin/python{version}"), reverse=True)]
