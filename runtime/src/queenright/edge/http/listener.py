@@ -7,6 +7,7 @@ import contextlib
 import os
 import socket
 import stat
+from dataclasses import dataclass
 
 MODE = 0o660
 BACKLOG = 512
@@ -16,7 +17,23 @@ class ListenError(Exception):
     """The host socket cannot be listened on; the text says what to do."""
 
 
-def bind(path: str, *, gid: int | None = None, mode: int = MODE) -> socket.socket:
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """A listening socket, and which file it made (device and inode), if it was us who made one."""
+
+    sock: socket.socket
+    path: str = ""
+    made: tuple[int, int] | None = None
+
+    def close(self) -> None:
+        """Stop listening, and remove the file unless another process has put its own in its place."""
+        with contextlib.suppress(FileNotFoundError):
+            if self.made is not None and _identity(self.path) == self.made:
+                os.unlink(self.path)
+        self.sock.close()
+
+
+def bind(path: str, *, gid: int | None = None, mode: int = MODE) -> Listening:
     """Listen on a new unix socket file with ``mode`` and group ``gid`` (None: the group of this process).
 
     A file left by a process that is gone is replaced. Raises `ListenError` if another process answers there, if
@@ -31,29 +48,24 @@ def bind(path: str, *, gid: int | None = None, mode: int = MODE) -> socket.socke
             os.chown(path, -1, gid)
         os.chmod(path, mode)
         sock.listen(BACKLOG)
+        return Listening(sock, path, _identity(path))
     except OSError as error:
         sock.close()
         raise ListenError(f"cannot listen on unix://{path}: {error}") from None
-    return sock
 
 
-def adopt(sock: socket.socket) -> socket.socket:
+def adopt(sock: socket.socket) -> Listening:
     """Check a socket inherited from systemd: it must be a listening unix stream socket. Raises `ListenError`."""
     if sock.family != socket.AF_UNIX or sock.type != socket.SOCK_STREAM:
         raise ListenError("the inherited one is no unix stream socket: set ListenStream= to a path in the .socket unit")
     if not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
         raise ListenError("the inherited socket does not listen: set Accept=no in the .socket unit")
-    return sock
+    return Listening(sock)
 
 
-def remove(path: str, sock: socket.socket) -> None:
-    """Remove the file of a socket made by `bind`, unless another process has put its own in place.
-
-    Call it before the socket is closed.
-    """
-    if sock.getsockname() == path:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(path)
+def _identity(path: str) -> tuple[int, int]:
+    status = os.lstat(path)
+    return status.st_dev, status.st_ino
 
 
 def _clear(path: str) -> None:

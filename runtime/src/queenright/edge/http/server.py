@@ -10,6 +10,7 @@ from collections.abc import Iterable
 
 from queenright.edge.http.connection import Connection, MapError, Phase, Site
 from queenright.edge.http.errors import ApiError
+from queenright.edge.http.listener import Listening
 from queenright.edge.http.router import Router
 from queenright.edge.http.stream import Stream
 from queenright.edge.http.upstream import Upstream
@@ -34,29 +35,29 @@ class Server:
         self, router: Router, upstream: Upstream, *, map_error: MapError = _map_nothing, max_body: int = MAX_BODY
     ) -> None:
         self._site = Site(router, upstream, map_error, max_body)
-        self._listener: socket.socket | None = None
+        self._listening: Listening | None = None
         self._accepting: asyncio.Task[None] | None = None
         self._connections: dict[asyncio.Task[None], Connection] = {}
 
-    def start(self, listener: socket.socket) -> None:
-        """Accept clients from a listening socket (see `listener.bind` and `listener.adopt`), which we then own."""
-        if self._listener is not None:
+    def start(self, listening: Listening) -> None:
+        """Accept clients from a socket made by `listener.bind` or `listener.adopt`, which we then own."""
+        if self._listening is not None:
             raise RuntimeError("the server of the host socket is started already")
-        listener.setblocking(False)
-        self._listener = listener
-        self._accepting = asyncio.create_task(self._accept(listener), name="host socket")
+        listening.sock.setblocking(False)
+        self._listening = listening
+        self._accepting = asyncio.create_task(self._accept(listening.sock), name="host socket")
 
     async def stop(self, *, own_grace: float = 8.0, proxied_grace: float = 2.0) -> None:
         """Take no more requests, wait for the running ones, cut what is left.
 
         Calls of ours may take ``own_grace`` seconds more; streams to dockerd (logs, events, attach) are cut after
-        ``proxied_grace``. Closes the listening socket; the file of the socket stays.
+        ``proxied_grace``. Clients that wait to be accepted are refused, and the file of the socket is removed.
         """
         if self._accepting is not None:
             self._accepting.cancel()
             await asyncio.wait({self._accepting})
-        if self._listener is not None:
-            self._listener.close()
+        if self._listening is not None:
+            self._listening.close()
         for connection in self._connections.values():
             connection.finish()
         await self._wait(self._connections, min(own_grace, proxied_grace))
