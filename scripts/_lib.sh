@@ -17,10 +17,15 @@ qr_die() { printf 'error: %s\n' "$*" >&2; exit 1; }
 # Package names in the given lists (one a line, # comments), each once.
 qr_apt_names() { cat -- "$@" | sed 's/#.*//' | tr -s ' \t' '\n' | sed '/^$/d' | sort -u; }
 
-# qr_apt_missing FILE...: prints the listed packages that are not installed.
+# qr_apt_missing FILE...: prints the listed packages that are not installed. A name with a question mark behind it counts
+# only where the distribution has such a package (docker-cli? is one of its own in Debian 13, a part of docker.io in 12).
 qr_apt_missing() {
     local name
     for name in $(qr_apt_names "$@"); do
+        if [[ $name == *\? ]]; then
+            name=${name%\?}
+            [ -n "$(apt-cache --names-only search "^$name\$" 2>/dev/null)" ] || continue
+        fi
         [ "$(dpkg-query -W -f '${db:Status-Abbrev}' "$name" 2>/dev/null)" = 'ii ' ] || printf '%s\n' "$name"
     done
 }
@@ -36,12 +41,14 @@ qr_apt_ensure() {
     [ ${#missing[@]} -gt 0 ] || return 0
     [ "$(id -u)" = 0 ] || qr_die "packages are missing and this is not root; as root: apt-get install ${missing[*]}"
     qr_say "installing with apt: ${missing[*]}"
-    qr_apt_quiet_install "${missing[@]}"
+    qr_apt_quiet apt-get -q -o Acquire::Retries=3 update
+    mapfile -t missing < <(qr_apt_missing "$@")
+    qr_apt_quiet apt-get -q -y -o Dpkg::Options::=--force-confold -o Acquire::Retries=3 \
+        install --no-install-recommends "${missing[@]}"
 }
 
-# Runs in a subshell, so that the policy file is taken away again whatever happens.
-qr_apt_quiet_install() (
-    set -e
+# qr_apt_quiet COMMAND...: asks nothing, starts no service. In a subshell, so that the policy file goes away whatever happens.
+qr_apt_quiet() (
     policy=/usr/sbin/policy-rc.d
     if [ ! -e "$policy" ]; then
         trap 'rm -f "$policy"' EXIT
@@ -49,8 +56,7 @@ qr_apt_quiet_install() (
         chmod 755 "$policy"
     fi
     export DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8
-    apt-get -q -o Acquire::Retries=3 update >&2
-    apt-get -q -y -o Dpkg::Options::=--force-confold -o Acquire::Retries=3 install --no-install-recommends "$@" >&2
+    "$@" </dev/null >&2 || qr_die "failed: $*"
 )
 
 # qr_venv DIR REQUIREMENTS...: a venv that holds exactly what the files pin; untouched while they stay the same.
