@@ -3,8 +3,9 @@
 
 File header (24 bytes): magic (8), format version (u32), published length (u64), CRC32 of those (u32).
 Frame: magic ``qrec``, kind (u8), body length (u32), durable length (u64), two numbers (u64 each), CRC32 of the body
-(u32), CRC32 of the header (u32); then the body. All little-endian. The header's CRC is seeded with the frame's own
-offset, so a frame is valid only where it was written.
+(u32), CRC32 of the header (u32); then the body; then one byte 0xA5. All little-endian. The header's CRC is seeded with
+the frame's own offset, so a frame is valid only where it was written. Its first and last bytes are not zero, so a sector
+of zeros at either end of a frame was never written.
 
 Two lengths tell a torn tail from damage. The *published* length was on disk before the file got its name. A frame's
 *durable* length is how much of the file had been flushed when the frame was written: a bad frame below the durable
@@ -27,14 +28,13 @@ _CRC = struct.Struct("<I")
 FRAME_HEADER_SIZE = _FRAME.size + _CRC.size
 _FILE = struct.Struct("<8sIQ")
 FILE_HEADER_SIZE = _FILE.size + _CRC.size
+TRAILER = b"\xa5"
 _SECTOR = 512
-_LEAST_ZEROS = 16
-"""Fewer zero bytes than this are no sign of an unwritten sector."""
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The fixed part of a frame; ``offset`` is its place in the file, ``end`` the place after its body."""
+    """The fixed part of a frame; ``offset`` is its place in the file, ``end`` the place after it."""
 
     offset: int
     kind: int
@@ -46,7 +46,7 @@ class Head:
 
     @property
     def end(self) -> int:
-        return self.offset + FRAME_HEADER_SIZE + self.length
+        return self.offset + FRAME_HEADER_SIZE + self.length + len(TRAILER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ class BadFrame(Exception):  # noqa: N818 (a finding to be judged, not yet an err
 def encode_frame(kind: int, a: int, b: int, body: bytes, *, offset: int, durable: int) -> bytes:
     """The bytes of one frame that will lie at ``offset`` of its file."""
     head = _FRAME.pack(MAGIC, kind, len(body), durable, a, b, zlib.crc32(body))
-    return b"".join((head, _CRC.pack(_head_crc(head, offset)), body))
+    return b"".join((head, _CRC.pack(_head_crc(head, offset)), body, TRAILER))
 
 
 def _head_crc(head: bytes, offset: int) -> int:
@@ -90,11 +90,12 @@ def decode_head(raw: bytes, offset: int) -> Head:
     return Head(offset, kind, length, durable, a, b, body_crc)
 
 
-def check_body(head: Head, body: bytes) -> Frame:
-    """The whole frame. Raises BadFrame when the body is short or does not match its checksum."""
-    if len(body) < head.length:
-        raise BadFrame(head.offset, "the file ends within a record", incomplete=True, end=head.offset + len(body))
-    if zlib.crc32(body) != head.body_crc:
+def check_body(head: Head, rest: bytes) -> Frame:
+    """The whole frame, of which ``rest`` comes after the header. Raises BadFrame when it is short or changed."""
+    body, trailer = rest[: head.length], rest[head.length :]
+    if len(rest) < head.length + len(TRAILER):
+        raise BadFrame(head.offset, "the file ends within a record", incomplete=True, end=head.end)
+    if zlib.crc32(body) != head.body_crc or trailer != TRAILER:
         raise BadFrame(head.offset, "a record has a wrong checksum", incomplete=False, end=head.end)
     return Frame(head, body)
 
@@ -139,11 +140,9 @@ def is_torn(data: bytes, bad: BadFrame, published: int) -> bool:
 
 def _has_hole(data: bytes, start: int, end: int) -> bool:
     """Whether a sector of ``data[start:end]`` was never written: a power cut leaves it zero."""
-    if not data[start:].strip(b"\0"):
-        return True
     while start < end:
         stop = min(end, start - start % _SECTOR + _SECTOR)
-        if stop - start >= _LEAST_ZEROS and not data[start:stop].strip(b"\0"):
+        if not data[start:stop].strip(b"\0"):
             return True
         start = stop
     return False

@@ -21,6 +21,7 @@ from .errors import DamagedError
 from .frames import (
     FILE_HEADER_SIZE,
     FRAME_HEADER_SIZE,
+    TRAILER,
     BadFrame,
     Frame,
     check_body,
@@ -185,7 +186,7 @@ def _frames(path: Path) -> Iterator[Frame]:
 def _frame(path: Path, file: BinaryIO, raw: bytes, offset: int) -> Frame:
     try:
         head = decode_head(raw, offset)
-        frame = check_body(head, file.read(head.length))
+        frame = check_body(head, file.read(head.length + len(TRAILER)))
     except BadFrame as bad:
         raise DamagedError(path, bad.offset, bad.what)
     if head.kind not in (META, RECORD, END):
