@@ -165,6 +165,8 @@ class _Exchange:
                 if not engine.buffer and not await engine.more():
                     raise FramingError("the connection was closed")
         except FramingError as error:
+            if prefix:
+                raise ResponseError(str(error)) from None
             if not self._client.ended:
                 _log.warning("answer of the Docker Engine to %s %s cut: %s", self._head.method, self._head.path, error)
             return False
