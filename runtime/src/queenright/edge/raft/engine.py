@@ -16,6 +16,7 @@ from typing import Protocol
 
 from queenright.lib.atomic import private_directory
 
+from .checks import check_fit, check_members
 from .core import Callback, Committed, Core, check_library
 from .disk import DirectoryLock, Disk
 from .errors import InconsistentError
@@ -211,38 +212,3 @@ class Engine:
         finally:
             if self._lock is not None:
                 self._lock.release()
-
-
-def check_fit(path: Path, wal: Wal, snapshot: Snapshot | None) -> None:
-    """Raise InconsistentError unless snapshot and log together hold every entry without a gap."""
-    base = snapshot.index if snapshot else 1
-    if wal.first_index > base:
-        missing = f"{snapshot.path} ends at entry {base}" if snapshot else "there is no snapshot"
-        raise InconsistentError(f"{path} begins at entry {wal.first_index}, but {missing}: restore both from a backup")
-    if snapshot is None:
-        return
-    if wal.last_index < base:
-        raise InconsistentError(
-            f"{path} ends at entry {wal.last_index}, before {snapshot.path} (entry {base}): the log was replaced by an "
-            "older one. Restore both from the same backup"
-        )
-    if wal.term_of(base) != snapshot.term:
-        raise InconsistentError(
-            f"{path} has entry {base} of term {wal.term_of(base)}, {snapshot.path} of term {snapshot.term}: "
-            "they are of different histories. Restore both from the same backup"
-        )
-
-
-def check_members(directory: Path, members: tuple[Member, ...], member_id: str) -> None:
-    """Raise InconsistentError unless the group on disk is ``member_id`` alone."""
-    ids = sorted(member.id for member in members)
-    if member_id not in ids:
-        raise InconsistentError(
-            f"{directory} belongs to raft member {', '.join(ids) or '(none)'}, not to {member_id}: "
-            "use the state directory that was made for this node"
-        )
-    if len(ids) > 1:
-        raise InconsistentError(
-            f"{directory} is that of a group of {len(ids)} members ({', '.join(ids)}), but this release runs "
-            "groups of one. Install the release that wrote it again"
-        )

@@ -4,8 +4,8 @@
 File header (24 bytes): magic (8), format version (u32), published length (u64), CRC32 of those (u32).
 Frame: magic ``qrec``, kind (u8), body length (u32), durable length (u64), two numbers (u64 each), CRC32 of the body
 (u32), CRC32 of the header (u32); then the body; then one byte 0xA5. All little-endian. The header's CRC is seeded with
-the frame's own offset, so a frame is valid only where it was written. Its first and last bytes are not zero, so a sector
-of zeros at either end of a frame was never written.
+the frame's own offset, so a frame is valid only where it was written. Its first and last bytes are not zero, so a
+sector of zeros at either end of a frame was never written.
 
 Two lengths tell a torn tail from damage. The *published* length was on disk before the file got its name. A frame's
 *durable* length is how much of the file had been flushed when the frame was written: a bad frame below the durable
@@ -17,8 +17,8 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from .errors import DamagedError, NewerFormatError
 
@@ -32,8 +32,7 @@ TRAILER = b"\xa5"
 _SECTOR = 512
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(NamedTuple):
     """The fixed part of a frame; ``offset`` is its place in the file, ``end`` the place after it."""
 
     offset: int
@@ -49,8 +48,7 @@ class Head:
         return self.offset + FRAME_HEADER_SIZE + self.length + len(TRAILER)
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(NamedTuple):
     """One verified frame."""
 
     head: Head

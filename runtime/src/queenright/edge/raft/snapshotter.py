@@ -77,9 +77,13 @@ class Snapshotter:
         """Write what ``records`` yields, as the state at ``index``."""
         self._bytes_now = bytes_applied
         self.idle.clear()
-        threading.Thread(
+        writer = threading.Thread(
             target=self._write, args=(index, term, members, records), name="raft-snapshot", daemon=True
-        ).start()
+        )
+        try:
+            writer.start()
+        except RuntimeError as error:  # the system has no thread to spare
+            self._on_error(OSError(str(error)))
 
     def cancel(self) -> None:
         """Begin no more and give up the one under way; ``idle`` tells when that is done."""
