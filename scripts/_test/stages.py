@@ -114,6 +114,14 @@ STAGES: tuple[Stage, ...] = (
         tools=("dockerd", "docker", "ssh"),
         root=True,
     ),
+    Stage(
+        "demo",
+        "scripts/demo on a newcomer's machine, from what is committed",
+        FULL,
+        ("tests/cluster/lab", "fresh", "scripts/demo"),
+        900,
+        root=True,
+    ),
     _pytest("soak", "the long ones: soaks", ["-m", "long", "tests"], lane=LONG, timeout=7200, root=True),
 )
 
