@@ -88,15 +88,17 @@ async def join(
     for target in targets:
         target.with_port(target.port + 1)
     failures: dict[Address, _TryNext] = {}
+    left = targets
     for round_number in range(patience.rounds):
         if round_number:
-            await asyncio.sleep(max(patience.pause, min(failure.after for failure in failures.values())))
-        for target in targets:
+            await asyncio.sleep(max(patience.pause, min(failures[target].after for target in left)))
+        for target in left:
             try:
                 return await _join_one(target, request, check, patience)
             except _TryNext as failure:
                 failures[target] = failure
-        if not any(failure.again for failure in failures.values()):
+        left = [target for target in left if failures[target].again]
+        if not left:
             break
     raise JoinError("cannot join: " + "; ".join(str(failure) for failure in failures.values()))
 
@@ -208,7 +210,10 @@ async def _exchange(
     while True:
         event = state.next_event()
         if event is h11.NEED_DATA:
-            state.receive_data(await reader.read(64 * 1024))
+            data = await reader.read(64 * 1024)
+            if not data:
+                raise ConnectionError("the connection was closed before the answer was whole")
+            state.receive_data(data)
         elif isinstance(event, h11.Response):
             status = event.status_code
             retry_after = dict(event.headers).get(b"retry-after", b"").decode("ascii", "replace")
@@ -219,7 +224,7 @@ async def _exchange(
         elif isinstance(event, h11.EndOfMessage):
             return status, bytes(answer), retry_after
         elif not isinstance(event, h11.InformationalResponse):
-            raise ConnectionError("the connection was closed before the answer was whole")
+            raise ConnectionError("the answer is of a kind that was not asked for")
 
 
 def _unreachable(target: Address, error: OSError) -> _TryNext:
