@@ -32,11 +32,11 @@ MOST_BYTES = 20 * 1000 * 1000
 """Galaxy takes no larger tarball."""
 
 
-def run(*command: str | pathlib.Path, cwd: pathlib.Path = ROOT, **env: str) -> None:
+def run(*command: str | pathlib.Path, cwd: pathlib.Path = ROOT, env: dict[str, str] | None = None) -> None:
     """Run a command in the sight of the reader; a failure ends the stage with its status."""
     line = [str(part) for part in command]
     print("+", " ".join(line), flush=True)
-    code = subprocess.run(line, cwd=cwd, env={**os.environ, **env}, check=False).returncode
+    code = subprocess.run(line, cwd=cwd, env={**os.environ, **(env or {})}, check=False).returncode
     if code:
         sys.exit(code)
 
@@ -73,7 +73,7 @@ def _wheel(tree: pathlib.Path) -> None:
     target = tree / "roles/runtime/files"
     target.mkdir(parents=True, exist_ok=True)
     pip = (VENV / "bin/python", "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--no-cache-dir")
-    run(*pip, "--wheel-dir", target, tree / "runtime", SOURCE_DATE_EPOCH=moment)
+    run(*pip, "--wheel-dir", target, tree / "runtime", env={"SOURCE_DATE_EPOCH": moment})
     for leftover in ("build", "src/queenright.egg-info"):
         shutil.rmtree(tree / "runtime" / leftover, ignore_errors=True)
 
@@ -124,9 +124,9 @@ def step_doc() -> None:
         names = [path.stem for path in sorted((INSTALLED / "plugins" / kind).glob("*.py")) if path.stem != "__init__"]
         if names:
             plugin_type = "module" if kind == "modules" else kind
-            run(VENV / "bin/ansible-doc", "-t", plugin_type, *(f"queenright.swarm.{name}" for name in names), **where)
+            run(VENV / "bin/ansible-doc", "-t", plugin_type, *(f"queenright.swarm.{name}" for name in names), env=where)
     roles = [f"queenright.swarm.{path.name}" for path in sorted((INSTALLED / "roles").iterdir())]
-    run(VENV / "bin/ansible-doc", "-t", "role", *roles, **where)
+    run(VENV / "bin/ansible-doc", "-t", "role", *roles, env=where)
 
 
 def _path_of_pythons() -> str:
@@ -146,7 +146,7 @@ def step_sanity() -> None:
     if ignored:
         sys.exit(f"tests/sanity holds lines in {', '.join(ignored)}: mend the findings instead")
     run(VENV / "bin/python", ROOT / "tests/utils/seed_get_pip.py", HOME)
-    run(VENV / "bin/ansible-test", "sanity", "--color", "no", cwd=INSTALLED, PATH=_path_of_pythons())
+    run(VENV / "bin/ansible-test", "sanity", "--color", "no", cwd=INSTALLED, env={"PATH": _path_of_pythons()})
 
 
 def step_units() -> None:
@@ -171,14 +171,14 @@ def step_units() -> None:
 def step_ansible_lint() -> None:
     """The production profile over everything that ships; roles resolve to this tree."""
     where = {"ANSIBLE_COLLECTIONS_PATH": str(OUTPUT / "checkout")}
-    run(VENV / "bin/ansible-lint", "--offline", "--profile", "production", "--nocolor", cwd=CHECKOUT, **where)
+    run(VENV / "bin/ansible-lint", "--offline", "--profile", "production", "--nocolor", cwd=CHECKOUT, env=where)
 
 
 def step_docs() -> None:
     """Markup, references and links of the collection's documentation."""
     where = {"ANSIBLE_COLLECTIONS_PATH": str(OUTPUT / "checkout")}
     options = ("--plugin-docs", "--validate-collection-refs", "self")
-    run(VENV / "bin/antsibull-docs", "lint-collection-docs", *options, ".", cwd=CHECKOUT, **where)
+    run(VENV / "bin/antsibull-docs", "lint-collection-docs", *options, ".", cwd=CHECKOUT, env=where)
 
 
 def step_shellcheck() -> None:
