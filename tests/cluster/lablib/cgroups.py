@@ -131,7 +131,7 @@ def _pass_controllers_to(folder: pathlib.Path) -> None:
 
 def kill_all(paths: list[pathlib.Path]) -> list[int]:
     """Thaw and kill what lives below the folders; returns the pids that were found."""
-    found = set()
+    found: set[int] = set()
     for top in paths:
         for path, _, _ in os.walk(top, topdown=True):
             with contextlib.suppress(OSError):

@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import sys
+from collections.abc import Callable
 
 from lablib import client, fresh, inventory, wheels
 from lablib.paths import Lab, LabError
@@ -133,5 +134,14 @@ def _fresh(lab: Lab, suite: str, keep: bool, argv: list[str]) -> int:
     return fresh.run(argv or ["bash"], suite=suite, keep=keep)
 
 
-_SPECIAL = {"up": _up, "down": _down, "status": _status, "ssh": _ssh, "exec": _exec, "run": _run,
-            "inventory": _inventory, "wheels": _wheels, "fresh": _fresh}
+_SPECIAL: dict[str, Callable[..., int]] = {
+    "up": _up,
+    "down": _down,
+    "status": _status,
+    "ssh": _ssh,
+    "exec": _exec,
+    "run": _run,
+    "inventory": _inventory,
+    "wheels": _wheels,
+    "fresh": _fresh,
+}

@@ -62,7 +62,7 @@ def split(one: list[str], other: list[str], *, one_way: bool = False) -> None:
 
 def loss(host: str, percent: int) -> None:
     """Drop that share of the frames between the host and other hosts, each way."""
-    dice = f"numgen random mod 100 < {percent} drop"
+    dice = "drop" if percent == 100 else f"numgen random mod 100 < {percent} drop"
     call("nft", "-f", "-", stdin="".join(f"add rule bridge lab faults {way} {host} {dice}\n"
                                          for way in ("iifname", "oifname")))
 
