@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A process that is made to be killed: proposes as fast as it can and prints each key when it is acknowledged.
 
 Arguments: directory, number of the round.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the tests of the raft room share: a state machine, a disk that misbehaves on demand, waiting with a deadline."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The library under the core: pinned to the byte, with no way to its pickles."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """When disk or state machine fail, the log stops for good and says why; nothing is acknowledged afterwards."""
 
 from __future__ import annotations

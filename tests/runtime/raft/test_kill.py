@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Real processes, really killed: every acknowledged write is there afterwards."""
 
 from __future__ import annotations

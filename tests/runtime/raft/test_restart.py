@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Snapshots, compaction and what a start makes of the files it finds."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Waking the raft thread."""
 
 from __future__ import annotations

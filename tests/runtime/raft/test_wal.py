@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The write-ahead log on disk: what it keeps, what it cuts, what it refuses."""
 
 from __future__ import annotations

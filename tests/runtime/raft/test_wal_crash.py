@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Whatever a power cut leaves of the last, unflushed write: flushed entries are there, and the log opens."""
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,6 +35,7 @@ MEMBERS = 4
 """body = JSON list of the members."""
 
 KEEP_BYTES = 16 * 1024 * 1024
+"""Most bytes of commands kept before a snapshot: they stay in memory, and compaction writes them anew."""
 
 REGULAR = 0
 NO_OP = 1
@@ -217,6 +219,7 @@ def write_log(
         disk.publish(temporary, path)
     except BaseException:
         os.close(fd)
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
         raise
     return fd, offset
