@@ -155,7 +155,7 @@ class ContainerSpec:
         BOOL,
         "Run a small init as process 1 that reaps children.",
         always=False,
-        default_doc="the Engine's setting",
+        default_doc="V(false)",
     )
     stop_signal: str | None = opt(
         "StopSignal", STR, "Signal that asks the program to end.", default_doc="the image's signal, else SIGTERM"

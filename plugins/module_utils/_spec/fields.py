@@ -229,8 +229,8 @@ def decode(record: t.Type[T], value: t.Any, path: str = "", version: t.Optional[
     values: t.Dict[str, t.Any] = {}
     for name, _option, row in rows(record):
         item = given.get(row.api.lower())
-        if item is None or (row.since and version and version < row.since):
-            continue
+        if item is None or item == row.always or (row.since and version and version < row.since):
+            continue  # what the Engine always shows comes back from every client: it is unset, not said
         decoded = row.codec.from_api(item, _join(path, row.api), version)
         _check_choice(row, decoded, _join(path, row.api))
         values[name] = _normal(row, decoded)

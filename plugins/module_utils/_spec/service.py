@@ -158,6 +158,14 @@ class Mode:
     )
     replicas: int | None = opt("Replicas", INT, "Number of tasks of a replicated service.", default_doc="V(1)")
 
+    def __post_init__(self) -> None:
+        """Unset is said in one way only, so that equality is equality of meaning."""
+        object.__setattr__(self, "kind", self.kind or REPLICATED)
+        if self.kind == GLOBAL:
+            object.__setattr__(self, "replicas", None)
+        elif self.replicas is None:
+            object.__setattr__(self, "replicas", 1)
+
     @classmethod
     def from_api(cls, value: t.Dict[str, t.Any], path: str, version: t.Any) -> Mode:
         given = {key.lower(): item for key, item in value.items() if item is not None}
@@ -180,7 +188,7 @@ class Mode:
     def to_api(self) -> t.Dict[str, t.Any]:
         if self.kind == GLOBAL:
             return {"Global": {}}
-        return {"Replicated": {"Replicas": 1 if self.replicas is None else self.replicas}}
+        return {"Replicated": {"Replicas": self.replicas}}
 
     @staticmethod
     def after_merge(merged: Mode, options: t.Dict[str, t.Any], path: str) -> Mode:
@@ -190,7 +198,7 @@ class Mode:
             )
         if merged.replicas is not None and merged.replicas < 0:
             raise SpecError("replicas", "must not be negative")
-        return dataclasses.replace(merged, replicas=None) if merged.kind == GLOBAL else merged
+        return merged
 
 
 @dataclasses.dataclass(frozen=True)

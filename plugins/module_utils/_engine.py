@@ -1,0 +1,119 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, the queenright authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+
+"""The modules' client of the host socket: standard library only, one request a connection."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import typing as t
+from urllib.parse import quote, urlencode
+
+DEFAULT_SOCKET = "/run/queenright/engine.sock"
+
+
+class EngineError(Exception):
+    """The host socket could not be used, or answered with an error. ``status`` is 0 where there was no answer."""
+
+    def __init__(self, message: str, status: int = 0, missing: bool = False) -> None:
+        super().__init__(message)
+        self.status = status
+        self.missing = missing
+
+
+class _Connection(http.client.HTTPConnection):
+    def __init__(self, path: str, timeout: float) -> None:
+        super().__init__("queenright", timeout=timeout)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
+class Engine:
+    """JSON requests to the runtime on this host. Raises EngineError, whose text says what to do."""
+
+    def __init__(self, path: str = DEFAULT_SOCKET, timeout: float = 60.0) -> None:
+        self.path = path
+        self.timeout = timeout
+
+    def get(self, path: str, query: t.Optional[t.Dict[str, t.Any]] = None, timeout: t.Optional[float] = None) -> t.Any:
+        return self.request("GET", path, query=query, timeout=timeout)
+
+    def post(
+        self,
+        path: str,
+        body: t.Any = None,
+        query: t.Optional[t.Dict[str, t.Any]] = None,
+        timeout: t.Optional[float] = None,
+    ) -> t.Any:
+        return self.request("POST", path, body={} if body is None else body, query=query, timeout=timeout)
+
+    def delete(self, path: str, query: t.Optional[t.Dict[str, t.Any]] = None) -> t.Any:
+        return self.request("DELETE", path, query=query)
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: t.Any = None,
+        query: t.Optional[t.Dict[str, t.Any]] = None,
+        timeout: t.Optional[float] = None,
+    ) -> t.Any:
+        """Send JSON, get JSON (None for an empty answer)."""
+        target = path + ("?" + urlencode(query) if query else "")
+        data = None if body is None else json.dumps(body).encode("utf-8")
+        headers = {"Content-Type": "application/json"} if data is not None else {}
+        connection = _Connection(self.path, timeout or self.timeout)
+        try:
+            connection.request(method, target, body=data, headers=headers)
+            answer = connection.getresponse()
+            text = answer.read().decode("utf-8", "replace")
+        except FileNotFoundError:
+            raise EngineError(
+                "there is no runtime on this host (%s does not exist): run queenright.swarm.swarm_runtime with "
+                "state=present first, or check that the service queenright is started" % self.path,
+                missing=True,
+            ) from None
+        except PermissionError:
+            raise EngineError(
+                "no permission for %s: run the task with become, or as a member of the docker group" % self.path
+            ) from None
+        except socket.timeout:
+            raise EngineError(
+                "%s did not answer %s %s within %g s: look at the log of the service queenright"
+                % (self.path, method, path, timeout or self.timeout)
+            ) from None
+        except (OSError, http.client.HTTPException) as error:
+            raise EngineError(
+                "%s does not answer (%s): check that the service queenright is started" % (self.path, error),
+                missing=isinstance(error, ConnectionRefusedError),
+            ) from None
+        finally:
+            connection.close()
+        return self._read(answer.status, text, method, path)
+
+    def _read(self, status: int, text: str, method: str, path: str) -> t.Any:
+        try:
+            value = json.loads(text) if text.strip() else None
+        except ValueError:
+            raise EngineError(
+                "%s answered %s %s with something that is no JSON" % (self.path, method, path), status
+            ) from None
+        if status >= 400:
+            message = value.get("message") if isinstance(value, dict) else None
+            raise EngineError(message or "%s %s was answered with %d" % (method, path, status), status)
+        return value
+
+
+def segment(text: str) -> str:
+    """A name or id as one path segment."""
+    return quote(text, safe="")
