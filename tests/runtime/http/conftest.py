@@ -16,6 +16,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 import pytest
 
 from queenright.edge.http import listener
+from queenright.edge.http.errors import ApiError
 from queenright.edge.http.router import Router
 from queenright.edge.http.server import Server
 from queenright.edge.http.upstream import Upstream
@@ -194,6 +195,21 @@ async def engine(folder: pathlib.Path) -> AsyncIterator[FakeEngine]:
 @pytest.fixture
 async def site(folder: pathlib.Path, engine: FakeEngine) -> AsyncIterator[Site]:
     site = Site(folder, engine)
+    site.server.start(listener.bind(site.path))
+    yield site
+    await site.close_clients()
+    await site.server.stop(own_grace=1.0, proxied_grace=0.1)
+
+
+@pytest.fixture
+async def mapped_site(folder: pathlib.Path, engine: FakeEngine) -> AsyncIterator[Site]:
+    """A site that knows an answer to `KeyError`."""
+    site = Site(folder, engine)
+    site.server = Server(
+        site.router,
+        site.upstream,
+        map_error=lambda error: ApiError(418, "mapped") if isinstance(error, KeyError) else None,
+    )
     site.server.start(listener.bind(site.path))
     yield site
     await site.close_clients()

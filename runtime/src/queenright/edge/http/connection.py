@@ -52,7 +52,7 @@ class Connection:
         self._site = site
         self._proxy = Proxy(stream, site.upstream)
         self._last = False
-        self._unread = False
+        self._unread = False  # some of the request may still be on its way, though it was answered
 
     def finish(self) -> None:
         """Take no further request: an idle connection closes now, a busy one after its call."""
@@ -66,7 +66,7 @@ class Connection:
             while await self._one() and not self._last:
                 self.phase = Phase.IDLE
             self._proxy.close()
-            if not self._stream.ended:
+            if self._unread and not self._stream.ended:
                 await self._stream.close_gently()
         except PeerGoneError:
             pass  # the client went away
