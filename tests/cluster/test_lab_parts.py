@@ -38,7 +38,8 @@ def test_names_lead_to_addresses_and_wrong_ones_are_refused() -> None:
     ("file", "text"),
     [
         ("sources.list", "# a note\ndeb [signed-by=/k.gpg] http://m/debian bookworm main contrib\n"
-                         "deb-src http://m bookworm main\ndeb [signed-by=/k.gpg] http://m/sec bookworm-security main\n"),
+                         "deb-src http://m bookworm main\n"
+                         "deb [signed-by=/k.gpg] http://m/sec bookworm-security main\n"),
         ("sources.list.d/debian.sources", "Types: deb deb-src\nURIs: http://m/debian\n# a note\nSuites: bookworm\n"
                                           "Components: main contrib\nSigned-By: /k.gpg\n\nTypes: deb\nURIs: http://m/sec\n"
                                           "Suites: bookworm-security\nComponents:\n main\nSigned-By: /k.gpg\n"),
