@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
+import types
 
 import environment
 import results
@@ -40,6 +42,10 @@ def _notes(results_: list[results.Result], pythons: set[str]) -> list[str]:
     return notes
 
 
+def _end(number: int, _frame: types.FrameType | None) -> None:
+    sys.exit(128 + number)  # on the way out the running stage is ended
+
+
 def main() -> int:
     """Exit status 0 where every stage passed, 1 where one did not, 2 for a wrong argument."""
     arguments = _arguments()
@@ -51,6 +57,8 @@ def main() -> int:
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    for ending in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ending, _end)
     environment.OUTPUT.mkdir(exist_ok=True)
     environment.prepare_home()
     pythons = environment.target_pythons()

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tarfile
 import xml.etree.ElementTree as ET
+import zipfile
 
 import environment
 from environment import HOME, OUTPUT, ROOT, VENV
@@ -104,6 +105,20 @@ def _inspect(tarball: pathlib.Path) -> None:
         )
     if len(wheels) != 1:
         sys.exit("the tarball must hold exactly one wheel, the runtime's, in roles/runtime/files")
+    _inspect_wheel(CHECKOUT / wheels[0])
+
+
+def _inspect_wheel(path: pathlib.Path) -> None:
+    """Every module is in the wheel, the option tables (symbolic links in the sources) as files."""
+    package = ROOT / "runtime/src/queenright"
+    wanted = {f"queenright/{file.relative_to(package)}" for file in package.rglob("*.py")} | {"queenright/py.typed"}
+    with zipfile.ZipFile(path) as archive:
+        there = {info.filename for info in archive.infolist() if info.file_size or info.filename.endswith("py.typed")}
+        scripts = archive.read(next(name for name in there if name.endswith("entry_points.txt"))).decode()
+    if wanted - there:
+        sys.exit(f"{path.name} lacks {sorted(wanted - there)}: has each folder its __init__.py?")
+    if "queenright = queenright.app.cli:main" not in scripts:
+        sys.exit(f"{path.name} brings no executable queenright")
 
 
 def step_collection() -> None:

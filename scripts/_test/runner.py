@@ -45,6 +45,14 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
             continue
 
 
+def _group_lives(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
 def _last_line(log: pathlib.Path) -> str:
     lines = log.read_bytes()[-2000:].decode(errors="replace").strip().splitlines()
     return lines[-1][:100] if lines else ""
@@ -76,7 +84,11 @@ def run(stage: Stage, env: dict[str, str]) -> Result:
         finally:
             if code is None:
                 _stop(process)
-    return judge(stage.name, time.monotonic() - start, code, stage.junit, stage.timeout)
+    result = judge(stage.name, time.monotonic() - start, code, stage.junit, stage.timeout)
+    if code is not None and _group_lives(process.pid):
+        os.killpg(process.pid, signal.SIGKILL)
+        result.note = f"{result.note} left processes behind; they were ended".strip()
+    return result
 
 
 def show_failure(stage: Stage) -> None:

@@ -78,6 +78,13 @@ def test_a_stage_that_hangs_is_ended_with_its_children(tmp_path: pathlib.Path, m
     assert not pathlib.Path(f"/proc/{child}/stat").exists() or " Z " in pathlib.Path(f"/proc/{child}/stat").read_text()
 
 
+def test_what_a_stage_leaves_running_is_ended_and_said(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner, "OUTPUT", tmp_path)
+    result = runner.run(_stage(command=("/bin/sh", "-c", "sleep 600 & :")), {"PATH": "/usr/bin:/bin"})
+    assert result.state == results.OK
+    assert "left processes behind" in result.note
+
+
 def test_the_last_line_sums_everything_up() -> None:
     rows = [
         results.Result("a", results.OK, 1.0, passed=7),

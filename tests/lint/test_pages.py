@@ -22,6 +22,17 @@ def test_links_lead_somewhere(page: pathlib.Path) -> None:
     assert not dead
 
 
+@pytest.mark.parametrize(
+    ("kind", "pattern"),
+    [("modules", "plugins/modules/*.py"), ("roles", "roles/*/meta"), ("playbooks", "playbooks/*.yml")],
+)
+def test_the_readme_lists_what_is_in_the_collection(kind: str, pattern: str) -> None:
+    row = re.search(rf"^\| {kind} \|(.*)\|$", (house.ROOT / "README.md").read_text(), re.MULTILINE)
+    assert row is not None
+    found = {path.parent.name if path.is_dir() else path.stem for path in house.ROOT.glob(pattern)}
+    assert set(re.findall(r"`(\w+)`", row[1])) == found - {"__init__"}
+
+
 @pytest.mark.parametrize("floor", FLOORS)
 def test_each_floor_has_its_page_and_its_rooms_say_what_they_are_for(floor: str) -> None:
     page = house.ROOT / f"docs/design/{floor}.md"
