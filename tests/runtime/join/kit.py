@@ -20,7 +20,7 @@ from queenright.model.join import JoinGrant, JoinRequest, ManagerAddress
 from queenright.model.tokens import JoinSecret, make_join_token
 
 MANAGER_ID, NODE_ID, CLUSTER_ID = "m" * 25, "n" * 25, "c" * 25
-QUICK = Patience(connect=20.0, answer=20.0, rounds=1, pause=0.0)
+QUICK = Patience(connect=20.0, answer=20.0, rounds=1, pause=0.0, total=120.0)
 DEADLINE = 60.0
 
 

@@ -196,6 +196,27 @@ async def test_what_does_not_pass_ends_with_the_last_words(swarm: Swarm, admissi
     assert len(admission.asked) == 2
 
 
+async def test_silent_addresses_share_the_time_there_is(joiner: Joiner) -> None:
+    """Sockets that listen and never answer: each address is tried, and named at the end."""
+    with socket.create_server(("127.0.0.1", 0)) as first, socket.create_server(("127.0.0.1", 0)) as second:
+        remotes = [f"127.0.0.1:{silent.getsockname()[1] - 1}" for silent in (first, second)]
+        patience = Patience(connect=300.0, rounds=100, pause=0.0, total=0.2)
+        with pytest.raises(JoinError) as caught:
+            await join(remotes, joiner.request, check=joiner.check, patience=patience)
+    assert str(caught.value).count("cannot be reached (no answer in time)") == 2
+
+
+async def test_no_round_is_begun_when_its_pause_does_not_fit(
+    swarm: Swarm, admission: Admission, joiner: Joiner
+) -> None:
+    admission.refuse(JoinLimited(retry_after=3600.0))
+    patience = dataclasses.replace(QUICK, rounds=5)
+    async with listening(swarm, admission) as (_, port):
+        with pytest.raises(JoinError, match="too many joins"):
+            await join([f"127.0.0.1:{port}"], joiner.request, check=joiner.check, patience=patience)
+    assert len(admission.asked) == 1
+
+
 async def test_a_wrong_fingerprint_is_not_tried_again(swarm: Swarm, joiner: Joiner, tmp_path: Path) -> None:
     other = Swarm(tmp_path / "impostor")
     async with Impostor(other.context(), http(other.root.certificate_pem)) as impostor:
@@ -308,7 +329,7 @@ async def test_a_proxy_in_the_environment_is_not_asked(
 
 def test_patience_covers_a_managers_start() -> None:
     patience = Patience()
-    assert patience.rounds * patience.pause >= 10.0
+    assert 8.0 <= (patience.rounds - 1) * patience.pause < patience.total
 
 
 def test_a_grant_on_the_wire_is_plain_json() -> None:

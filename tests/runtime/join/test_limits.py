@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from runtime.join.kit import Clock
 
-from queenright.edge.http.join_limits import Connections, TokenBuckets, source_of
+from queenright.edge.http.join_limits import Connections, TokenBuckets, plain_ip, source_of
 
 
 def test_a_bucket_gives_its_fill_at_once_and_then_one_at_a_time() -> None:
@@ -75,6 +75,11 @@ def test_asking_for_the_wait_remembers_nothing() -> None:
 )
 def test_one_host_is_one_source(ip: str, source: str) -> None:
     assert source_of(ip) == source
+
+
+@pytest.mark.parametrize(("ip", "plain"), [("::ffff:10.0.0.1", "10.0.0.1"), ("fd00::1", "fd00::1"), ("10.0.0.1",) * 2])
+def test_an_ipv4_address_through_an_ipv6_socket_has_its_own_form(ip: str, plain: str) -> None:
+    assert plain_ip(ip) == plain
 
 
 def test_connections_are_counted_in_all_and_for_each_source() -> None:

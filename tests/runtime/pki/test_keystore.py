@@ -221,6 +221,12 @@ def test_the_pending_key_is_made_once_and_ends_with_the_join(store: KeyStore, ro
     assert store.load() is not None
 
 
+def test_a_state_directory_that_is_missing_is_made_private(tmp_path: Path) -> None:
+    store = KeyStore(tmp_path / "state" / "certificates")
+    store.pending_key()
+    assert stat.S_IMODE((tmp_path / "state").stat().st_mode) == 0o700
+
+
 def test_a_discarded_pending_key_is_followed_by_another(store: KeyStore) -> None:
     key = store.pending_key()
     store.discard_pending_key()

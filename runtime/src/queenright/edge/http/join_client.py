@@ -12,7 +12,7 @@ import contextlib
 import os
 import ssl
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import h11
 
@@ -24,6 +24,7 @@ from queenright.model.join import JoinGrant, JoinLimited, JoinRefused, JoinReque
 
 CONTROL_PORT = 2377
 _MAX_ANSWER = 256 * 1024
+_SHORTEST_CONNECT = 0.5
 
 # Checks (root PEM, chain PEM) and says who the chain belongs to; ValueError says what is wrong with it.
 CertificateCheck = Callable[[bytes, bytes], Identity]
@@ -61,12 +62,16 @@ class Joined:
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long to wait, in seconds, and how often to begin again where that may help."""
+    """How long to wait, in seconds, and how often to begin again where that may help.
+
+    Connecting and waiting fit into ``total``; a manager that is answering is waited for beyond it.
+    """
 
     connect: float = 5.0
     answer: float = 35.0
     rounds: int = 5
     pause: float = 2.0
+    total: float = 18.0
 
 
 async def join(
@@ -89,12 +94,19 @@ async def join(
         target.with_port(target.port + 1)
     failures: dict[Address, _TryNext] = {}
     left = targets
+    clock = asyncio.get_running_loop().time
+    end = clock() + patience.total
     for round_number in range(patience.rounds):
         if round_number:
-            await asyncio.sleep(max(patience.pause, min(failures[target].after for target in left)))
-        for target in left:
+            pause = max(patience.pause, min(failures[target].after for target in left))
+            if clock() + pause >= end:
+                break
+            await asyncio.sleep(pause)
+        for number, target in enumerate(left):
+            share = max(_SHORTEST_CONNECT, (end - clock()) / (len(left) - number))
+            hurried = replace(patience, connect=min(patience.connect, share))
             try:
-                return await _join_one(target, request, check, patience)
+                return await _join_one(target, request, check, hurried)
             except _TryNext as failure:
                 failures[target] = failure
         left = [target for target in left if failures[target].again]

@@ -12,12 +12,18 @@ NODES_PER_MINUTE = 30
 _MAX_SOURCES = 4096
 
 
+def plain_ip(ip: str) -> str:
+    """An IPv4 address that came through an IPv6 socket in its own form; any other text as it is."""
+    address = ipaddress.ip_address(ip)
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return str(mapped) if mapped else ip
+
+
 def source_of(ip: str) -> str:
     """What counts as one source: an IPv4 address, or the /64 network of an IPv6 one (a host owns all of it)."""
-    address = ipaddress.ip_address(ip.partition("%")[0])
+    address = ipaddress.ip_address(plain_ip(ip).partition("%")[0])
     if isinstance(address, ipaddress.IPv6Address):
-        mapped = address.ipv4_mapped
-        return str(mapped) if mapped else str(ipaddress.ip_network((address, 64), strict=False))
+        return str(ipaddress.ip_network((address, 64), strict=False))
     return str(address)
 
 

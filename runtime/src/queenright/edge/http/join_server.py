@@ -21,7 +21,8 @@ from typing import Protocol
 import h11
 
 from queenright.edge.http import join_limits, join_messages
-from queenright.edge.http.join_limits import Connections, TokenBuckets, source_of
+from queenright.edge.http.join_exchange import SHUTDOWN, Answer, MalformedError, close, error_answer, receive, send
+from queenright.edge.http.join_limits import Connections, TokenBuckets, plain_ip, source_of
 from queenright.model.errors import Refusal
 from queenright.model.join import (
     BadRequest,
@@ -34,8 +35,6 @@ from queenright.model.join import (
 )
 
 log = logging.getLogger(__name__)
-
-_SHUTDOWN = 1.0  # seconds for the peer to answer the end of TLS
 
 
 class Admission(Protocol):
@@ -63,20 +62,6 @@ class Limits:
     connections_per_source: int = 64
     failed_per_minute: int = join_limits.FAILED_PER_MINUTE
     nodes_per_minute: int = join_limits.NODES_PER_MINUTE
-
-
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    status: int
-    body: bytes
-    content_type: str = "application/json"
-    headers: tuple[tuple[str, str], ...] = ()
-
-
-class _Malformed(Exception):  # noqa: N818 - carries the answer
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
 
 
 def server_context(chain: Path, key: Path) -> ssl.SSLContext:
@@ -168,13 +153,14 @@ class JoinServer:
             except OSError as error:
                 # Out of descriptors, or the peer is gone already: the next one may do.
                 log.warning("join listener: a connection could not be accepted: %s", error.strerror)
-                await asyncio.sleep(0.1)
+                await asyncio.sleep(1.0)
                 continue
-            source = source_of(peer[0])
+            ip = plain_ip(peer[0])
+            source = source_of(ip)
             if not self._connections.enter(source):
                 connection.close()
                 continue
-            task = asyncio.create_task(self._serve(connection, peer[0], source), name="join request")
+            task = asyncio.create_task(self._serve(connection, ip, source), name="join request")
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
@@ -191,7 +177,7 @@ class JoinServer:
         finally:
             try:
                 if writer is not None:
-                    await _close(writer)
+                    await close(writer)
             finally:
                 self._connections.leave(source)
 
@@ -210,7 +196,7 @@ class JoinServer:
             connection,
             ssl=context,
             ssl_handshake_timeout=self._limits.handshake,
-            ssl_shutdown_timeout=_SHUTDOWN,
+            ssl_shutdown_timeout=SHUTDOWN,
         )
         return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
 
@@ -218,29 +204,29 @@ class JoinServer:
         state = h11.Connection(h11.SERVER, max_incomplete_event_size=self._limits.head)
         try:
             async with asyncio.timeout(self._limits.request):
-                request, body = await _receive(state, reader, writer, self._limits.body)
-        except _Malformed as malformed:
-            answer = _error(malformed.status, str(malformed))
+                request, body = await receive(state, reader, writer, self._limits.body)
+        except MalformedError as malformed:
+            answer = error_answer(malformed.status, str(malformed))
         except TimeoutError:
-            answer = _error(408, "the request did not arrive in time")
+            answer = error_answer(408, "the request did not arrive in time")
         else:
             answer = await self._answer(request, body, ip, source)
         async with asyncio.timeout(self._limits.response):
-            await _send(state, writer, answer)
+            await send(state, writer, answer)
 
-    async def _answer(self, request: h11.Request, body: bytes, ip: str, source: str) -> _Answer:
+    async def _answer(self, request: h11.Request, body: bytes, ip: str, source: str) -> Answer:
         path = request.target.partition(b"?")[0].decode("ascii", "replace")
         if path == join_messages.ROOT_PATH:
             if request.method != b"GET":
-                return _error(405, "only GET is possible here", ("allow", "GET"))
-            return _Answer(200, self._root_pem(), "application/x-pem-file")
+                return error_answer(405, "only GET is possible here", ("allow", "GET"))
+            return Answer(200, self._root_pem(), "application/x-pem-file")
         if path == join_messages.JOIN_PATH:
             if request.method != b"POST":
-                return _error(405, "only POST is possible here", ("allow", "POST"))
+                return error_answer(405, "only POST is possible here", ("allow", "POST"))
             return await self._join(body, ip, source)
-        return _error(404, "page not found")
+        return error_answer(404, "page not found")
 
-    async def _join(self, body: bytes, ip: str, source: str) -> _Answer:
+    async def _join(self, body: bytes, ip: str, source: str) -> Answer:
         try:
             grant = await self._admit(body, ip, source)
         except JoinRefused as refusal:
@@ -254,12 +240,12 @@ class JoinServer:
             status, text = join_messages.encode_refusal(refusal)
             wait = refusal.retry_after if isinstance(refusal, JoinLimited) else 0.0
             headers = (("retry-after", str(max(1, math.ceil(wait)))),) if wait else ()
-            return _Answer(status, text, headers=headers)
+            return Answer(status, text, headers=headers)
         except Exception:
             log.exception("join from %s failed", ip)
-            return _error(500, "the manager failed to answer; its log says why")
+            return error_answer(500, "the manager failed to answer; its log says why")
         log.info("node %s joined as %s from %s", grant.node_id, grant.role, ip)
-        return _Answer(200, join_messages.encode_grant(grant))
+        return Answer(200, join_messages.encode_grant(grant))
 
     async def _admit(self, body: bytes, ip: str, source: str) -> JoinGrant:
         """Ask the use case, within the source's limits: a refused secret counts as failed, a grant as a new node."""
@@ -287,60 +273,3 @@ class JoinServer:
             if refusal.code == "Unavailable":
                 raise NotLeader(str(refusal)) from refusal
             raise BadRequest(str(refusal)) from refusal
-
-
-async def _receive(
-    state: h11.Connection, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, limit: int
-) -> tuple[h11.Request, bytes]:
-    """Read one request with at most ``limit`` bytes of body. Raises _Malformed, or OSError at an early end."""
-    request: h11.Request | None = None
-    body = bytearray()
-    while True:
-        try:
-            event = state.next_event()
-        except h11.RemoteProtocolError as error:
-            raise _Malformed(error.error_status_hint, "the request is not valid HTTP") from None
-        if event is h11.NEED_DATA:
-            if state.they_are_waiting_for_100_continue:
-                writer.write(state.send(h11.InformationalResponse(status_code=100, headers=[])) or b"")
-            state.receive_data(await reader.read(16 * 1024))
-        elif isinstance(event, h11.Request):
-            request = event
-        elif isinstance(event, h11.Data):
-            body += event.data
-            if len(body) > limit:
-                raise _Malformed(413, f"the request body is larger than {limit} bytes")
-        elif isinstance(event, h11.EndOfMessage) and request is not None:
-            return request, bytes(body)
-        else:
-            raise ConnectionError("the peer closed the connection")
-
-
-async def _send(state: h11.Connection, writer: asyncio.StreamWriter, answer: _Answer) -> None:
-    headers = [
-        ("content-type", answer.content_type),
-        ("content-length", str(len(answer.body))),
-        ("connection", "close"),
-        *answer.headers,
-    ]
-    if state.our_state is h11.ERROR:
-        return
-    data = state.send(h11.Response(status_code=answer.status, headers=headers)) or b""
-    data += state.send(h11.Data(data=answer.body)) or b""
-    data += state.send(h11.EndOfMessage()) or b""
-    writer.write(data)
-    await writer.drain()
-
-
-def _error(status: int, message: str, *headers: tuple[str, str]) -> _Answer:
-    return _Answer(status, join_messages.encode_error(message), headers=headers)
-
-
-async def _close(writer: asyncio.StreamWriter) -> None:
-    """End the connection: politely, and by force for a peer that does not let go."""
-    writer.close()
-    try:
-        async with asyncio.timeout(2 * _SHUTDOWN):
-            await writer.wait_closed()
-    except OSError:
-        writer.transport.abort()

@@ -128,7 +128,9 @@ class KeyStore:
 
     def _make_directory(self) -> None:
         if not self._directory_is_safe():
-            self.directory.mkdir(mode=0o755, parents=False)
+            if not self.directory.parent.exists():
+                atomic.private_directory(self.directory.parent)
+            self.directory.mkdir(mode=0o755)
             self.directory.chmod(0o755)
             atomic.sync_directory(self.directory.parent)
 
