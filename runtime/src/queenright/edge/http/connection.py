@@ -79,11 +79,11 @@ class Connection:
     async def _one(self) -> bool:
         """Serve one request; True if another may follow."""
         head = None
+        self._unread = True
         try:
             raw = await self._read_head()
             if not raw:
                 return False
-            self._unread = True
             head = parse_request(raw)
             self._unread = not head.framing().done
             return await self._dispatch(head)
