@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A real Docker Engine for tests: the distribution's dockerd, in a network and mount namespace of its own.
+
+Everything it writes lies in one scratch folder; it is ended by its process id. Needs root.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import tarfile
+import tempfile
+import time
+
+from docker.api.client import APIClient
+
+BUSYBOX = pathlib.Path("/bin/busybox")
+READY_WITHIN = 120.0
+IMAGE = "qr-test/busybox:1"
+SCRIPT = """
+set -e
+ip link set lo up
+mount -t tmpfs tmpfs /run
+mkdir -p /run/lock
+exec dockerd "$@"
+"""
+
+
+class DockerEngine:
+    """One dockerd. ``socket`` is the path of its socket; :meth:`restart` keeps its containers' records."""
+
+    def __init__(self, *options: str) -> None:
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="qre"))
+        self.socket = str(self.folder / "docker.sock")
+        self._options = options
+        self._process: subprocess.Popen[bytes] | None = None
+        self._cgroup = f"qr-test-{self.folder.name}"
+
+    def start(self) -> None:
+        """Start it and wait until it answers. Raises RuntimeError with the end of its log."""
+        arguments = [
+            f"--data-root={self.folder}/data",
+            f"--exec-root={self.folder}/exec",
+            f"--pidfile={self.folder}/docker.pid",
+            f"--host=unix://{self.socket}",
+            f"--cgroup-parent=/{self._cgroup}",
+            f"--config-file={self.folder}/daemon.json",
+            "--storage-driver=overlay2",
+            *self._options,
+        ]
+        (self.folder / "daemon.json").write_text("{}")
+        with open(self.folder / "log", "ab") as log:
+            self._process = subprocess.Popen(
+                ["unshare", "--net", "--mount", "--propagation=private", "sh", "-c", SCRIPT, "dockerd", *arguments],
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+            )
+        self._wait_until_ready()
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
+        """End dockerd, and with SIGTERM what it started."""
+        if self._process is not None:
+            self._process.send_signal(how)
+            self._process.wait(60)
+            self._process = None
+
+    def restart(self) -> None:
+        self.stop()
+        self.start()
+
+    def close(self) -> None:
+        """Remove all containers, end dockerd, remove the folder."""
+        if self._process is not None:
+            with contextlib.suppress(Exception), self.client() as client:
+                for container in client.containers(all=True):
+                    client.remove_container(container["Id"], force=True, v=True)
+        self.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
+        for parent in pathlib.Path("/sys/fs/cgroup").glob(f"*/{self._cgroup}"):
+            with contextlib.suppress(OSError):
+                parent.rmdir()
+
+    @property
+    def pid(self) -> int:
+        """Process id of dockerd."""
+        if self._process is None:
+            raise RuntimeError("dockerd does not run")
+        return self._process.pid
+
+    def client(self) -> APIClient:
+        """An SDK client of its own."""
+        return APIClient(base_url=f"unix://{self.socket}", version="1.41", timeout=120)
+
+    def make_image(self, name: str = IMAGE, *changes: str) -> str:
+        """An image that holds nothing but busybox; ``changes`` are lines as in a Dockerfile. Gives its id."""
+        repository, _, tag = name.rpartition(":")
+        with self.client() as client:
+            client.import_image_from_data(busybox_tar(), repository=repository, tag=tag, changes=list(changes))
+            return str(client.inspect_image(name)["Id"])
+
+    def inside(self, *command: str) -> subprocess.CompletedProcess[str]:
+        """Run a command in the engine's network namespace."""
+        return subprocess.run(
+            ["nsenter", f"--net=/proc/{self.pid}/ns/net", *command], capture_output=True, text=True, timeout=60
+        )
+
+    def log(self) -> str:
+        return (self.folder / "log").read_text(errors="replace")
+
+    def _wait_until_ready(self) -> None:
+        deadline = time.monotonic() + READY_WITHIN
+        while True:
+            with contextlib.suppress(Exception), self.client() as client:
+                client.ping()
+                return
+            ended = self._process is None or self._process.poll() is not None
+            if ended or time.monotonic() > deadline:
+                raise RuntimeError(f"dockerd did not start:\n{self.log()[-3000:]}")
+            time.sleep(0.1)
+
+
+def busybox_tar() -> bytes:
+    """A root file system: /bin/busybox and a link for each of its commands."""
+    names = subprocess.run([BUSYBOX, "--list"], capture_output=True, text=True, check=True).stdout.split()
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as tar:
+        for folder in ("bin", "tmp", "etc", "www"):
+            entry = tarfile.TarInfo(folder)
+            entry.type, entry.mode = tarfile.DIRTYPE, 0o1777 if folder == "tmp" else 0o755
+            tar.addfile(entry)
+        tar.add(os.path.realpath(BUSYBOX), "bin/busybox")
+        for name in names:
+            if name != "busybox":
+                link = tarfile.TarInfo(f"bin/{name}")
+                link.type, link.linkname, link.mode = tarfile.SYMTYPE, "busybox", 0o777
+                tar.addfile(link)
+    return out.getvalue()
