@@ -9,7 +9,7 @@ QR_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 export QR_PYTHON QR_ROOT
 
 # A line for the reader, on stderr: stdout belongs to results.
-qr_say() { printf '\033[1m==>\033[0m %s\n' "$*" >&2; }
+qr_say() { printf '==> %s\n' "$*" >&2; }
 
 # The end: what went wrong, where, and how to mend it.
 qr_die() { printf 'error: %s\n' "$*" >&2; exit 1; }

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import pathlib
 import shutil
@@ -10,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 
 from environment import OUTPUT, ROOT
 from results import BLOCKED, MISSING, OK, Result, judge
@@ -58,8 +61,25 @@ def _last_line(log: pathlib.Path) -> str:
     return lines[-1][:100] if lines else ""
 
 
+@contextlib.contextmanager
+def _alone(stage: Stage) -> Iterator[None]:
+    """Two runs in one checkout take turns at a stage: they would write the same log and report."""
+    with (OUTPUT / f"{stage.name}.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print("      ... another run is at this stage: waiting for it", flush=True)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def run(stage: Stage, env: dict[str, str]) -> Result:
     """Run a stage to its end or its time limit; what it prints goes to `.test-output/STAGE.log`."""
+    with _alone(stage):
+        return _run(stage, env)
+
+
+def _run(stage: Stage, env: dict[str, str]) -> Result:
     log = OUTPUT / f"{stage.name}.log"
     if stage.junit:
         pathlib.Path(stage.junit).unlink(missing_ok=True)
