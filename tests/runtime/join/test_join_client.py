@@ -73,8 +73,9 @@ async def test_a_host_with_the_right_secret_becomes_a_member(swarm: Swarm, admis
 async def test_an_impostor_with_another_root_gets_nothing(swarm: Swarm, joiner: Joiner, tmp_path: Path) -> None:
     other = Swarm(tmp_path / "impostor")
     async with Impostor(other.context(), http(other.root.certificate_pem)) as impostor:
-        with pytest.raises(JoinError, match="remote CA does not match fingerprint"):
+        with pytest.raises(JoinError, match="remote CA does not match fingerprint") as caught:
             await join([f"127.0.0.1:{impostor.control_port}"], joiner.request, check=joiner.check, patience=QUICK)
+    assert not caught.value.temporary
     assert len(impostor.received) == 1
     assert impostor.received[0].startswith(b"GET /v1/root HTTP/1.1\r\n")
     assert all(part not in impostor.received[0] for part in (b"SWMTKN", swarm.token.secret.encode(), b"CERTIFICATE"))
@@ -125,6 +126,7 @@ async def test_an_unreachable_manager_is_named_with_both_ports(joiner: Joiner) -
     with pytest.raises(JoinError) as caught:
         await join([f"127.0.0.1:{port}"], joiner.request, check=joiner.check, patience=QUICK)
     text = str(caught.value)
+    assert caught.value.temporary
     assert f"127.0.0.1 port {port + 1} cannot be reached (Connection refused)" in text
     assert f"TCP ports {port} and {port + 1} open" in text
 
@@ -166,6 +168,7 @@ async def test_a_refusal_for_good_ends_the_join_with_the_managers_words(
             await join([remote, remote], joiner.request, check=joiner.check, patience=QUICK)
     assert refusal.default in str(caught.value)
     assert type(caught.value.refusal) is refusal
+    assert not caught.value.temporary
     assert swarm.token.secret not in str(caught.value)
     assert len(admission.asked) == 1
 

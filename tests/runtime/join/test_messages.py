@@ -7,6 +7,8 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from runtime.join.kit import CLUSTER_ID, MANAGER_ID, NODE_ID
 
 from queenright.edge.http import join_messages
@@ -136,3 +138,30 @@ def test_the_wait_of_a_limit_comes_from_the_header(header: str, seconds: float) 
 @pytest.mark.parametrize("body", [b"", b"<html>", b'{"message": "page not found"}', b'{"reason": "bad-token"}'])
 def test_an_error_without_reason_is_no_refusal(body: bytes) -> None:
     assert join_messages.decode_refusal(body) is None
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=6,
+)
+MEMBERS = ("csr", "token", "ticket", "availability", "advertise_addr", "listen_port", "version")
+
+
+@given(st.dictionaries(st.sampled_from(MEMBERS), JSON | st.just(TOKEN.text) | st.just("CSR")))
+def test_no_request_of_any_kind_raises_anything_but_a_refusal(data: dict[str, Any]) -> None:
+    try:
+        request = join_messages.decode_request(json.dumps(data).encode())
+    except JoinRefused as refusal:
+        assert TOKEN.secret not in str(refusal)
+    else:
+        assert isinstance(request, JoinRequest)
+
+
+@given(st.dictionaries(st.sampled_from(("node_id", "cluster_id", "role", "certificate", "managers")), JSON))
+def test_no_answer_of_any_kind_raises_anything_but_a_value_error(change: dict[str, Any]) -> None:
+    data = json.loads(join_messages.encode_grant(GRANT)) | change
+    try:
+        assert isinstance(join_messages.decode_grant(json.dumps(data).encode()), JoinGrant)
+    except ValueError as error:
+        assert str(error).startswith("the answer has")

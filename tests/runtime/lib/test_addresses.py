@@ -56,6 +56,16 @@ def test_every_ip_address_reads_back_from_its_own_text(ip: object, port: int) ->
     assert ip_address(address.host) == ip
 
 
+@given(st.text(alphabet="[]:%.-_/ 0129afgz\n", max_size=30) | st.text(max_size=30))
+def test_whatever_is_written_is_read_the_same_twice_or_refused(text: str) -> None:
+    try:
+        address = addresses.parse(text, 2377)
+    except AddressError:
+        return
+    assert 1 <= address.port <= 65535
+    assert addresses.parse(str(address), 1) == address
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [

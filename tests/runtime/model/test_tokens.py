@@ -119,3 +119,11 @@ def test_neither_repr_nor_fingerprint_shows_the_secret() -> None:
 def test_another_number_of_random_bytes_is_refused(size: int) -> None:
     with pytest.raises(ValueError, match="16 random bytes"):
         make_join_token(ROOT, bytes(size))
+
+
+@given(st.text(alphabet="SWMTKNQRICE-120abz \n", max_size=100) | st.text(max_size=100))
+def test_whatever_is_pasted_is_read_or_refused(text: str) -> None:
+    try:
+        assert parse_join_secret(text).text == text
+    except TokenError as error:
+        assert len(text) < 12 or text not in str(error)

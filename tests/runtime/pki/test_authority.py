@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import base64
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -10,6 +11,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from queenright.edge.pki.authority import LocalSigner, Root, Subject, create_root
 from queenright.edge.pki.errors import PkiError
@@ -21,6 +24,7 @@ MINUTE = datetime(2026, 3, 4, 5, 6, tzinfo=UTC)
 NODE, CLUSTER = "n" * 25, "c" * 25
 WORKER = Subject(NODE, CLUSTER, "worker")
 MANAGER = Subject(NODE, CLUSTER, "manager")
+REQUEST = make_csr(make_key())
 
 
 @pytest.fixture(scope="module")
@@ -181,6 +185,21 @@ def empty(key: object, algorithm: object) -> bytes:
 def test_a_bad_request_is_refused(root: Root, request_pem, says: str) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(PkiError, match=says):
         LocalSigner(root).issue(request_pem(), WORKER, now=NOW)
+
+
+@settings(max_examples=300)
+@given(st.data())
+def test_a_damaged_request_is_refused_or_still_carries_its_own_signature(data: st.DataObject) -> None:
+    der = bytearray(x509.load_pem_x509_csr(REQUEST).public_bytes(serialization.Encoding.DER))
+    for _ in range(data.draw(st.integers(1, 3))):
+        der[data.draw(st.integers(0, len(der) - 1))] = data.draw(st.integers(0, 255))
+    body = base64.encodebytes(bytes(der))
+    pem = b"-----BEGIN CERTIFICATE REQUEST-----\n" + body + b"-----END CERTIFICATE REQUEST-----\n"
+    try:
+        key = check_csr(pem)
+    except PkiError:
+        return
+    assert key == check_csr(REQUEST)
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,7 @@ class JoinRefused(Refusal):
 
 
 class BadToken(JoinRefused):
+    code = "InvalidArgument"  # as clients of the Engine API know it
     reason = "bad-token"
     default = (
         "A valid join token is necessary to join this cluster: ask a manager for the present one (docker swarm "

@@ -33,12 +33,14 @@ CertificateCheck = Callable[[bytes, bytes], Identity]
 class JoinError(Exception):
     """No manager let this host in; the text has one sentence for each address that was tried.
 
-    ``refusal`` is the manager's answer where there was one.
+    ``refusal`` is the manager's answer where there was one. ``temporary``: a later try, or one after a port was opened,
+    may succeed with the same secret.
     """
 
-    def __init__(self, message: str, refusal: JoinRefused | None = None) -> None:
+    def __init__(self, message: str, refusal: JoinRefused | None = None, *, temporary: bool = False) -> None:
         super().__init__(message)
         self.refusal = refusal
+        self.temporary = temporary
 
 
 class _TryNext(Exception):  # noqa: N818 - steers the loop
@@ -112,7 +114,10 @@ async def join(
         left = [target for target in left if failures[target].again]
         if not left:
             break
-    raise JoinError("cannot join: " + "; ".join(str(failure) for failure in failures.values()))
+    raise JoinError(
+        "cannot join: " + "; ".join(str(failure) for failure in failures.values()),
+        temporary=any(failure.again for failure in failures.values()),
+    )
 
 
 async def _join_one(target: Address, request: JoinRequest, check: CertificateCheck, patience: Patience) -> Joined:
