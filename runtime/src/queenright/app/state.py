@@ -65,10 +65,14 @@ class StateFile:
         atomic.replace_file(self.path, (json.dumps(data, indent=1) + "\n").encode())
 
     def wipe(self) -> None:
-        """Forget the membership: everything below the state directory but the directory and its lock."""
-        self.path.unlink(missing_ok=True)
-        for name in ("raft", "certificates"):
-            shutil.rmtree(self.directory / name, ignore_errors=True)
+        """Forget the membership: state, log, tasks and keys."""
+        atomic.remove_file(self.path)
+        self.clear_leftovers()
+        shutil.rmtree(self.directory / "certificates", ignore_errors=True)
+
+    def clear_leftovers(self) -> None:
+        """Remove the log and the tasks of a founding or joining that a crash cut short."""
+        shutil.rmtree(self.directory / "raft", ignore_errors=True)
         for leftover in self.directory.glob("tasks.db*"):
             leftover.unlink(missing_ok=True)
 

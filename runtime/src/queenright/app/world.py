@@ -7,7 +7,7 @@ import os
 import random
 import time
 
-from queenright.model.ids import new_id
+from queenright.model.ids import IdSource
 
 
 class SystemClock:
@@ -28,11 +28,5 @@ def dice() -> float:
     return _dice.random()
 
 
-def ids() -> str:
-    """A new object id."""
-    return new_id(os.urandom(17))
-
-
-def secret(size: int) -> bytes:
-    """Random bytes that nobody can guess."""
-    return os.urandom(size)
+ids = IdSource(os.urandom)
+"""New object ids and secret bytes."""

@@ -16,16 +16,15 @@ import itertools
 import logging
 from collections.abc import Callable, Sequence
 
-from queenright.decide.base import Decision, Dirty, Now
+from queenright.decide.base import Dirty, Now
+from queenright.decide.orchestrate import Decider, mark
 from queenright.manager.ports import Clock, Proposer
 from queenright.manager.proposer import slices
 from queenright.model.errors import OutOfSequence
-from queenright.model.objects import Node, Service, Task
 from queenright.store.store import Commit, Store
 
 log = logging.getLogger(__name__)
 
-Decider = Callable[[Store, Dirty, Now, Callable[[], str]], Decision]
 MOST_ROUNDS = 1000  # rounds without a pause; deciders settle in a handful, so more is a defect worth a loud line
 
 
@@ -132,16 +131,7 @@ class Reconciler:
     def _mark(self, commit: Commit) -> None:
         touched = Dirty()
         for event in commit.events:
-            for value in (event.before, event.after):
-                if isinstance(value, Task):
-                    touched.tasks.add(value.id)
-                    touched.services.add(value.service_id)
-                    if value.node_id:
-                        touched.nodes.add(value.node_id)
-                elif isinstance(value, Service):
-                    touched.services.add(value.id)
-                elif isinstance(value, Node):
-                    touched.nodes.add(value.id)
+            mark(touched, event)
         for seat in self._seats:
             _merge(seat.dirty, touched)
 

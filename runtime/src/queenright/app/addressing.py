@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From the address options of init and join to what is listened on and what others are told."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from queenright.lib import addresses
+from queenright.lib.addresses import Address, AddressError
+from queenright.lib.interfaces import host_interfaces
+from queenright.manager.ports import InitOptions, JoinOptions
+from queenright.model.errors import InvalidArgument
+
+CONTROL_PORT = 2377
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Addresses:
+    """``listen`` is bound here; ``advertise`` is what others use ("" on a joiner: the address the manager sees)."""
+
+    listen: Address
+    advertise: str
+    data_path: str
+
+    @property
+    def local(self) -> str:
+        """Where this host reaches its own control port."""
+        host = self.listen.host
+        if self.listen.is_unspecified:
+            host = "::1" if ":" in host else "127.0.0.1"
+        return str(dataclasses.replace(self.listen, host=host))
+
+
+def for_init(options: InitOptions) -> Addresses:
+    """A manager's addresses. Raises InvalidArgument."""
+    try:
+        listen = _listen(options.listen_addr)
+        advertise = _advertise(options.advertise_addr, listen)
+        if not advertise:
+            host = addresses.default_advertise(host_interfaces()) if listen.is_unspecified else listen.host
+            advertise = str(addresses.parse(f"[{host}]" if ":" in host else host, listen.port))
+        return Addresses(listen, advertise, _data_path(options.data_path_addr))
+    except AddressError as error:
+        raise InvalidArgument(str(error), plain=True) from error
+
+
+def for_join(options: JoinOptions) -> Addresses:
+    """A joiner's addresses; an advertise address that nobody gave stays empty. Raises InvalidArgument."""
+    try:
+        listen = _listen(options.listen_addr)
+        return Addresses(listen, _advertise(options.advertise_addr, listen), _data_path(options.data_path_addr))
+    except AddressError as error:
+        raise InvalidArgument(str(error), plain=True) from error
+
+
+def _listen(text: str) -> Address:
+    return _read(text or "0.0.0.0", CONTROL_PORT)
+
+
+def _advertise(text: str, listen: Address) -> str:
+    """Not checked for ownership: a NATed address is as good as any."""
+    return str(_read(text, listen.port)) if text else ""
+
+
+def _data_path(text: str) -> str:
+    return _read(text, CONTROL_PORT).host if text else ""
+
+
+def _read(text: str, port: int) -> Address:
+    interfaces = host_interfaces()
+    names = [interface.name for interface in interfaces]
+    return addresses.resolve(addresses.parse(text, port, interfaces=names), interfaces)

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Joins the manager's wish for certificates to the room that makes them, and keeps this member's own at hand."""
+
+from __future__ import annotations
+
+import datetime
+import ssl
+
+from queenright.edge.http import join_server
+from queenright.edge.pki.authority import LocalSigner, Root, Subject, create_root
+from queenright.edge.pki.errors import PkiError
+from queenright.edge.pki.keys import csr_key_digest
+from queenright.edge.pki.keystore import KeyStore, NodeCredentials
+from queenright.edge.pki.peer import IdentityCache
+from queenright.manager.ports import IssuedCertificate, Peer, RootCA
+from queenright.model import tokens
+from queenright.model.errors import InvalidArgument
+from queenright.model.identity import Identity, Role
+
+SECOND = 1_000_000_000
+
+
+def utc(nanoseconds: int) -> datetime.datetime:
+    """Nanoseconds since the epoch as an aware time (to the second below)."""
+    return datetime.datetime.fromtimestamp(nanoseconds // SECOND, datetime.UTC)
+
+
+def nanoseconds(moment: datetime.datetime) -> int:
+    """An aware time as nanoseconds since the epoch."""
+    return int(moment.timestamp()) * SECOND
+
+
+class PkiMaker:
+    """See ``manager.ports.CertificateMaker``."""
+
+    def make_root(self, now: int) -> RootCA:
+        root = create_root(utc(now))
+        return RootCA(root.certificate_pem.decode("ascii"), root.key_pem.decode("ascii"))
+
+    def issue(
+        self, root: RootCA, csr: bytes, *, node_id: str, role: str, cluster_id: str, validity: int, now: int
+    ) -> IssuedCertificate:
+        signer = LocalSigner(Root(root.certificate.encode("ascii"), root.key.encode("ascii")))
+        unit: Role = "manager" if role == "manager" else "worker"
+        try:
+            issued = signer.issue(
+                csr,
+                Subject(node_id, cluster_id, unit),
+                now=utc(now),
+                validity=datetime.timedelta(microseconds=validity // 1000),
+            )
+        except PkiError as error:
+            raise InvalidArgument(str(error)) from error
+        return IssuedCertificate(
+            issued.chain_pem.decode("ascii"), issued.serial, nanoseconds(issued.identity.not_after)
+        )
+
+    def key_digest(self, csr: bytes) -> str:
+        try:
+            return csr_key_digest(csr)
+        except PkiError as error:
+            raise InvalidArgument(str(error)) from error
+
+    def root_digest(self, certificate: str) -> str:
+        return tokens.root_digest_text(certificate.encode("ascii"))
+
+
+class PeerReader:
+    """Reads callers' certificates for the authorisation of calls; known ones from a cache."""
+
+    def __init__(self) -> None:
+        self._cache = IdentityCache()
+
+    def __call__(self, certificate_pem: bytes) -> Peer:
+        identity: Identity = self._cache.identity(certificate_pem)
+        return Peer(
+            identity.node_id, identity.cluster_id, identity.role, identity.serial, nanoseconds(identity.not_after)
+        )
+
+
+class Credentials:
+    """This member's key, chain and root as they stand on disk, read once and kept."""
+
+    def __init__(self, store: KeyStore) -> None:
+        self._store = store
+        loaded = store.load()
+        if loaded is None:
+            raise PkiError(f"{store.directory} holds no certificate: leave the swarm and join again")
+        self._held: NodeCredentials = loaded
+
+    def for_grpc(self) -> tuple[bytes, bytes, bytes]:
+        """(private key, certificate chain, trusted roots), PEM each."""
+        return self._held.key_pem, self._held.chain_pem, self._held.root_pem
+
+    def root_pem(self) -> bytes:
+        return self._held.root_pem
+
+    def chain_pem(self) -> bytes:
+        return self._held.chain_pem
+
+    def tls_context(self) -> ssl.SSLContext:
+        """The join listener's side of TLS."""
+        return join_server.server_context(self._store.certificate_path, self._store.key_path)

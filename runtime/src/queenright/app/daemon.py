@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The daemon: one process, one event loop, the host socket, and (where this host is in a swarm) a membership."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import gc
+import grp
+import logging
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from queenright import __version__
+from queenright.app import logs, systemd, world
+from queenright.app import settings as settings_room
+from queenright.app.host import Host
+from queenright.app.settings import Settings, SettingsError
+from queenright.edge.http import api, listener
+from queenright.edge.http.engine_routes import EngineRoutes
+from queenright.edge.http.listener import ListenError, Listening
+from queenright.edge.http.router import Router
+from queenright.edge.http.server import Server
+from queenright.edge.http.upstream import Upstream
+from queenright.lib import atomic
+from queenright.lib.tasks import Background
+
+log = logging.getLogger(__name__)
+
+
+class StartError(Exception):
+    """The daemon cannot run here; the text says why and what to do."""
+
+
+def run(settings: Settings, config: str | None) -> int:
+    """Be the daemon until SIGTERM. Gives the exit status."""
+    logs.configure(settings.log_level, settings.log_file)
+    os.umask(0o077)
+    try:
+        return asyncio.run(_Daemon(settings, config).main())
+    except (StartError, ListenError) as error:
+        log.error("cannot start: %s", error)
+        print(f"queenright: {error}", file=sys.stderr)
+        return 1
+
+
+class _Daemon:
+    def __init__(self, settings: Settings, config: str | None) -> None:
+        self._settings = settings
+        self._config = Path(config) if config else None
+        self._notifier = systemd.Notifier(os.environ)
+        self._background = Background()
+        self._stopping = asyncio.Event()
+
+    async def main(self) -> int:
+        with self._lock():
+            upstream = Upstream(str(self._settings.docker_socket))
+            host = Host(self._settings, upstream, world.SystemClock())
+            server = self._server(host, upstream)
+            listening = self._listen()
+            self._watch_signals()
+            server.start(listening)
+            await host.resume()
+            gc.freeze()  # what is here now stays: the collector need not look at it again
+            self._notifier.tell(f"READY=1\nSTATUS={host.local_state().state}")
+            log.info("ready", extra={"version": __version__, "state": host.local_state().state})
+            self._background.start(self._keep_watchdog(), "watchdog")
+            await self._stopping.wait()
+            await self._stop(host, server)
+        return 0
+
+    def _server(self, host: Host, upstream: Upstream) -> Server:
+        router = Router()
+        routes = api.Routes(host, upstream, version=__version__)
+        EngineRoutes(
+            upstream, version=__version__, swarm_state=routes.swarm_state, swarm_info=routes.swarm_info
+        ).register(router)
+        routes.register(router)
+        return Server(router, upstream, map_error=api.map_error)
+
+    async def _stop(self, host: Host, server: Server) -> None:
+        """New calls are refused first, then the membership goes; containers stay."""
+        self._notifier.tell("STOPPING=1")
+        log.info("stopping")
+        budget = float(self._settings.stop_timeout)
+        try:
+            async with asyncio.timeout(budget):
+                await server.stop(own_grace=min(3.0, budget / 3), proxied_grace=0.5)
+                await host.stop()
+        except TimeoutError:
+            log.error("not everything ended within %s s", budget)
+        await self._background.stop()
+
+    def _listen(self) -> Listening:
+        inherited = systemd.inherited_socket(os.environ)
+        if inherited is not None:
+            return listener.adopt(inherited)
+        path = self._settings.socket
+        path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        os.chmod(path.parent, 0o755)  # noqa: S103 - members of the group have to reach the socket in it
+        return listener.bind(str(path), gid=self._group())
+
+    def _group(self) -> int | None:
+        try:
+            return grp.getgrnam(self._settings.socket_group).gr_gid
+        except KeyError:
+            log.warning(
+                "there is no group %s: only root may use %s", self._settings.socket_group, self._settings.socket
+            )
+            return None
+
+    @contextlib.contextmanager
+    def _lock(self) -> Iterator[None]:
+        """One daemon per state directory."""
+        directory = self._settings.state_dir
+        try:
+            atomic.private_directory(directory)
+            handle = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        except OSError as error:
+            raise StartError(f"the state directory {directory} cannot be used: {error}") from error
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(handle)
+            raise StartError(
+                f"another daemon uses {directory}: stop it, or give this one a --state-dir of its own"
+            ) from None
+        try:
+            yield
+        finally:
+            os.close(handle)
+
+    def _watch_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stopping.set)
+        loop.add_signal_handler(signal.SIGHUP, self._reload)
+
+    def _reload(self) -> None:
+        """Take a new log level and log file; what cannot change while running is said."""
+        try:
+            fresh = settings_room.load({}, os.environ, self._config)
+        except SettingsError as error:
+            log.error("settings are kept as they were: %s", error)
+            return
+        logs.configure(fresh.log_level, fresh.log_file)
+        kept = [
+            name
+            for name, value in fresh.shown().items()
+            if name not in ("log_level", "log_file") and value != self._settings.shown()[name]
+        ]
+        log.info("settings reloaded", extra={"need_restart": kept})
+
+    async def _keep_watchdog(self) -> None:
+        while self._notifier.watchdog_interval is not None:
+            self._notifier.tell("WATCHDOG=1")
+            await asyncio.sleep(self._notifier.watchdog_interval)

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The agent half of a member: executor, task database, worker and the session with a manager, joined together."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+from queenright import __version__
+from queenright.agent.database import TaskDatabase
+from queenright.agent.ports import ExecutorError
+from queenright.agent.remotes import Remotes
+from queenright.agent.reporter import Reporter
+from queenright.agent.session import SessionLoop, SessionState
+from queenright.agent.worker import Worker
+from queenright.app import world
+from queenright.app.certificates import Credentials
+from queenright.edge.docker.executor import DockerExecutor
+from queenright.edge.grpc.client import GrpcConnector
+from queenright.edge.pki.describe import issuer_info
+from queenright.lib.backoff import Backoff
+from queenright.lib.tasks import Background
+from queenright.manager.ports import Clock
+from queenright.model.objects import NodeDescription
+from queenright.wire import codec
+from queenright.wire.messages import SessionNews
+
+log = logging.getLogger(__name__)
+
+
+LEAVE_SECONDS = 60.0
+
+
+class Working:
+    """Runs from :meth:`start` to :meth:`stop`; containers outlive it."""
+
+    def __init__(
+        self,
+        database: Path,
+        docker_socket: Path,
+        cluster_id: str,
+        managers: tuple[tuple[str, str], ...],
+        credentials: Credentials,
+        clock: Clock,
+        *,
+        addr: str,
+        on_news: Callable[[SessionNews], None],
+        on_failure: Callable[[str, BaseException], None],
+    ) -> None:
+        self._credentials = credentials
+        self._described: NodeDescription | None = None
+        self._executor = DockerExecutor(cluster_id, wall=clock.wall, socket=str(docker_socket))
+        database_file = TaskDatabase(database, encode=codec.encode_task, decode=codec.decode_task)
+        self.worker = Worker(self._executor, database_file, Reporter(world.dice), clock)
+        self.session = SessionLoop(
+            Remotes(managers, world.dice),
+            GrpcConnector(credentials.for_grpc),
+            self.worker,
+            self._describe,
+            addr=addr,
+            dice=world.dice,
+            wall=clock.wall,
+            on_news=on_news,
+        )
+        self._background = Background(on_failure)
+
+    async def start(self) -> None:
+        self._executor.open()
+        await self.worker.start()
+        self._background.start(self.session.run(), "session")
+
+    async def stop(self, *, restarting: bool) -> None:
+        """``restarting``: the manager is told that this node is back in a moment."""
+        if restarting:
+            await self.session.restarting()
+        await self._background.stop()
+        await self.worker.stop()
+        await self._executor.close()
+
+    async def leave(self) -> None:
+        """Stop and remove every container of this membership."""
+        await self._background.stop()
+        left = await self.worker.remove_all(LEAVE_SECONDS)
+        if left:
+            log.error("containers of %d tasks are still there", len(left), extra={"tasks": left})
+        await self.worker.stop()
+        await self._executor.close()
+
+    @property
+    def state(self) -> SessionState:
+        return self.session.state
+
+    async def _describe(self) -> NodeDescription:
+        """What managers are told of this machine. An engine that never answered is waited for: without it there is
+        nothing to offer. One that was lost later is described as it was.
+        """
+        backoff = Backoff(world.dice, first=0.2)
+        while True:
+            try:
+                described = await self._executor.describe()
+            except ExecutorError as error:
+                if self._described is not None:
+                    return self._described
+                log.warning("the Docker Engine cannot be asked: %s", error)
+                await asyncio.sleep(0.1 + backoff.next())
+            else:
+                break
+        subject, key = issuer_info(self._credentials.chain_pem(), self._credentials.root_pem())
+        self._described = dataclasses.replace(
+            described,
+            trust_root=self._credentials.root_pem().decode("ascii"),
+            issuer_subject=subject,
+            issuer_public_key=key,
+            runtime_version=__version__,
+        )
+        return self._described

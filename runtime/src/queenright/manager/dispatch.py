@@ -1,0 +1,310 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What managers do for agents: sessions, heartbeats, assignments and the taking of statuses.
+
+Assignments follow commits: one watcher marks the nodes whose tasks changed and each node's stream computes only its own
+difference. Statuses that
+arrive while a batch is being written go into the next one, so that a storm costs few log entries; a call is answered
+when its statuses are durable.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import logging
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+
+from queenright.decide import assignments
+from queenright.decide.base import SECOND
+from queenright.decide.nodes import Beat
+from queenright.lib.tasks import Background
+from queenright.manager.ports import Clock, Proposer
+from queenright.manager.proposer import slices
+from queenright.model.changes import Change, Update
+from queenright.model.errors import InvalidArgument, NotFound, OutOfSequence, PermissionDenied, Unavailable
+from queenright.model.objects import Node, NodeDescription, NodeStatus, Task, TaskStatus
+from queenright.model.states import NodeState, TaskState
+from queenright.store.store import Store
+from queenright.wire.messages import AssignmentSet, SessionNews
+
+log = logging.getLogger(__name__)
+
+HEARTBEAT = 5 * SECOND
+GRACE_BEATS = 3
+RESTART_GRACE = 60 * SECOND
+SETTLE = 0.005  # seconds in which further changes join an assignment message
+SESSIONS_PER_WINDOW = 3
+WINDOW = 8.0
+CONFLICT_TRIES = 20
+
+
+@dataclasses.dataclass(slots=True, eq=False)
+class Session:
+    """A node's open session."""
+
+    id: str
+    node_id: str
+    deadline: float
+    restarting_until: float | None = None
+    tasks_changed: asyncio.Event = dataclasses.field(default_factory=asyncio.Event)
+    node_changed: asyncio.Event = dataclasses.field(default_factory=asyncio.Event)
+    closed: str = ""  # why, once it is
+
+
+class Dispatcher:
+    """Runs on the leader.
+
+    ``ids`` makes session ids; ``on_beat`` is told when a deadline came into being or was shortened.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        proposer: Proposer,
+        clock: Clock,
+        ids: Callable[[], str],
+        on_beat: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._store = store
+        self._proposer = proposer
+        self._clock = clock
+        self._ids = ids
+        self._on_beat = on_beat
+        self._sessions: dict[str, Session] = {}
+        self._opened: dict[str, list[float]] = {}
+        self._queue: dict[str, TaskStatus] = {}
+        self._queued = asyncio.Event()
+        self._flushed: asyncio.Future[None] | None = None
+        self._background = Background()
+
+    # -- life
+
+    def start(self) -> None:
+        self._background.start(self._follow(), "dispatcher-follow")
+        self._background.start(self._flush_forever(), "dispatcher-statuses")
+
+    async def stop(self) -> None:
+        """End all sessions: agents look for a manager again."""
+        for session in list(self._sessions.values()):
+            self._close(session, "the manager is stopping")
+        await self._background.stop()
+        if self._flushed is not None and not self._flushed.done():
+            self._flushed.set_exception(Unavailable("the manager is stopping"))
+            self._flushed.exception()
+
+    def beats(self) -> Mapping[str, Beat]:
+        """Deadlines by node, for the liveness decider."""
+        return {
+            key: Beat(deadline=session.deadline, restarting_until=session.restarting_until)
+            for key, session in self._sessions.items()
+        }
+
+    # -- sessions
+
+    @property
+    def period(self) -> int:
+        """Nanoseconds between two heartbeats."""
+        cluster = self._store.cluster
+        return (cluster.spec.dispatcher.heartbeat_period if cluster is not None else None) or HEARTBEAT
+
+    async def open(self, node_id: str, description: NodeDescription, addr: str) -> Session:
+        """Begin a session: the node is READY when this returns. Ends the node's earlier session."""
+        if self._store.nodes.get(node_id) is None:
+            raise NotFound("node not registered")
+        self._limit_rate(node_id)
+        await self._write_node(node_id, description, addr)
+        earlier = self._sessions.get(node_id)
+        if earlier is not None:
+            self._close(earlier, "a newer session of this node took its place")
+        session = Session(self._ids(), node_id, self._next_deadline())
+        self._sessions[node_id] = session
+        self._on_beat()
+        log.info("session opened", extra={"node": node_id})
+        return session
+
+    async def news(self, session: Session) -> AsyncIterator[SessionNews]:
+        """First what is so now, then again after each change, until the session ends."""
+        while True:
+            self._check_open(session)
+            session.node_changed.clear()
+            node, cluster = self._store.nodes.get(session.node_id), self._store.cluster
+            if node is None or cluster is None:
+                raise PermissionDenied(f"node {session.node_id} was removed from swarm")
+            managers = tuple((m.id, m.manager_addr) for m in self._store.nodes.by("role", "manager") if m.manager_addr)
+            yield SessionNews(session.id, node, managers, self.period, cluster.root_certificate, self._clock.wall())
+            await session.node_changed.wait()
+
+    def session(self, node_id: str, session_id: str) -> Session:
+        """The caller's open session, or the errors agents know."""
+        if self._store.nodes.get(node_id) is None:
+            raise NotFound("node not registered")
+        session = self._sessions.get(node_id)
+        if session is None or session.id != session_id:
+            raise InvalidArgument("session invalid")
+        return session
+
+    def heartbeat(self, node_id: str, session_id: str) -> int:
+        """Take a heartbeat; gives the time until the next one in nanoseconds."""
+        session = self.session(node_id, session_id)
+        session.deadline = self._next_deadline()
+        session.restarting_until = None
+        return self.period
+
+    def restarting(self, node_id: str, session_id: str) -> int:
+        """The agent goes away for a moment; gives the grace in nanoseconds in which it is not down."""
+        session = self.session(node_id, session_id)
+        session.restarting_until = self._clock.mono() + RESTART_GRACE / SECOND
+        session.deadline = max(session.deadline, session.restarting_until)
+        self._on_beat()
+        return RESTART_GRACE
+
+    def _next_deadline(self) -> float:
+        return self._clock.mono() + GRACE_BEATS * self.period / SECOND
+
+    def _limit_rate(self, node_id: str) -> None:
+        now = self._clock.mono()
+        recent = [at for at in self._opened.get(node_id, []) if now - at < WINDOW]
+        if len(recent) >= SESSIONS_PER_WINDOW:
+            raise Unavailable("this node opened too many sessions in a short time; it may try again in a few seconds")
+        self._opened[node_id] = [*recent, now]
+
+    async def _write_node(self, node_id: str, description: NodeDescription, addr: str) -> None:
+        for _ in range(CONFLICT_TRIES):
+            node = self._store.nodes.get(node_id)
+            if node is None:
+                raise NotFound("node not registered")
+            status = NodeStatus(state=NodeState.READY, addr=addr or node.status.addr)
+            if node.description == description and node.status == status:
+                return
+            try:
+                await self._proposer.propose(
+                    [Update(dataclasses.replace(node, description=description, status=status))]
+                )
+                return
+            except OutOfSequence:
+                continue
+        raise Unavailable(f"node {node_id} changed too often while its session was opened; it may try again")
+
+    def _close(self, session: Session, reason: str) -> None:
+        session.closed = reason
+        session.tasks_changed.set()
+        session.node_changed.set()
+        if self._sessions.get(session.node_id) is session:
+            del self._sessions[session.node_id]
+
+    @staticmethod
+    def _check_open(session: Session) -> None:
+        if session.closed:
+            raise Unavailable(f"session ended: {session.closed}")
+
+    # -- assignments
+
+    async def assignments(self, session: Session) -> AsyncIterator[AssignmentSet]:
+        """The complete set, then differences as they come, until the session ends."""
+        session.tasks_changed.clear()
+        known = assignments.assignments(self._store, session.node_id)
+        token = str(self._store.index)
+        yield AssignmentSet(True, "", token, tuple(known.values()), ())
+        while True:
+            await session.tasks_changed.wait()
+            await asyncio.sleep(SETTLE)
+            self._check_open(session)
+            session.tasks_changed.clear()
+            wanted = assignments.assignments(self._store, session.node_id)
+            updates, removes = assignments.changes(known, wanted)
+            known = wanted
+            if updates or removes:
+                applies_to, token = token, f"{self._store.index}.{self._ids()}"
+                yield AssignmentSet(False, applies_to, token, tuple(updates), tuple(removes))
+
+    async def _follow(self) -> None:
+        with self._store.watch() as subscription:
+            while True:
+                commit = await subscription.next()
+                for event in commit.events:
+                    value = event.object
+                    if isinstance(value, Task):
+                        self._mark(value.node_id)
+                    elif isinstance(value, Node):
+                        self._node_moved(value, gone=event.after is None)
+
+    def _mark(self, node_id: str) -> None:
+        session = self._sessions.get(node_id)
+        if session is not None:
+            session.tasks_changed.set()
+
+    def _node_moved(self, node: Node, *, gone: bool) -> None:
+        session = self._sessions.get(node.id)
+        if session is not None:
+            if gone:
+                self._close(session, f"node {node.id} was removed from swarm")
+            elif node.status.state == NodeState.DOWN:
+                self._close(session, "heartbeat failure")
+            else:
+                session.node_changed.set()
+        if node.role == "manager":
+            for other in self._sessions.values():
+                other.node_changed.set()
+
+    # -- statuses
+
+    async def update_statuses(self, node_id: str, session_id: str, updates: Sequence[tuple[str, TaskStatus]]) -> None:
+        """Take statuses of the caller's own tasks; returns when they are durable."""
+        self.session(node_id, session_id)
+        for task_id, _ in updates:
+            task = self._store.tasks.get(task_id)
+            if task is not None and task.node_id != node_id:
+                raise PermissionDenied(f"task {task_id} is not on this node")
+        for task_id, status in updates:
+            waiting = self._queue.get(task_id)
+            if waiting is None or status.state >= waiting.state:
+                self._queue[task_id] = status
+        if self._flushed is None or self._flushed.done():
+            self._flushed = asyncio.get_running_loop().create_future()
+        flushed = self._flushed
+        self._queued.set()
+        await asyncio.shield(flushed)
+
+    async def _flush_forever(self) -> None:
+        while True:
+            await self._queued.wait()
+            self._queued.clear()
+            queue, self._queue = self._queue, {}
+            flushed, self._flushed = self._flushed, None
+            try:
+                await self._flush(queue)
+            except Exception as error:
+                if flushed is not None and not flushed.done():
+                    flushed.set_exception(error)
+                    flushed.exception()
+                log.warning("statuses were not written: %s", error)
+            else:
+                if flushed is not None and not flushed.done():
+                    flushed.set_result(None)
+
+    async def _flush(self, queue: Mapping[str, TaskStatus]) -> None:
+        for _ in range(CONFLICT_TRIES):
+            now = self._clock.wall()
+            changes: list[Change] = []
+            for task_id, status in queue.items():
+                task = self._store.tasks.get(task_id)
+                if task is not None and (merged := merge_status(task.status, status, now)) is not None:
+                    changes.append(Update(dataclasses.replace(task, status=merged)))
+            try:
+                for part in slices(changes):
+                    await self._proposer.propose(part)
+                return
+            except OutOfSequence:
+                continue
+        raise Unavailable("the tasks changed too often while their statuses were written")
+
+
+def merge_status(held: TaskStatus, told: TaskStatus, now: int) -> TaskStatus | None:
+    """The status to store after an agent's report, or None if it says nothing new. A state never goes back."""
+    if told.state < held.state:
+        return None
+    since = held.running_since or (now if told.state == TaskState.RUNNING else 0)
+    merged = dataclasses.replace(told, applied_at=held.applied_at, running_since=since)
+    if merged == held:
+        return None
+    return dataclasses.replace(merged, applied_at=now)

@@ -1,0 +1,287 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sessions, heartbeats, assignments and statuses, over a real store."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import itertools
+from collections.abc import AsyncIterator, Sequence
+
+import pytest
+
+from queenright.manager.dispatch import Dispatcher, merge_status
+from queenright.manager.proposer import ConflictError
+from queenright.model.changes import Batch, Change, Create, Delete, Update
+from queenright.model.errors import InvalidArgument, NotFound, PermissionDenied, Unavailable
+from queenright.model.objects import Cluster, Node, NodeDescription, Task, TaskStatus
+from queenright.model.states import NodeState, TaskState
+from queenright.spec.service import TaskSpec
+from queenright.store.store import Store
+
+DESCRIPTION = NodeDescription(hostname="h1", nano_cpus=2_000_000_000)
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def wall(self) -> int:
+        return int(self.now * 1e9)
+
+    def mono(self) -> float:
+        return self.now
+
+
+class Proposer:
+    """Applies at once, like a log that never waits; ``entries`` counts them, ``before`` runs ahead of the next one."""
+
+    is_leader = True
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self.store, self.clock = store, clock
+        self.entries = 0
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def propose(self, changes: Sequence[Change]) -> int:
+        await self.gate.wait()
+        self.entries += 1
+        conflict = self.store.apply(self.store.index + 1, Batch(self.clock.wall(), tuple(changes)))
+        if conflict is not None:
+            raise ConflictError(conflict)
+        return self.store.index
+
+    async def barrier(self) -> int:
+        return self.store.index
+
+
+class Scene:
+    def __init__(self) -> None:
+        self.store, self.clock = Store(), Clock()
+        self.proposer = Proposer(self.store, self.clock)
+        counter = itertools.count(1)
+        self.dispatcher = Dispatcher(self.store, self.proposer, self.clock, lambda: f"id{next(counter)}")
+
+    def write(self, *changes: Change) -> None:
+        assert self.store.apply(self.store.index + 1, Batch(self.clock.wall(), changes)) is None
+
+    def status_of(self, task_id: str) -> TaskStatus:
+        task = self.store.tasks.get(task_id)
+        assert task is not None
+        return task.status
+
+
+@pytest.fixture
+async def scene() -> AsyncIterator[Scene]:
+    made = Scene()
+    made.write(Create(Cluster(id="c")), Create(Node(id="n1")), Create(Node(id="n2")))
+    made.dispatcher.start()
+    await asyncio.sleep(0)
+    yield made
+    await made.dispatcher.stop()
+
+
+def task(task_id: str, node_id: str = "n1", state: TaskState = TaskState.ASSIGNED) -> Task:
+    return Task(id=task_id, service_id="s", node_id=node_id, spec=TaskSpec(), status=TaskStatus(state=state))
+
+
+async def test_a_session_makes_the_node_ready_with_its_description(scene: Scene) -> None:
+    await scene.dispatcher.open("n1", DESCRIPTION, "10.0.0.1")
+    node = scene.store.nodes.get("n1")
+    assert node is not None
+    assert (node.status.state, node.status.addr, node.description) == (NodeState.READY, "10.0.0.1", DESCRIPTION)
+
+
+async def test_an_unknown_node_gets_no_session(scene: Scene) -> None:
+    with pytest.raises(NotFound, match="node not registered"):
+        await scene.dispatcher.open("stranger", DESCRIPTION, "")
+
+
+async def test_a_session_that_opens_again_with_nothing_new_writes_nothing(scene: Scene) -> None:
+    await scene.dispatcher.open("n1", DESCRIPTION, "a")
+    entries = scene.proposer.entries
+    await scene.dispatcher.open("n1", DESCRIPTION, "a")
+    assert scene.proposer.entries == entries
+
+
+async def test_a_new_session_ends_the_old_one(scene: Scene) -> None:
+    old = await scene.dispatcher.open("n1", DESCRIPTION, "a")
+    new = await scene.dispatcher.open("n1", DESCRIPTION, "a")
+    assert old.closed
+    assert not new.closed
+    with pytest.raises(InvalidArgument, match="session invalid"):
+        scene.dispatcher.heartbeat("n1", old.id)
+
+
+async def test_too_many_sessions_in_a_short_time_are_put_off(scene: Scene) -> None:
+    for _ in range(3):
+        await scene.dispatcher.open("n1", DESCRIPTION, "a")
+    with pytest.raises(Unavailable, match="too many sessions"):
+        await scene.dispatcher.open("n1", DESCRIPTION, "a")
+    scene.clock.now += 8
+    assert await scene.dispatcher.open("n1", DESCRIPTION, "a")
+
+
+async def test_a_heartbeat_moves_the_deadline_by_three_periods(scene: Scene) -> None:
+    session = await scene.dispatcher.open("n1", DESCRIPTION, "a")
+    scene.clock.now += 4
+    assert scene.dispatcher.heartbeat("n1", session.id) == 5_000_000_000
+    assert scene.dispatcher.beats()["n1"].deadline == scene.clock.now + 15
+
+
+async def test_a_node_that_restarts_gets_a_grace_of_a_minute(scene: Scene) -> None:
+    session = await scene.dispatcher.open("n1", DESCRIPTION, "a")
+    assert scene.dispatcher.restarting("n1", session.id) == 60_000_000_000
+    beat = scene.dispatcher.beats()["n1"]
+    assert beat.restarting_until == scene.clock.now + 60
+    assert beat.deadline >= scene.clock.now + 60
+
+
+async def test_assignments_begin_with_the_complete_set_of_the_own_node(scene: Scene) -> None:
+    scene.write(Create(task("t1")), Create(task("t2", "n2")), Create(task("t3", state=TaskState.PENDING)))
+    session = await scene.dispatcher.open("n1", DESCRIPTION, "a")
+    first = await anext(scene.dispatcher.assignments(session))
+    assert first.complete
+    assert [one.id for one in first.updates] == ["t1"]
+
+
+async def test_a_new_task_and_a_removed_one_come_as_a_difference(scene: Scene) -> None:
+    scene.write(Create(task("t1")))
+    session = await scene.dispatcher.open("n1", DESCRIPTION, "a")
+    stream = scene.dispatcher.assignments(session)
+    first = await anext(stream)
+    scene.write(Create(task("t2")), Delete("task", "t1"))
+    change = await asyncio.wait_for(anext(stream), 8)
+    assert not change.complete
+    assert change.applies_to == first.results_in
+    assert ([one.id for one in change.updates], list(change.removes)) == (["t2"], ["t1"])
+
+
+async def test_a_task_of_which_only_the_status_changed_is_not_sent_again(scene: Scene) -> None:
+    scene.write(Create(task("t1")))
+    session = await scene.dispatcher.open("n1", DESCRIPTION, "a")
+    stream = scene.dispatcher.assignments(session)
+    await anext(stream)
+    await scene.dispatcher.update_statuses("n1", session.id, [("t1", TaskStatus(state=TaskState.RUNNING))])
+    scene.write(Create(task("t2")))
+    change = await asyncio.wait_for(anext(stream), 8)
+    assert [one.id for one in change.updates] == ["t2"]
+
+
+async def test_a_status_is_durable_when_the_call_returns(scene: Scene) -> None:
+    scene.write(Create(task("t1")))
+    session = await scene.dispatcher.open("n1", DESCRIPTION, "a")
+    scene.proposer.gate.clear()
+    call = asyncio.create_task(
+        scene.dispatcher.update_statuses("n1", session.id, [("t1", TaskStatus(state=TaskState.RUNNING, at=5))])
+    )
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert not call.done()
+    scene.proposer.gate.set()
+    await asyncio.wait_for(call, 8)
+    status = scene.status_of("t1")
+    assert (status.state, status.at, status.applied_at) == (TaskState.RUNNING, 5, scene.clock.wall())
+    assert status.running_since == scene.clock.wall()
+
+
+async def test_statuses_that_arrive_during_a_write_share_the_next_entry(scene: Scene) -> None:
+    scene.write(*(Create(task(f"t{n}")) for n in range(20)))
+    session = await scene.dispatcher.open("n1", DESCRIPTION, "a")
+    entries = scene.proposer.entries
+    scene.proposer.gate.clear()
+    status = TaskStatus(state=TaskState.RUNNING)
+    calls = [
+        asyncio.create_task(scene.dispatcher.update_statuses("n1", session.id, [(f"t{n}", status)])) for n in range(20)
+    ]
+    for _ in range(10):
+        await asyncio.sleep(0)
+    scene.proposer.gate.set()
+    await asyncio.wait_for(asyncio.gather(*calls), 8)
+    assert scene.proposer.entries - entries <= 2
+    assert all(scene.status_of(f"t{n}").state == TaskState.RUNNING for n in range(20))
+
+
+async def test_another_node_s_task_cannot_be_reported(scene: Scene) -> None:
+    scene.write(Create(task("t1")), Create(task("t2", "n2")))
+    session = await scene.dispatcher.open("n1", DESCRIPTION, "a")
+    status = TaskStatus(state=TaskState.RUNNING)
+    with pytest.raises(PermissionDenied):
+        await scene.dispatcher.update_statuses("n1", session.id, [("t1", status), ("t2", status)])
+    assert scene.status_of("t1").state == TaskState.ASSIGNED
+
+
+async def test_a_status_of_a_task_that_is_gone_is_passed_over(scene: Scene) -> None:
+    session = await scene.dispatcher.open("n1", DESCRIPTION, "a")
+    await scene.dispatcher.update_statuses("n1", session.id, [("gone", TaskStatus(state=TaskState.RUNNING))])
+    assert scene.store.tasks.get("gone") is None
+
+
+async def test_a_status_survives_a_change_of_the_task_under_way(scene: Scene) -> None:
+    scene.write(Create(task("t1")))
+    session = await scene.dispatcher.open("n1", DESCRIPTION, "a")
+    original = scene.proposer.propose
+
+    async def interfere(changes: Sequence[Change]) -> int:
+        scene.proposer.propose = original  # type: ignore[method-assign]
+        held = scene.store.tasks.get("t1")
+        assert held is not None
+        scene.write(Update(dataclasses.replace(held, desired_state=TaskState.SHUTDOWN)))
+        return await original(changes)
+
+    scene.proposer.propose = interfere  # type: ignore[method-assign]
+    await scene.dispatcher.update_statuses("n1", session.id, [("t1", TaskStatus(state=TaskState.RUNNING))])
+    found = scene.store.tasks.get("t1")
+    assert found is not None
+    assert (found.desired_state, found.status.state) == (TaskState.SHUTDOWN, TaskState.RUNNING)
+
+
+async def test_a_removed_node_s_session_ends_with_the_reason(scene: Scene) -> None:
+    session = await scene.dispatcher.open("n1", DESCRIPTION, "a")
+    stream = scene.dispatcher.assignments(session)
+    await anext(stream)
+    scene.write(Delete("node", "n1"))
+    with pytest.raises(Unavailable, match="was removed from swarm"):
+        await asyncio.wait_for(anext(stream), 8)
+
+
+async def test_news_come_again_when_the_node_changes(scene: Scene) -> None:
+    session = await scene.dispatcher.open("n1", DESCRIPTION, "a")
+    stream = scene.dispatcher.news(session)
+    first = await anext(stream)
+    assert first.session_id == session.id
+    node = scene.store.nodes.get("n1")
+    assert node is not None
+    scene.write(Update(dataclasses.replace(node, spec=dataclasses.replace(node.spec, availability="drain"))))
+    second = await asyncio.wait_for(anext(stream), 8)
+    assert second.node.availability == "drain"
+
+
+async def test_stopping_ends_the_streams_and_refuses_what_waits(scene: Scene) -> None:
+    session = await scene.dispatcher.open("n1", DESCRIPTION, "a")
+    stream = scene.dispatcher.assignments(session)
+    await anext(stream)
+    waiting = asyncio.create_task(anext(stream))
+    await asyncio.sleep(0)
+    await scene.dispatcher.stop()
+    with pytest.raises(Unavailable, match="the manager is stopping"):
+        await asyncio.wait_for(waiting, 8)
+
+
+def test_a_state_never_goes_back() -> None:
+    held = TaskStatus(state=TaskState.FAILED, applied_at=5)
+    assert merge_status(held, TaskStatus(state=TaskState.RUNNING), 9) is None
+
+
+def test_a_report_that_says_nothing_new_is_not_written() -> None:
+    held = TaskStatus(state=TaskState.RUNNING, at=3, applied_at=5, running_since=5)
+    assert merge_status(held, TaskStatus(state=TaskState.RUNNING, at=3), 9) is None
+
+
+def test_the_first_running_is_remembered_to_the_end() -> None:
+    running = merge_status(TaskStatus(), TaskStatus(state=TaskState.RUNNING), 7)
+    assert running is not None
+    failed = merge_status(running, TaskStatus(state=TaskState.FAILED, exit_code=1), 9)
+    assert failed is not None
+    assert (failed.running_since, failed.applied_at, failed.exit_code) == (7, 9, 1)
