@@ -89,13 +89,8 @@ async def join(
     all addresses failed, at once when a manager refused for good; AddressError for a text that is no address.
     """
     patience = patience or Patience()
-    if not remotes:
-        raise JoinError("no manager's address was given: name at least one as HOST or HOST:PORT")
-    targets = [addresses.parse(text, CONTROL_PORT) for text in remotes]
-    for target in targets:
-        target.with_port(target.port + 1)
     failures: dict[Address, _TryNext] = {}
-    left = targets
+    left = _targets(remotes)
     clock = asyncio.get_running_loop().time
     end = clock() + patience.total
     for round_number in range(patience.rounds):
@@ -118,6 +113,16 @@ async def join(
         "cannot join: " + "; ".join(str(failure) for failure in failures.values()),
         temporary=any(failure.again for failure in failures.values()),
     )
+
+
+def _targets(remotes: Sequence[str]) -> list[Address]:
+    """The addresses, each once; every one is checked before the first is tried."""
+    if not remotes:
+        raise JoinError("no manager's address was given: name at least one as HOST or HOST:PORT")
+    targets = list(dict.fromkeys(addresses.parse(text, CONTROL_PORT) for text in remotes))
+    for target in targets:
+        target.with_port(target.port + 1)
+    return targets
 
 
 async def _join_one(target: Address, request: JoinRequest, check: CertificateCheck, patience: Patience) -> Joined:
