@@ -37,15 +37,13 @@ def obstacle(stage: Stage, env: dict[str, str], done: dict[str, Result]) -> Resu
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    """End the whole group: first asked, then made to."""
-    for sign in (signal.SIGTERM, signal.SIGKILL):
-        try:
-            os.killpg(process.pid, sign)
-            process.wait(timeout=20)
-        except ProcessLookupError:
-            return
-        except subprocess.TimeoutExpired:
-            continue
+    """End the whole group: first asked; whoever is still there when the first has ended, or after a while, is made to."""
+    os.killpg(process.pid, signal.SIGTERM)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(timeout=20)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 def _group_lives(group: int) -> bool:

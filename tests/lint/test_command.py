@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import pathlib
+import time
 
 import pytest
 
@@ -20,6 +21,19 @@ REPORT = """<testsuites><testsuite>
 def _stage(**changes: object) -> stages.Stage:
     values = {"name": "x", "title": "", "lane": "fast", "command": ("/bin/true",), "timeout": 10.0, **changes}
     return stages.Stage(**values)  # type: ignore[arg-type]
+
+
+def _ends(pid: int) -> bool:
+    """Whether the process is gone, or will be before the deadline."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        try:
+            if pathlib.Path(f"/proc/{pid}/stat").read_text().split(") ")[1][0] == "Z":
+                return True
+        except OSError:
+            return True
+        time.sleep(0.02)
+    return False
 
 
 def _judged(tmp_path: pathlib.Path, code: int | None, more: str = "") -> results.Result:
@@ -71,11 +85,11 @@ def test_a_stage_waits_for_what_it_works_on() -> None:
 
 def test_a_stage_that_hangs_is_ended_with_its_children(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runner, "OUTPUT", tmp_path)
-    command = ("/bin/sh", "-c", "sleep 600 & echo child $!; wait")
+    command = ("/bin/sh", "-c", "(trap '' TERM; exec sleep 600) & echo child $!; wait")
     result = runner.run(_stage(command=command, timeout=1.0), {"PATH": "/usr/bin:/bin"})
     child = (tmp_path / "x.log").read_text().split()[-1]
     assert result.state == results.FAILED
-    assert not pathlib.Path(f"/proc/{child}/stat").exists() or " Z " in pathlib.Path(f"/proc/{child}/stat").read_text()
+    assert _ends(int(child))
 
 
 def test_what_a_stage_leaves_running_is_ended_and_said(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
