@@ -37,7 +37,7 @@ def obstacle(stage: Stage, env: dict[str, str], done: dict[str, Result]) -> Resu
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    """End the whole group: first asked; whoever is still there when the first has ended, or after a while, is made to."""
+    """End the whole group: all are asked; who is still there when the first has ended, or after a while, is made to."""
     os.killpg(process.pid, signal.SIGTERM)
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(timeout=20)
