@@ -20,6 +20,17 @@ Done = subprocess.CompletedProcess[str]
 TOOLS = REPOSITORY / ".venv" / "bin"
 _RECAP = re.compile(r"^(\S+)\s+: (ok=.*)$", re.MULTILINE)
 
+_GET = """
+import sys, urllib.error, urllib.request as web
+try:
+    answer = web.build_opener(web.ProxyHandler({})).open(sys.argv[1], timeout=float(sys.argv[2]))
+except urllib.error.HTTPError as error:
+    answer = error
+except OSError as error:
+    sys.exit(str(error))
+sys.stdout.write(f"{answer.status} {answer.read().decode(errors='replace')}")
+"""
+
 
 class CommandError(AssertionError):
     """A command ended with a code other than 0; the message holds all that it printed."""
@@ -164,6 +175,12 @@ class RunningLab:
         full = ["env", "-C", str(cwd or pathlib.Path.cwd()), *setting, *argv]
         return _run("control side", client.inside(self.place, full), check=check, stdin=stdin,
                     timeout=timeout)
+
+    def http(self, url: str, *, timeout: float = 5) -> tuple[int, str]:
+        """GET from the control side: status and body; status 0 and the reason when there is no answer."""
+        done = self.run(["/usr/bin/python3", "-c", _GET, url, str(timeout)], check=False)
+        status, _, text = done.stdout.partition(" ")
+        return int(status or 0), text if status else done.stderr
 
     def ansible_playbook(self, *args: str, check: bool = True, cwd: str | os.PathLike[str] | None = None,
                          env: Mapping[str, str] | None = None, timeout: float = 1800) -> Done:

@@ -51,7 +51,8 @@ def requirements(python: str = "3.11") -> pathlib.Path:
         say(f"building the wheelhouse for Python {python}, about a minute")
         with tempfile.TemporaryDirectory(prefix=".new-", dir=folder.parent) as scratch:
             new = pathlib.Path(scratch) / "wheels"
-            _pip("wheel", "--wheel-dir", str(new), "--requirement", str(RUNTIME / "requirements.txt"))
+            # pysyncobj is published as sources only; --use-pep517 builds it where no `wheel` is installed
+            _pip("wheel", "--use-pep517", "--wheel-dir", str(new), "--requirement", str(RUNTIME / "requirements.txt"))
             if python != "{}.{}".format(*sys.version_info):
                 _exchange_binaries(new, python)
             new.rename(folder)
