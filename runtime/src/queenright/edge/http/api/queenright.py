@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``/queenright/v1``: what the Engine API lacks. State, tickets, plan and apply, waiting, reasons."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from queenright.edge.http.api.base import Handlers
+from queenright.edge.http.api.body import Body
+from queenright.edge.http.api.render import timestamp
+from queenright.edge.http.errors import ApiError
+from queenright.edge.http.messages import Request, Response, json_response
+from queenright.edge.http.router import Router
+from queenright.edge.http.upstream import Upstream
+from queenright.manager.apply import Wish
+from queenright.manager.apply_swarm import HERE
+from queenright.manager.ports import Host
+from queenright.model.errors import NotFound
+
+MOST_WAIT = 3600.0
+DEFAULT_WAIT = 30.0
+
+
+class QueenrightHandlers(Handlers):
+    """Handlers of ``/queenright/v1``. ``version`` is the runtime's own."""
+
+    def __init__(self, host: Host, upstream: Upstream, version: str) -> None:
+        super().__init__(host)
+        self._upstream = upstream
+        self._version = version
+
+    def register(self, router: Router) -> None:
+        router.add("GET", "/queenright/v1/status", self.status, abandon=True)
+        router.add("POST", "/queenright/v1/join/key", self.join_key)
+        router.add("POST", "/queenright/v1/tickets", self.ticket)
+        router.add("POST", "/queenright/v1/apply", self.apply)
+        router.add("GET", "/queenright/v1/wait", self.wait, abandon=True)
+        router.add("GET", "/queenright/v1/why/{ref}", self.why, abandon=True)
+
+    async def status(self, request: Request) -> Response:
+        """What this host is; answers everywhere, in a swarm or not, with an engine or without."""
+        state = self.host.local_state()
+        return json_response(
+            {
+                "version": self._version,
+                "state": state.state,
+                "role": state.role,
+                "node_id": state.node_id,
+                "node_addr": state.node_addr,
+                "cluster_id": state.cluster_id,
+                "managers": [{"node_id": node_id, "addr": addr} for node_id, addr in state.managers],
+                "error": state.error,
+                "engine": await self._engine(),
+                "ready": state.ready,
+                "started_at": timestamp(state.started_at),
+                "tasks": {"running": state.tasks_running, "total": state.tasks_total},
+            }
+        )
+
+    async def _engine(self) -> dict[str, Any]:
+        try:
+            reply = await self._upstream.request("GET", "/version")
+            document = Body(_object(reply.body))
+        except ApiError as error:
+            return {"reachable": False, "version": "", "error": error.message}
+        return {"reachable": reply.status == 200, "version": document.text("Version"), "error": ""}
+
+    async def join_key(self, request: Request) -> Response:
+        """Make (or find) the key with which this host will join, and name its digest."""
+        request.json()
+        return json_response({"key_digest": await self.host.pending_key_digest()})
+
+    async def ticket(self, request: Request) -> Response:
+        """A one-time leave to join for the holder of one key."""
+        control, body = self.control(), Body.of(request)
+        ticket = await control.authority.issue_ticket(
+            role=body.text("role"),
+            key_digest=body.text("key_digest"),
+            availability=body.text("availability"),
+            labels=body.labels("labels"),
+        )
+        return json_response(
+            {
+                "ticket": ticket.text,
+                "root_digest": ticket.root_digest,
+                "managers": [manager.addr for manager in ticket.managers],
+                "expires_at": timestamp(ticket.expires_at),
+            },
+            201,
+        )
+
+    async def apply(self, request: Request) -> Response:
+        """Make it as the playbook declares; with ``dry_run=1`` only say what that would change."""
+        control, body = self.control(), Body.of(request)
+        wish = Wish(
+            kind=body.text("kind"),
+            name=body.text("name"),
+            state=body.text("state", "present"),
+            options=body.object("options"),
+            context={**body.object("context"), HERE: self._here()},
+        )
+        return json_response(await control.applier.apply(wish, dry_run=request.flag("dry_run")))
+
+    def _here(self) -> dict[str, str]:
+        """The addresses of this manager that were decided when it became one."""
+        state = self.host.local_state()
+        found = next((addr for node_id, addr in state.managers if node_id == state.node_id), "")
+        return {"advertise_addr": found} if found else {}
+
+    async def wait(self, request: Request) -> Response:
+        """Answer when it is so, when it cannot become so any more, or when the time is over."""
+        control = self.control()
+        return json_response(
+            await control.waiter.wait(
+                request.text("kind"),
+                request.text("id"),
+                timeout=_seconds(request.text("timeout")),
+                drained=request.flag("drained"),
+            )
+        )
+
+    async def why(self, request: Request) -> Response:
+        """Why a task is where it is, or is nowhere. A worker answers for its own tasks."""
+        ref = request.params["ref"]
+        state = self.host.local_state()
+        if state.state == "active" and state.role == "worker":
+            local = self.host.explain_local(ref)
+            if local is None:
+                raise NotFound(f"task {ref} is not on this node: ask a manager", plain=True)
+            return json_response(local)
+        return json_response(self.control().why.explain(ref, self.host.explain_local))
+
+
+def _object(text: bytes) -> dict[str, Any]:
+    return Request("GET", "/", headers={"content-type": "application/json"}, body=text).json()
+
+
+def _seconds(text: str) -> float:
+    if not text:
+        return DEFAULT_WAIT
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 <= seconds <= MOST_WAIT:
+        raise ApiError(400, f"invalid timeout '{text[:64]}': expected seconds from 0 to {MOST_WAIT:.0f}")
+    return seconds

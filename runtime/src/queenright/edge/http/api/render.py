@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Model objects as the Engine API's JSON, key for key in Docker's order; absent where Docker leaves out."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from queenright.decide import defaults
+from queenright.model.objects import Cluster, Node, Service, Task, UpdateStatus
+from queenright.model.states import NodeState, TaskState
+from queenright.spec.cluster import MANAGER
+from queenright.spec.fields import encode
+from queenright.spec.service import GLOBAL
+from queenright.store.store import Store
+
+SECOND = 1_000_000_000
+ZERO_TIME = "0001-01-01T00:00:00Z"
+
+Json = dict[str, Any]
+
+
+def timestamp(nanoseconds: int) -> str:
+    """RFC 3339 in UTC with nine digits; Go's zero time for 0."""
+    if not nanoseconds:
+        return ZERO_TIME
+    seconds, rest = divmod(nanoseconds, SECOND)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest:09d}Z"
+
+
+def _meta(value: Cluster | Node | Service | Task) -> Json:
+    return {
+        "ID": value.id,
+        "Version": {"Index": value.version},
+        "CreatedAt": timestamp(value.created_at),
+        "UpdatedAt": timestamp(value.updated_at),
+    }
+
+
+def _present(document: Json) -> Json:
+    """Without what Go's ``omitempty`` leaves out."""
+    return {key: value for key, value in document.items() if value not in (None, "", 0, [], {}) or value is True}
+
+
+# -- services
+
+
+def service(value: Service, *, status: Json | None = None, insert_defaults: bool = False) -> Json:
+    """A service. ``status``: its ``ServiceStatus``, for lists that ask for it."""
+    spec = defaults.with_defaults(value.spec) if insert_defaults else value.spec
+    document = _meta(value)
+    document["Spec"] = encode(spec)
+    if value.previous_spec is not None:
+        document["PreviousSpec"] = encode(value.previous_spec)
+    document["Endpoint"] = _endpoint(value)
+    if value.update_status is not None:
+        document["UpdateStatus"] = update_status(value.update_status)
+    if status is not None:
+        document["ServiceStatus"] = status
+    return document
+
+
+def _endpoint(value: Service) -> Json:
+    endpoint: Json = {"Spec": encode(value.spec.endpoint)}
+    if value.spec.endpoint.ports:
+        endpoint["Ports"] = [encode(port) for port in value.spec.endpoint.ports]
+    return endpoint
+
+
+def update_status(value: UpdateStatus) -> Json:
+    return _present(
+        {
+            "State": value.state.value,
+            "StartedAt": timestamp(value.started_at) if value.started_at else None,
+            "CompletedAt": timestamp(value.completed_at) if value.completed_at else None,
+            "Message": value.message,
+        }
+    )
+
+
+def service_status(store: Store, value: Service) -> Json:
+    """How many tasks run, how many shall: the numbers of ``docker service ls``."""
+    tasks = store.tasks.by("service", value.id)
+    running = sum(1 for task in tasks if task.state == TaskState.RUNNING)
+    if value.spec.mode.kind == GLOBAL:
+        desired = sum(1 for task in tasks if task.desired_state == TaskState.RUNNING)
+    else:
+        desired = defaults.replicas(value.spec)
+    completed = sum(1 for task in tasks if task.state == TaskState.COMPLETE)
+    return {"RunningTasks": running, "DesiredTasks": desired, "CompletedTasks": completed}
+
+
+# -- tasks
+
+
+def task(value: Task) -> Json:
+    document = _meta(value)
+    document["Labels"] = {}
+    document["Spec"] = encode(value.spec)
+    document["ServiceID"] = value.service_id
+    if value.slot:
+        document["Slot"] = value.slot
+    if value.node_id:
+        document["NodeID"] = value.node_id
+    document["Status"] = _task_status(value)
+    document["DesiredState"] = value.desired_state.text
+    return document
+
+
+def _task_status(value: Task) -> Json:
+    status = value.status
+    document: Json = {
+        "Timestamp": timestamp(status.at or status.applied_at or value.created_at),
+        "State": status.state.text,
+    }
+    if status.message:
+        document["Message"] = status.message
+    if status.err:
+        document["Err"] = status.err
+    if status.container_id:
+        document["ContainerStatus"] = {
+            "ContainerID": status.container_id,
+            "PID": status.pid,
+            "ExitCode": status.exit_code or 0,
+        }
+    document["PortStatus"] = {"Ports": [encode(port) for port in status.ports]} if status.ports else {}
+    return document
+
+
+# -- nodes
+
+
+def node(value: Node) -> Json:
+    document = _meta(value)
+    document["Spec"] = {**encode(value.spec), "Role": value.spec.role or value.role, "Availability": value.availability}
+    document["Description"] = _description(value)
+    document["Status"] = _present(
+        {"State": value.status.state.value, "Message": value.status.message, "Addr": value.status.addr}
+    )
+    if value.role == MANAGER:
+        document["ManagerStatus"] = _manager_status(value)
+    return document
+
+
+def _description(value: Node) -> Json:
+    described = value.description
+    engine: Json = {"EngineVersion": described.engine_version}
+    if described.engine_labels:
+        engine["Labels"] = dict(described.engine_labels)
+    engine["Plugins"] = [
+        {"Type": kind, "Name": name} for kind, _, name in (plugin.partition("/") for plugin in described.plugins)
+    ]
+    return {
+        "Hostname": described.hostname,
+        "Platform": _present({"Architecture": described.architecture, "OS": described.os}),
+        "Resources": _present({"NanoCPUs": described.nano_cpus, "MemoryBytes": described.memory_bytes}),
+        "Engine": engine,
+        "TLSInfo": _present(
+            {
+                "TrustRoot": described.trust_root,
+                "CertIssuerSubject": described.issuer_subject,
+                "CertIssuerPublicKey": described.issuer_public_key,
+            }
+        ),
+    }
+
+
+def _manager_status(value: Node) -> Json:
+    """The one manager leads; it is unreachable only while its node is down."""
+    reachable = value.status.state in (NodeState.READY, NodeState.UNKNOWN)
+    document: Json = {"Leader": True} if reachable else {}
+    document["Reachability"] = "reachable" if reachable else "unreachable"
+    if value.manager_addr:
+        document["Addr"] = value.manager_addr
+    return document
+
+
+# -- the swarm
+
+
+def cluster_info(value: Cluster, managers: tuple[Node, ...]) -> Json:
+    """The swarm without its secrets, as in ``/info``. ``managers`` know who issued their certificates."""
+    issuer = next((one.description for one in managers if one.description.issuer_subject), None)
+    document = _meta(value)
+    document["Spec"] = encode(value.spec)
+    document["TLSInfo"] = _present(
+        {
+            "TrustRoot": value.root_certificate,
+            "CertIssuerSubject": issuer.issuer_subject if issuer else "",
+            "CertIssuerPublicKey": issuer.issuer_public_key if issuer else "",
+        }
+    )
+    document["RootRotationInProgress"] = False
+    document["DefaultAddrPool"] = list(value.default_addr_pool)
+    document["SubnetSize"] = value.subnet_size
+    document["DataPathPort"] = value.data_path_port
+    return document
+
+
+def swarm(value: Cluster, managers: tuple[Node, ...]) -> Json:
+    """The swarm with its join tokens, for those who may manage it."""
+    document = cluster_info(value, managers)
+    document["JoinTokens"] = {"Worker": value.worker_token, "Manager": value.manager_token}
+    return document

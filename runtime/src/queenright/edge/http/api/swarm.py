@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``/swarm``: init, join, leave, inspect, update, unlock; and the swarm's part of ``/info``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from queenright.edge.http.api import render
+from queenright.edge.http.api.base import Handlers, read, version_of
+from queenright.edge.http.api.body import Body
+from queenright.edge.http.errors import ApiError
+from queenright.edge.http.messages import Request, Response, json_response
+from queenright.edge.http.router import Router
+from queenright.manager import texts
+from queenright.manager.control_cluster import Rotation
+from queenright.manager.ports import InitOptions, JoinOptions
+from queenright.model.errors import Refusal
+from queenright.model.tokens import parse_join_secret
+from queenright.spec.cluster import MANAGER, SwarmSpec
+
+POOLS_SINCE = (1, 39)
+DATA_PATH_PORT_SINCE = (1, 40)
+NO_UNLOCK_KEY = ""  # what the Engine answers while autolock is off
+
+
+class SwarmHandlers(Handlers):
+    """Handlers of ``/swarm``."""
+
+    def register(self, router: Router) -> None:
+        router.add("POST", "/swarm/init", self.init)
+        router.add("POST", "/swarm/join", self.join)
+        router.add("POST", "/swarm/leave", self.leave)
+        router.add("GET", "/swarm", self.inspect, abandon=True)
+        router.add("POST", "/swarm/update", self.update)
+        router.add("GET", "/swarm/unlockkey", self.unlock_key)
+        router.add("POST", "/swarm/unlock", self.unlock)
+        router.add("POST", "/queenright/v1/leave", self.leave)
+
+    async def init(self, request: Request) -> Response:
+        """Found a swarm on this host; answers the node's id."""
+        body = Body.of(request)
+        pools = request.version is None or request.version >= POOLS_SINCE
+        port = request.version is None or request.version >= DATA_PATH_PORT_SINCE
+        spec = dict(body.object("Spec"))
+        if body.flag("AutoLockManagers"):
+            spec = {key: value for key, value in spec.items() if key.lower() != "encryptionconfig"}
+            spec["EncryptionConfig"] = {"AutoLockManagers": True}
+        options = InitOptions(
+            listen_addr=body.text("ListenAddr"),
+            advertise_addr=body.text("AdvertiseAddr"),
+            data_path_addr=body.text("DataPathAddr"),
+            data_path_port=body.integer("DataPathPort") if port else 0,
+            default_addr_pool=body.texts("DefaultAddrPool") if pools else (),
+            subnet_size=body.integer("SubnetSize") if pools else 0,
+            force_new_cluster=body.flag("ForceNewCluster"),
+            availability=body.text("Availability").lower(),
+            spec=spec,
+        )
+        return json_response(await self.host.init(options))
+
+    async def join(self, request: Request) -> Response:
+        """Join a swarm with a token or a one-time ticket; ends when the node is a member."""
+        body = Body.of(request)
+        remotes = body.texts("RemoteAddrs")
+        if not any(remotes):
+            raise ApiError(400, "at least 1 RemoteAddr is required to join")
+        secret = body.text("JoinToken")
+        parse_join_secret(secret)
+        availability = body.text("Availability").lower()
+        if availability not in ("", "active", "pause", "drain"):
+            raise ApiError(400, f'invalid Availability: "{availability}"')
+        await self.host.join(
+            JoinOptions(
+                remote_addrs=tuple(remote for remote in remotes if remote),
+                secret=secret,
+                listen_addr=body.text("ListenAddr"),
+                advertise_addr=body.text("AdvertiseAddr"),
+                data_path_addr=body.text("DataPathAddr"),
+                availability=availability,
+            )
+        )
+        return Response(200)
+
+    async def leave(self, request: Request) -> Response:
+        """Leave the swarm. A manager needs force, since the swarm's state goes with it."""
+        await self.host.leave(request.flag("force"))
+        return Response(200)
+
+    async def inspect(self, request: Request) -> Response:
+        control = self.control()
+        return json_response(render.swarm(control.context.cluster, control.store.nodes.by("role", MANAGER)))
+
+    async def update(self, request: Request) -> Response:
+        control, version = self.control(), version_of(request)
+        rotation = Rotation(
+            worker_token=request.flag("rotateWorkerToken"),
+            manager_token=request.flag("rotateManagerToken"),
+            unlock_key=request.flag("rotateManagerUnlockKey"),
+        )
+        await control.cluster.update(version, read(SwarmSpec, request), rotation)
+        return Response(200)
+
+    async def unlock_key(self, request: Request) -> Response:
+        self.control()
+        return json_response({"UnlockKey": NO_UNLOCK_KEY})
+
+    async def unlock(self, request: Request) -> Response:
+        if self.host.local_state().state == "inactive":
+            raise ApiError(503, texts.NOT_PART)
+        raise ApiError(409, "swarm is not locked")
+
+    # -- the engine's own routes
+
+    def ping_state(self) -> str:
+        """The ``Swarm`` header of ``/_ping``."""
+        state = self.host.local_state()
+        return f"active/{state.role}" if state.state == "active" else state.state
+
+    async def info(self) -> dict[str, Any]:
+        """The ``Swarm`` object of ``/info``."""
+        state = self.host.local_state()
+        managers = [{"NodeID": node_id, "Addr": addr} for node_id, addr in state.managers]
+        document: dict[str, Any] = {
+            "NodeID": state.node_id,
+            "NodeAddr": state.node_addr,
+            "LocalNodeState": state.state,
+            "ControlAvailable": False,
+            "Error": state.error,
+            "RemoteManagers": managers or None,
+        }
+        try:
+            control = self.control()
+            cluster = control.context.cluster
+        except Refusal:
+            return document
+        nodes = control.store.nodes
+        document.update(ControlAvailable=True, Nodes=len(nodes), Managers=nodes.count("role", MANAGER))
+        document["Cluster"] = render.cluster_info(cluster, nodes.by("role", MANAGER))
+        return document

@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``/tasks``: list and inspect."""
+
+from __future__ import annotations
+
+from queenright.edge.http.api.base import Handlers
+from queenright.edge.http.api.services import logs_refused
+from queenright.edge.http.api.task_list import TaskJson
+from queenright.edge.http.messages import Request, Response, json_list_response
+from queenright.edge.http.router import Router
+from queenright.manager.ports import Host
+from queenright.manager.views import TASK_FILTERS, list_tasks
+
+_JSON = {"Content-Type": "application/json"}
+
+
+class TaskHandlers(Handlers):
+    """Handlers of ``/tasks``."""
+
+    def __init__(self, host: Host) -> None:
+        super().__init__(host)
+        self._json = TaskJson()
+
+    def register(self, router: Router) -> None:
+        router.add("GET", "/tasks", self.list, abandon=True)
+        router.add("GET", "/tasks/{id}", self.inspect, abandon=True)
+        router.add("GET", "/tasks/{id}/logs", self.logs)
+
+    async def list(self, request: Request) -> Response:
+        store = self.control().store
+        self._json.forget_but(len(store.tasks), store.tasks.ids())
+        return json_list_response(self._json.texts(list_tasks(store, request.filters(TASK_FILTERS))))
+
+    async def inspect(self, request: Request) -> Response:
+        found = self.control().store.task(request.params["id"])
+        return Response(200, self._json.text(found) + b"\n", dict(_JSON))
+
+    async def logs(self, request: Request) -> Response:
+        self.control().store.task(request.params["id"])
+        raise logs_refused(request)

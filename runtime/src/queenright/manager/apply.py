@@ -1,0 +1,242 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A wish of a playbook: what it would change, and the change itself. One code path for check mode and the real run.
+
+Options are laid over what is stored: an absent one leaves it untouched, null clears it. A plan is made anew when
+somebody else wrote in between.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from queenright.manager import revisions
+from queenright.manager.apply_swarm import refuse_immutable, without_immutable
+from queenright.manager.checks import check_service
+from queenright.manager.context import MOST_TRIES, Context
+from queenright.manager.control_cluster import ClusterControl
+from queenright.manager.control_nodes import Nodes
+from queenright.manager.control_services import Services
+from queenright.manager.swarm_spec import with_defaults
+from queenright.model.changes import Change, Create, Delete, Update
+from queenright.model.errors import InvalidArgument, NotFound, OutOfSequence
+from queenright.model.objects import Node, Service
+from queenright.model.states import UpdateState
+from queenright.spec.cluster import NodeSpec, SwarmSpec
+from queenright.spec.fields import SpecError, difference, encode, merge
+from queenright.spec.service import ServiceSpec
+
+PRESENT = "present"
+ABSENT = "absent"
+HIDDEN = "(not shown)"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Wish:
+    """One call of ``apply``. ``context``: what is no option: ``registry_auth``, ``force``, and the immutable options
+    of a swarm as they stand in the inventory.
+    """
+
+    kind: str
+    name: str = ""
+    state: str = PRESENT
+    options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    context: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Plan:
+    """What a wish comes to now. ``before`` and ``after`` are specs in Engine JSON, None where there is none."""
+
+    id: str
+    before: dict[str, Any] | None
+    after: dict[str, Any] | None
+    actions: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    changes: tuple[Change, ...] = ()
+    diff: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
+
+    @property
+    def changed(self) -> bool:
+        """Whether anything is different from what was declared; there may be ``changes`` that only tidy up."""
+        return bool(self.actions)
+
+
+class Applier:
+    """Plans and applies wishes."""
+
+    def __init__(self, context: Context, services: Services, nodes: Nodes, cluster: ClusterControl) -> None:
+        self._context = context
+        self._services = services
+        self._nodes = nodes
+        self._cluster = cluster
+        self._planners: dict[str, Callable[[Wish], Plan]] = {
+            "service": self._plan_service,
+            "node": self._plan_node,
+            "swarm": self._plan_swarm,
+        }
+
+    async def apply(self, wish: Wish, *, dry_run: bool) -> dict[str, Any]:
+        """Do it, or with ``dry_run`` only say what would be done. The answer is that of ``POST /queenright/v1/apply``.
+
+        Raises SpecError and InvalidArgument for options that cannot be, and what the use cases raise.
+        """
+        for attempt in range(MOST_TRIES):
+            plan = self.plan(wish)
+            if dry_run or not plan.changes:
+                break
+            try:
+                await self._context.write(plan.changes)
+                break
+            except OutOfSequence:  # somebody else wrote first: plan again from what is there now
+                if attempt == MOST_TRIES - 1:
+                    raise
+        return self._answer(wish, plan, dry_run)
+
+    def plan(self, wish: Wish) -> Plan:
+        """What the wish comes to now; nothing is written."""
+        planner = self._planners.get(wish.kind)
+        if planner is None:
+            raise InvalidArgument(f"kind {wish.kind!r} is none of {', '.join(self._planners)}", plain=True)
+        if wish.state not in (PRESENT, ABSENT):
+            raise InvalidArgument(f"state {wish.state!r} is neither present nor absent", plain=True)
+        return planner(wish)
+
+    def _answer(self, wish: Wish, plan: Plan, dry_run: bool) -> dict[str, Any]:
+        kind = "cluster" if wish.kind == "swarm" else wish.kind
+        stored = self._context.store.get(kind, plan.id)
+        creation = dry_run and stored is None
+        return {
+            "changed": plan.changed,
+            "before": plan.before,
+            "after": plan.after,
+            "diff": plan.diff,
+            "actions": list(plan.actions),
+            "warnings": list(plan.warnings),
+            "id": "" if creation else plan.id,
+            "version": stored.version if stored is not None else 0,
+        }
+
+    # -- services
+
+    def _plan_service(self, wish: Wish) -> Plan:
+        found = self._find_service(wish.name)
+        if wish.state == ABSENT:
+            if found is None:
+                return Plan("", None, None)
+            before = encode(found.spec)
+            return _plan(found.id, before, None, f"remove service {found.name}", (Delete("service", found.id),))
+        auth = _text(wish.context, "registry_auth")
+        if found is None:
+            spec = dataclasses.replace(merge(ServiceSpec, None, dict(wish.options)), name=wish.name)
+            made = self._services.new(spec, auth)
+            return _plan(made.id, None, encode(made.spec), f"create service {made.name}", (Create(made),))
+        return self._plan_update(found, merge(ServiceSpec, found.spec, dict(wish.options)), auth)
+
+    def _plan_update(self, found: Service, spec: ServiceSpec, auth: str) -> Plan:
+        check_service(spec)
+        revisions.check_followable(found, spec)
+        before, after = encode(found.spec), encode(spec)
+        if before != after:
+            changed = revisions.updated(found, spec, auth or found.registry_auth)
+            return _plan(found.id, before, after, f"update service {found.name}", (Update(changed),))
+        if auth and auth != found.registry_auth:
+            plan = _plan(
+                found.id,
+                before,
+                after,
+                f"update the registry credentials of service {found.name}",
+                (Update(dataclasses.replace(found, registry_auth=auth)),),
+            )
+            return dataclasses.replace(plan, diff={"RegistryAuth": {"before": HIDDEN, "after": HIDDEN}})
+        return Plan(found.id, before, after, changes=_acknowledgement(found))
+
+    def _find_service(self, name: str) -> Service | None:
+        """By full id or name; a playbook's abbreviation would be an accident."""
+        if not name:
+            raise InvalidArgument("a service needs a name", plain=True)
+        services = self._context.store.services
+        return services.get(name) or next(iter(services.by("name", name.lower())), None)
+
+    # -- nodes
+
+    def _plan_node(self, wish: Wish) -> Plan:
+        try:
+            node = self._context.store.node(wish.name)
+        except NotFound:
+            if wish.state == ABSENT:
+                return Plan("", None, None)
+            raise
+        before = encode(_whole(node))
+        if wish.state == ABSENT:
+            changes = self._nodes.removal(node, wish.context.get("force") is True)
+            return _plan(node.id, before, None, f"remove node {_title(node)}", changes)
+        changed = self._nodes.changed(node, _node_spec(node, wish.options))
+        after = encode(_whole(changed))
+        if before == after:
+            return Plan(node.id, before, after)
+        return _plan(node.id, before, after, f"update node {_title(node)}", (Update(changed),))
+
+    # -- the swarm
+
+    def _plan_swarm(self, wish: Wish) -> Plan:
+        if wish.state == ABSENT:
+            raise InvalidArgument("a swarm is not removed: each of its nodes leaves it", plain=True)
+        cluster = self._context.cluster
+        refuse_immutable(cluster, {**wish.options, **wish.context})
+        spec = with_defaults(merge(SwarmSpec, cluster.spec, without_immutable(wish.options)))
+        changed = self._cluster.changed(cluster, spec)
+        before, after = encode(with_defaults(cluster.spec)), encode(changed.spec)
+        if before == after:
+            return Plan(cluster.id, before, after)
+        return _plan(cluster.id, before, after, "update the swarm", (Update(changed),))
+
+
+def _plan(
+    key: str, before: dict[str, Any] | None, after: dict[str, Any] | None, action: str, changes: tuple[Change, ...]
+) -> Plan:
+    return Plan(key, before, after, (action,), (), changes, difference(before or {}, after or {}))
+
+
+def _acknowledgement(found: Service) -> tuple[Change, ...]:
+    """A failed update was taken back to just what is declared now: its failure is past."""
+    status = found.update_status
+    if status is None or status.state is not UpdateState.ROLLBACK_COMPLETED:
+        return ()
+    return (Update(dataclasses.replace(found, update_status=None)),)
+
+
+def _whole(node: Node) -> NodeSpec:
+    """The node's spec with what holds where it is silent, as clients see it."""
+    return dataclasses.replace(node.spec, role=node.spec.role or node.role, availability=node.availability)
+
+
+def _node_spec(node: Node, options: Mapping[str, Any]) -> NodeSpec:
+    """Options laid over the node's spec. Labels are merged key by key; a key with null is removed."""
+    given = dict(options)
+    labels = given.pop("labels", {})
+    spec = merge(NodeSpec, _whole(node), given)
+    if spec.role is None:
+        raise InvalidArgument("role: a node is always a worker or a manager, it cannot be cleared", plain=True)
+    if labels is None:
+        return dataclasses.replace(spec, labels={})
+    if not isinstance(labels, dict):
+        raise SpecError("labels", f"expected a dictionary, got {type(labels).__name__}")
+    gone = {str(key) for key, value in labels.items() if value is None}
+    new = merge(NodeSpec, None, {"labels": {key: value for key, value in labels.items() if value is not None}}).labels
+    kept = {key: value for key, value in spec.labels.items() if key not in gone}
+    return dataclasses.replace(spec, labels={**kept, **new})
+
+
+def _title(node: Node) -> str:
+    return node.hostname or node.id
+
+
+def _text(values: Mapping[str, Any], name: str) -> str:
+    value = values.get(name)
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise InvalidArgument(f"{name}: expected a string", plain=True)
+    return value

@@ -1,0 +1,248 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who becomes a member: tokens and tickets against the store, certificates from the CA.
+
+The role follows from the secret that was shown, never from what the joiner says. A joiner whose answer got lost asks
+again with the same key and gets the same membership: a node's id follows from the cluster and the key.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import hmac
+import logging
+import re
+from typing import Literal
+
+from queenright.manager.context import MOST_TRIES, Context
+from queenright.manager.ports import CertificateMaker, IssuedCertificate, RootCA
+from queenright.manager.swarm_spec import certificate_validity
+from queenright.model.changes import Change, Create, Delete, Update
+from queenright.model.errors import FailedPrecondition, InvalidArgument, OutOfSequence, Unavailable
+from queenright.model.ids import ID_BYTES, new_id
+from queenright.model.join import (
+    BadRequest,
+    BadToken,
+    JoinGrant,
+    JoinLimited,
+    JoinRequest,
+    ManagerAddress,
+    NeedsConsensus,
+    NotLeader,
+    TicketExpired,
+    TicketOfOtherKey,
+    TicketUsed,
+)
+from queenright.model.objects import Cluster, Node, NodeStatus, Ticket
+from queenright.model.tokens import SECRET_BYTES, JoinSecret, SecretKind, make_ticket
+from queenright.spec.cluster import ACTIVE, DRAIN, MANAGER, PAUSE, WORKER, NodeSpec
+
+log = logging.getLogger(__name__)
+
+MINUTE = 60 * 1_000_000_000
+TICKET_LIFE = 10 * MINUTE
+REPEAT_LIFE = 15 * MINUTE  # in which a joiner that never connected may ask again
+PENDING_LIFE = 60 * MINUTE  # after which a node that never connected makes room for others
+MOST_PENDING = 128  # nodes that joined by token and never connected
+MOST_TICKETS = 1000
+
+Role = Literal["worker", "manager"]
+_KEY_DIGEST = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class IssuedTicket:
+    """A new ticket; ``text`` is the secret itself, which is kept nowhere."""
+
+    text: str = dataclasses.field(repr=False)
+    root_digest: str
+    managers: tuple[ManagerAddress, ...]
+    expires_at: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Leave:
+    """What a secret entitles to, with the changes that use it up."""
+
+    role: str
+    availability: str
+    labels: dict[str, str] = dataclasses.field(default_factory=dict)
+    uses: tuple[Change, ...] = ()
+
+
+class Authority:
+    """Admission of nodes; fulfils the join listener's ``Admission``."""
+
+    def __init__(self, context: Context, certificates: CertificateMaker) -> None:
+        self._context = context
+        self._certificates = certificates
+
+    # -- tickets
+
+    async def issue_ticket(
+        self, *, role: str, key_digest: str, availability: str = "", labels: dict[str, str] | None = None
+    ) -> IssuedTicket:
+        """A one-time leave to join for the holder of one key, for ten minutes. Raises InvalidArgument and others."""
+        if role not in (WORKER, MANAGER):
+            raise InvalidArgument(f"role {role!r} is neither worker nor manager", plain=True)
+        if role == MANAGER:
+            raise FailedPrecondition(NeedsConsensus.default, plain=True)
+        if _KEY_DIGEST.fullmatch(key_digest) is None:
+            raise InvalidArgument("key_digest is not sha256: and 64 hexadecimal digits", plain=True)
+        if availability not in ("", ACTIVE, PAUSE, DRAIN):
+            raise InvalidArgument(f"availability {availability!r} is none of active, pause, drain", plain=True)
+        cluster, now = self._context.cluster, self._context.clock.wall()
+        expired = [ticket for ticket in self._context.store.tickets if ticket.expires_at <= now]
+        if len(self._context.store.tickets) - len(expired) >= MOST_TICKETS:
+            raise Unavailable("too many tickets are open: wait until some are used or expire", plain=True)
+        secret = make_ticket(cluster.root_certificate.encode(), self._context.ids.bytes(SECRET_BYTES))
+        ticket = Ticket(
+            id=self._context.ids(),
+            secret_digest=secret.fingerprint,
+            key_digest=key_digest,
+            role=role,
+            availability=availability or ACTIVE,
+            labels=dict(labels or {}),
+            expires_at=now + TICKET_LIFE,
+        )
+        await self._context.write([Create(ticket), *(Delete("ticket", old.id) for old in expired)])
+        digest = self._certificates.root_digest(cluster.root_certificate)
+        return IssuedTicket(secret.text, digest, self.managers(), ticket.expires_at)
+
+    def managers(self) -> tuple[ManagerAddress, ...]:
+        """The managers and their control addresses."""
+        return tuple(
+            ManagerAddress(node.id, node.manager_addr)
+            for node in self._context.store.nodes.by("role", MANAGER)
+            if node.manager_addr
+        )
+
+    # -- admission
+
+    async def admit(self, request: JoinRequest, source_ip: str) -> JoinGrant:
+        """Make the asking host a member, durably. Raises a kind of JoinRefused; then nothing was created."""
+        if not self._context.proposer.is_leader:
+            raise NotLeader
+        try:
+            key_digest = self._certificates.key_digest(request.csr_pem)
+        except InvalidArgument as error:
+            raise BadRequest(str(error)) from None
+        for _ in range(MOST_TRIES):
+            try:
+                return await self._admit(request, key_digest, source_ip)
+            except OutOfSequence:  # another call used the ticket or made the node: look again
+                continue
+            except Unavailable as error:
+                raise NotLeader(str(error)) from None
+        raise NotLeader("this manager is too busy to admit the node now: try again")
+
+    async def _admit(self, request: JoinRequest, key_digest: str, source_ip: str) -> JoinGrant:
+        cluster, now = self._context.cluster, self._context.clock.wall()
+        node_id = _node_id(cluster, key_digest)
+        known = self._context.store.nodes.get(node_id)
+        if known is not None and _asks_again(known, now) and request.secret.pins(cluster.root_certificate.encode()):
+            certificate = self._certificate(cluster, known.id, known.role, request.csr_pem)
+            renewed = dataclasses.replace(known, serial=certificate.serial, previous_serial=known.serial)
+            await self._context.write([Update(renewed)])
+            return self._grant(cluster, renewed, certificate)
+        leave = self._leave(cluster, request, key_digest, now)
+        if known is not None:
+            node_id = self._context.ids()
+        certificate = self._certificate(cluster, node_id, leave.role, request.csr_pem)
+        node = Node(
+            id=node_id,
+            spec=NodeSpec(role=leave.role, availability=leave.availability, labels=leave.labels),
+            role=leave.role,
+            status=NodeStatus(addr=_address(request, source_ip)),
+            serial=certificate.serial,
+        )
+        await self._context.write([Create(node), *leave.uses])
+        log.info("a node has joined", extra={"node": node_id, "role": leave.role, "address": node.status.addr})
+        return self._grant(cluster, node, certificate)
+
+    def _leave(self, cluster: Cluster, request: JoinRequest, key_digest: str, now: int) -> _Leave:
+        if request.secret.kind is SecretKind.TICKET:
+            return self._leave_by_ticket(cluster, request, key_digest, now)
+        return self._leave_by_token(cluster, request, now)
+
+    def _leave_by_token(self, cluster: Cluster, request: JoinRequest, now: int) -> _Leave:
+        manager = request.secret.matches(cluster.manager_token)
+        worker = request.secret.matches(cluster.worker_token)
+        if manager:
+            raise NeedsConsensus
+        if not worker:
+            raise BadToken
+        pending = [node for node in self._context.store.nodes if _never_came(node)]
+        lost = [node for node in pending if now - node.created_at > PENDING_LIFE]
+        if len(pending) - len(lost) >= MOST_PENDING:
+            raise JoinLimited(
+                f"{len(pending)} nodes have joined and never connected: remove them (docker node rm) or let them "
+                "connect, then try again",
+                retry_after=60.0,
+            )
+        uses = tuple(Delete("node", node.id, node.version) for node in lost)
+        return _Leave(WORKER, request.availability or ACTIVE, uses=uses)
+
+    def _leave_by_ticket(self, cluster: Cluster, request: JoinRequest, key_digest: str, now: int) -> _Leave:
+        ticket = self._ticket(cluster, request.secret)
+        if not hmac.compare_digest(ticket.key_digest, key_digest):
+            raise TicketOfOtherKey
+        if ticket.expires_at <= now:
+            raise TicketExpired
+        if ticket.role == MANAGER:
+            raise NeedsConsensus
+        availability = ticket.availability if ticket.availability != ACTIVE else request.availability or ACTIVE
+        return _Leave(ticket.role, availability, ticket.labels, (Delete("ticket", ticket.id, ticket.version),))
+
+    def _ticket(self, cluster: Cluster, secret: JoinSecret) -> Ticket:
+        found = self._context.store.tickets.by("secret", secret.fingerprint)
+        if found:
+            return found[0]
+        if secret.pins(cluster.root_certificate.encode()):
+            raise TicketUsed
+        raise BadToken
+
+    # -- certificates
+
+    def _certificate(self, cluster: Cluster, node_id: str, role: str, csr: bytes) -> IssuedCertificate:
+        """The one place where node certificates are issued, whatever the reason."""
+        try:
+            return self._certificates.issue(
+                RootCA(cluster.root_certificate, cluster.root_key),
+                csr,
+                node_id=node_id,
+                role=role,
+                cluster_id=cluster.id,
+                validity=certificate_validity(cluster.spec),
+                now=self._context.clock.wall(),
+            )
+        except InvalidArgument as error:
+            raise BadRequest(str(error)) from None
+
+    def _grant(self, cluster: Cluster, node: Node, certificate: IssuedCertificate) -> JoinGrant:
+        role: Role = "manager" if node.role == MANAGER else "worker"
+        return JoinGrant(node.id, role, cluster.id, certificate.chain.encode(), self.managers())
+
+
+def _node_id(cluster: Cluster, key_digest: str) -> str:
+    digest = hashlib.sha256(f"queenright node {cluster.id} {key_digest}".encode()).digest()
+    return new_id(digest[:ID_BYTES])
+
+
+def _never_came(node: Node) -> bool:
+    """Whether no agent has ever spoken for the node: it would have said its host name."""
+    return not node.hostname and node.role == WORKER
+
+
+def _asks_again(node: Node, now: int) -> bool:
+    return _never_came(node) and now - node.created_at <= REPEAT_LIFE
+
+
+def _address(request: JoinRequest, source_ip: str) -> str:
+    """What the node advertises, or where it came from if it advertises nothing of use."""
+    host = request.advertise_addr
+    if host.startswith("["):
+        host = host[1:].partition("]")[0]
+    elif host.count(":") == 1:
+        host = host.partition(":")[0]
+    return source_ip if host in ("", "0.0.0.0", "::") else host

@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a service must be before it is taken: each check raises InvalidArgument in Swarm's words.
+
+The form of values (types, choices) was checked when the spec was decoded; here is what needs a look at more than one.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from queenright.manager.check_container import check_container, negative
+from queenright.manager.texts import NEEDS_MESH
+from queenright.model import constraints
+from queenright.model.errors import InvalidArgument
+from queenright.spec.fields import encode
+from queenright.spec.service import (
+    EndpointSpec,
+    NetworkAttachment,
+    Placement,
+    Port,
+    Resources,
+    RestartPolicy,
+    RollbackConfig,
+    ServiceSpec,
+    UpdateConfig,
+)
+
+MOST_NAME = 63
+MOST_SPEC = 256 * 1024  # bytes of JSON: a log entry holds two specs, an assignment many tasks
+LEAST_CPUS = 1_000_000
+LEAST_MEMORY = 4 << 20
+PREDEFINED_NETWORKS = frozenset({"bridge", "host"})
+
+_NAME = re.compile(r"[a-zA-Z0-9](?:[-_a-zA-Z0-9]*[a-zA-Z0-9])?", re.ASCII)
+_INT64 = 1 << 63
+
+
+def check_service(spec: ServiceSpec) -> None:
+    """Refuse a spec that could not run. Raises InvalidArgument with the first thing that is wrong."""
+    document = encode(spec)
+    check_values(document)
+    if len(json.dumps(document)) > MOST_SPEC:
+        raise InvalidArgument(f"the service spec is larger than {MOST_SPEC >> 10} KiB")
+    check_name(spec.name or "")
+    check_resources(spec.task.resources)
+    check_restart(spec.task.restart_policy)
+    check_placement(spec.task.placement)
+    check_container(spec.task.container)
+    check_update(spec.update_config)
+    check_update(spec.rollback_config)
+    check_endpoint(spec.endpoint)
+    for network in spec.task.networks:
+        check_network(network)
+
+
+def check_values(document: Any) -> None:
+    """Refuse numbers and texts that no store, log or engine can carry, wherever they stand."""
+    for value in _leaves(document):
+        if isinstance(value, str):
+            if "\0" in value:
+                raise InvalidArgument("a text in the spec holds a NUL character")
+            try:
+                value.encode()
+            except UnicodeEncodeError:
+                raise InvalidArgument("a text in the spec is not valid Unicode") from None
+        elif isinstance(value, float) and not math.isfinite(value):
+            raise InvalidArgument("a number in the spec is not finite")
+        elif isinstance(value, int) and not -_INT64 <= value < _INT64:
+            raise InvalidArgument(f"the number {value} in the spec is out of range")
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    if isinstance(value, dict):
+        yield from value
+        value = list(value.values())
+    if isinstance(value, list):
+        for item in value:
+            yield from _leaves(item)
+    else:
+        yield value
+
+
+def check_name(name: str) -> None:
+    if not name:
+        raise InvalidArgument("name must be provided")
+    if _NAME.fullmatch(name) is None:
+        raise InvalidArgument("name must be valid as a DNS name component")
+    if len(name) > MOST_NAME:
+        raise InvalidArgument(f"name must be {MOST_NAME} characters or fewer")
+
+
+def check_resources(resources: Resources) -> None:
+    for part in (resources.limits, resources.reservations):
+        if part is None:
+            continue
+        if part.cpus and part.cpus < LEAST_CPUS:
+            raise InvalidArgument(f"invalid cpu value {part.cpus / 1e9:g}: Must be at least {LEAST_CPUS / 1e9:g}")
+        if part.memory and part.memory < LEAST_MEMORY:
+            raise InvalidArgument(f"invalid memory value {part.memory}: Must be at least 4MiB")
+    if resources.limits is not None and (resources.limits.pids or 0) < 0:
+        raise InvalidArgument("invalid pids limit: Must not be negative")
+
+
+def check_restart(policy: RestartPolicy | None) -> None:
+    if policy is None:
+        return
+    negative("TaskSpec: restart-delay", policy.delay)
+    negative("TaskSpec: restart-window", policy.window)
+    negative("TaskSpec: restart-max-attempts", policy.max_attempts)
+
+
+def check_placement(placement: Placement | None) -> None:
+    if placement is None:
+        return
+    constraints.parse_all(placement.constraints)
+    negative("TaskSpec: max-replicas", placement.max_replicas)
+
+
+def check_update(config: UpdateConfig | RollbackConfig | None) -> None:
+    if config is None:
+        return
+    word = "update" if isinstance(config, UpdateConfig) else "rollback"
+    negative(f"TaskSpec: {word}-delay", config.delay)
+    negative(f"TaskSpec: {word}-monitor", config.monitor)
+    negative(f"TaskSpec: {word}-parallelism", config.parallelism)
+    if not 0 <= (config.max_failure_ratio or 0) <= 1:
+        raise InvalidArgument(f"TaskSpec: {word}-maxfailureratio cannot be less than 0 or bigger than 1")
+
+
+def check_endpoint(endpoint: EndpointSpec) -> None:
+    published: set[tuple[str, int]] = set()
+    for port in endpoint.ports:
+        _check_port(port)
+        if port.published_port:
+            key = (port.protocol or "tcp", port.published_port)
+            if key in published:
+                raise InvalidArgument("EndpointSpec: duplicate published ports provided")
+            published.add(key)
+    ingress = [port for port in endpoint.ports if port.mode != "host"]
+    if ingress and endpoint.mode == "dnsrr":
+        raise InvalidArgument("EndpointSpec: port published with ingress mode can't be used with dnsrr mode")
+    if ingress:
+        raise InvalidArgument(
+            f"EndpointSpec: publishing port {ingress[0].target_port} in ingress mode {NEEDS_MESH}: publish it in host "
+            "mode (--publish mode=host,target=PORT,published=PORT), which answers on the nodes that run a task"
+        )
+
+
+def _check_port(port: Port) -> None:
+    if not 1 <= (port.target_port or 0) <= 65535:
+        raise InvalidArgument(f"EndpointSpec: target port {port.target_port or 0} is not within 1-65535")
+    if not 0 <= (port.published_port or 0) <= 65535:
+        raise InvalidArgument(f"EndpointSpec: published port {port.published_port} is not within 0-65535")
+
+
+def check_network(network: NetworkAttachment) -> None:
+    target = network.target or ""
+    if not target:
+        raise InvalidArgument("TaskSpec: a network attachment must name its network")
+    if target == "ingress":
+        raise InvalidArgument(f'Service cannot be explicitly attached to the ingress network "{target}"')
+    if target not in PREDEFINED_NETWORKS:
+        raise InvalidArgument(
+            f'attaching the service to network "{target}" {NEEDS_MESH}: leave networks out, or use the predefined '
+            'network "host" (tasks share their node\'s addresses) or "bridge" (the default, behind ports published '
+            "in host mode)"
+        )

@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The use cases of a running manager, as the host socket and the command line ask for them."""
+
+from __future__ import annotations
+
+from queenright.manager.apply import Applier
+from queenright.manager.authority import Authority
+from queenright.manager.context import Context
+from queenright.manager.control_cluster import ClusterControl
+from queenright.manager.control_nodes import Nodes
+from queenright.manager.control_services import Services
+from queenright.manager.wait import Waiter
+from queenright.manager.why import Why
+from queenright.store.store import Store
+
+
+class Control:
+    """One per running manager. Reads go to ``store`` directly: the one leader's store is the swarm's truth."""
+
+    def __init__(self, context: Context, authority: Authority) -> None:
+        self.context = context
+        self.authority = authority
+        self.services = Services(context)
+        self.nodes = Nodes(context)
+        self.cluster = ClusterControl(context)
+        self.applier = Applier(context, self.services, self.nodes, self.cluster)
+        self.waiter = Waiter(context)
+        self.why = Why(context)
+
+    @property
+    def store(self) -> Store:
+        return self.context.store

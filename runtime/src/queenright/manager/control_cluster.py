@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Use cases on the swarm itself: its spec and its join tokens."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from queenright.manager.context import Context
+from queenright.manager.swarm_spec import check_swarm, normal
+from queenright.model.changes import Update
+from queenright.model.errors import FailedPrecondition, OutOfSequence
+from queenright.model.objects import Cluster
+from queenright.model.tokens import SECRET_BYTES, make_join_token
+from queenright.spec.cluster import SwarmSpec
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Rotation:
+    """Which secrets are to be made anew."""
+
+    worker_token: bool = False
+    manager_token: bool = False
+    unlock_key: bool = False
+
+
+class ClusterControl:
+    """Writes to the cluster object."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    async def update(self, version: int, spec: SwarmSpec, rotation: Rotation) -> None:
+        """Put another spec in force; it must be whole, what it leaves out is unset. Then rotate."""
+        cluster = self._context.cluster
+        if cluster.version != version:
+            raise OutOfSequence
+        if rotation.unlock_key:
+            raise FailedPrecondition("cannot rotate the unlock key because autolock is not turned on", plain=True)
+        await self._context.write([Update(self.rotated(self.changed(cluster, spec), rotation))])
+
+    def changed(self, cluster: Cluster, spec: SwarmSpec) -> Cluster:
+        """The cluster with ``spec`` in force, if that is allowed."""
+        check_swarm(spec, cluster.spec)
+        return dataclasses.replace(cluster, spec=normal(spec))
+
+    def rotated(self, cluster: Cluster, rotation: Rotation) -> Cluster:
+        """The cluster with new join tokens in the place of those to be rotated; the old ones are dead at once."""
+        if rotation.worker_token:
+            cluster = dataclasses.replace(cluster, worker_token=self._token(cluster))
+        if rotation.manager_token:
+            cluster = dataclasses.replace(cluster, manager_token=self._token(cluster))
+        return cluster
+
+    def _token(self, cluster: Cluster) -> str:
+        return make_join_token(cluster.root_certificate.encode(), self._context.ids.bytes(SECRET_BYTES)).text

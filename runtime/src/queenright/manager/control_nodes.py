@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Use cases on nodes: update (role, availability, labels) and removal."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from queenright.decide.nodes import remove_node
+from queenright.manager.checks import check_values
+from queenright.manager.context import Context
+from queenright.manager.texts import NEEDS_CONSENSUS
+from queenright.model.changes import Change, Update
+from queenright.model.errors import FailedPrecondition, InvalidArgument, OutOfSequence
+from queenright.model.objects import Node
+from queenright.model.states import NodeState
+from queenright.spec.cluster import ACTIVE, DRAIN, MANAGER, PAUSE, WORKER, NodeSpec
+from queenright.spec.fields import encode
+
+
+class Nodes:
+    """Writes to nodes."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    async def update(self, ref: str, version: int, spec: NodeSpec) -> None:
+        """Put another spec in force; it must be whole. Raises OutOfSequence if ``version`` is old."""
+        if spec.role not in (WORKER, MANAGER):
+            raise InvalidArgument(f'invalid Role: "{spec.role or ""}"', plain=True)
+        if spec.availability not in (ACTIVE, PAUSE, DRAIN):
+            raise InvalidArgument(f'invalid Availability: "{spec.availability or ""}"', plain=True)
+        node = self._context.store.node(ref)
+        if node.version != version:
+            raise OutOfSequence
+        await self._context.write([Update(self.changed(node, spec))])
+
+    async def remove(self, ref: str, force: bool) -> None:
+        """Remove a node that has left or is lost. Its tasks are given up."""
+        await self._context.write(self.removal(self._context.store.node(ref), force))
+
+    def changed(self, node: Node, spec: NodeSpec) -> Node:
+        """The node with ``spec`` in force, if that is allowed."""
+        check_values(encode(spec))
+        check_labels(spec.labels)
+        wish = spec.role or node.role
+        if wish == MANAGER and node.role != MANAGER:
+            raise FailedPrecondition(NEEDS_CONSENSUS)
+        if wish == WORKER and node.role == MANAGER and self._context.store.nodes.count("role", MANAGER) <= 1:
+            raise FailedPrecondition("attempting to demote the last manager of the swarm")
+        return dataclasses.replace(node, spec=spec)
+
+    def removal(self, node: Node, force: bool) -> tuple[Change, ...]:
+        """The changes that remove the node. Raises FailedPrecondition for a manager, and for a ready one unforced."""
+        if node.role == MANAGER or node.spec.role == MANAGER:
+            raise FailedPrecondition(
+                f"node {node.id} is a cluster manager and is a member of the raft cluster. It must be demoted to "
+                "worker before removal"
+            )
+        if not force and node.status.state == NodeState.READY:
+            raise FailedPrecondition(f"node {node.id} is not down and can't be removed")
+        return tuple(remove_node(self._context.store, node, self._context.clock.wall()))
+
+
+def check_labels(labels: dict[str, str]) -> None:
+    """Refuse a label without a key."""
+    if "" in labels:
+        raise InvalidArgument("a label must have a key")

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Use cases on services: create, update, roll back, remove."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from queenright.manager import revisions
+from queenright.manager.checks import check_service
+from queenright.manager.context import MOST_TRIES, Context
+from queenright.manager.names import two_words
+from queenright.model.changes import Create, Delete, Update
+from queenright.model.errors import AlreadyExists, OutOfSequence
+from queenright.model.objects import Service
+from queenright.spec.service import ServiceSpec
+
+
+class Services:
+    """Writes to services. Specs are decoded already; all other checks are made here."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    async def create(self, spec: ServiceSpec, registry_auth: str = "") -> str:
+        """Create a service and give its id; without a name it gets one of two words.
+
+        Raises InvalidArgument, or AlreadyExists if another service has the name in any case of letters.
+        """
+        for attempt in range(MOST_TRIES):
+            service = self.new(spec, registry_auth)
+            try:
+                await self._context.write([Create(service)])
+            except OutOfSequence:  # another call took the name (the next try says so) or the id
+                if attempt == MOST_TRIES - 1:
+                    raise
+            else:
+                return service.id
+        raise AssertionError("unreachable")
+
+    async def update(
+        self, ref: str, version: int, spec: ServiceSpec, *, registry_auth: str = "", registry_auth_from: str = ""
+    ) -> None:
+        """Put another spec in force. ``version`` is the one the caller has read; raises OutOfSequence if it is old."""
+        check_service(spec)
+        service = self._read(ref, version)
+        auth = registry_auth or revisions.auth_from(service, registry_auth_from)
+        await self._context.write([Update(revisions.updated(service, spec, auth))])
+
+    async def rollback(self, ref: str, version: int) -> None:
+        """Put the previous spec in force. Raises FailedPrecondition if there is none."""
+        service = self._read(ref, version)
+        await self._context.write([Update(revisions.rolled_back(service, self._context.clock.wall()))])
+
+    async def remove(self, ref: str) -> None:
+        """Delete a service; its tasks follow by the deciders."""
+        await self._context.write([Delete("service", self._context.store.service(ref).id)])
+
+    def new(self, spec: ServiceSpec, registry_auth: str = "") -> Service:
+        """A service that could be created now; nothing is written."""
+        if not spec.name:
+            spec = dataclasses.replace(spec, name=self._free_name())
+        check_service(spec)
+        name = spec.name or ""
+        if self._context.store.services.count("name", name.lower()):
+            raise AlreadyExists(f"name conflicts with an existing object: service {name} already exists")
+        return Service(id=self._context.ids(), spec=spec, registry_auth=registry_auth)
+
+    def _free_name(self) -> str:
+        taken = self._context.store.services
+        for _ in range(MOST_TRIES):
+            name = two_words(self._context.ids.bytes)
+            if not taken.count("name", name):
+                return name
+        return f"{name}_{self._context.ids()[:6]}"
+
+    def _read(self, ref: str, version: int) -> Service:
+        service = self._context.store.service(ref)
+        if service.version != version:
+            raise OutOfSequence
+        return service

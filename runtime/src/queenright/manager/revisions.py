@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How one revision of a service follows another: create, update, roll back. Pure functions."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from queenright.model.errors import FailedPrecondition, InvalidArgument, Unimplemented
+from queenright.model.objects import Service, UpdateStatus
+from queenright.model.states import UpdateState
+from queenright.spec.service import REPLICATED, ServiceSpec
+
+AUTH_FROM_SPEC = "spec"
+AUTH_FROM_PREVIOUS = "previous-spec"
+
+
+def next_spec_version(service: Service) -> int:
+    """A number that no task of this service carries yet, whatever was rolled back before."""
+    return max(service.spec_version, service.previous_spec_version) + 1
+
+
+def check_followable(service: Service, spec: ServiceSpec) -> None:
+    """Refuse what cannot change in a living service: its name and its mode."""
+    if (spec.name or "") != service.name:
+        raise Unimplemented("renaming services is not supported")
+    if (spec.mode.kind or REPLICATED) != (service.spec.mode.kind or REPLICATED):
+        raise Unimplemented("service mode change is not allowed")
+
+
+def updated(service: Service, spec: ServiceSpec, registry_auth: str) -> Service:
+    """The service with ``spec`` in force.
+
+    A spec that says the same leaves the revision and the one to roll back to as they are, but takes a paused update up
+    again.
+    """
+    check_followable(service, spec)
+    if spec == service.spec:
+        return dataclasses.replace(service, update_status=None, registry_auth=registry_auth)
+    return dataclasses.replace(
+        service,
+        spec=spec,
+        spec_version=next_spec_version(service),
+        previous_spec=service.spec,
+        previous_spec_version=service.spec_version,
+        update_status=None,
+        registry_auth=registry_auth,
+        previous_registry_auth=service.registry_auth,
+    )
+
+
+def rolled_back(service: Service, now: int) -> Service:
+    """The service with its previous spec in force, and the present one kept as previous. ``now``: wall nanoseconds."""
+    if service.previous_spec is None:
+        raise FailedPrecondition(f"service {service.id} does not have a previous spec")
+    return dataclasses.replace(
+        service,
+        spec=service.previous_spec,
+        spec_version=next_spec_version(service),
+        previous_spec=service.spec,
+        previous_spec_version=service.spec_version,
+        update_status=UpdateStatus(
+            state=UpdateState.ROLLBACK_STARTED, started_at=now, message="manually requested rollback"
+        ),
+        registry_auth=service.previous_registry_auth,
+        previous_registry_auth=service.registry_auth,
+    )
+
+
+def auth_from(service: Service, source: str) -> str:
+    """The pull credentials of an update that brings none: ``source`` as in ``registryAuthFrom``."""
+    if source in ("", AUTH_FROM_SPEC):
+        return service.registry_auth
+    if source != AUTH_FROM_PREVIOUS:
+        raise InvalidArgument("unsupported registryAuthFrom value", plain=True)
+    if service.previous_spec is None:
+        raise InvalidArgument("service does not have a previous spec", plain=True)
+    return service.previous_registry_auth

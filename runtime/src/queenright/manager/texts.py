@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The Engine's own words for what a host is not; clients look for parts of them."""
+
+from __future__ import annotations
+
+from queenright.manager.ports import LocalState
+from queenright.model.errors import Unavailable
+
+NOT_IN_SWARM = (
+    'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect this node to swarm '
+    "and try again."
+)
+WORKER = (
+    "This node is not a swarm manager. Worker nodes can't be used to view or modify cluster state. Please run this "
+    "command on a manager node or promote the current node to a manager."
+)
+PREPARING = "This node is not a swarm manager. Manager is being prepared or has trouble connecting to the cluster."
+NOT_PART = "This node is not part of a swarm"
+ALREADY_PART = (
+    'This node is already part of a swarm. Use "docker swarm leave" to leave this swarm and join another one.'
+)
+JOIN_TIMEOUT = (
+    "Timeout was reached before node joined. The attempt to join the swarm will continue in the background. Use the "
+    '"docker info" command to see the current swarm status of your node.'
+)
+LAST_MANAGER_LEAVES = (
+    "You are attempting to leave the swarm on a node that is participating as a manager. Removing the last manager "
+    "erases all current state of the swarm. Use `--force` to ignore this message."
+)
+NEEDS_MESH = "needs the routing mesh, which this version of queenright does not have yet"
+NEEDS_CONSENSUS = (
+    "promoting a second manager needs consensus among managers, which this version of queenright does not have yet: "
+    "the swarm keeps its one manager"
+)
+
+
+def not_a_manager(state: LocalState) -> Unavailable:
+    """The refusal of a manager's work by a host in ``state``."""
+    if state.state == "inactive":
+        return Unavailable(NOT_IN_SWARM, plain=True)
+    if state.role == "worker":
+        return Unavailable(WORKER, plain=True)
+    text = f"{PREPARING} ({state.error})" if state.error else PREPARING
+    return Unavailable(text, plain=True)

@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Lists as clients ask for them: which nodes, services and tasks the filters of a call mean.
+
+Filters: name -> values; values of one name are alternatives (labels: all must hold), names must all match. Candidates
+come from the store's narrowest index, so that a question about one service costs what that service has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+from queenright.decide.revision import Revision
+from queenright.model.errors import InvalidArgument
+from queenright.model.objects import Node, Service, Task
+from queenright.model.states import TaskState
+from queenright.spec.cluster import MANAGER, WORKER
+from queenright.spec.service import REPLICATED
+from queenright.store.store import Store
+
+Filters = Mapping[str, Sequence[str]]
+
+NODE_FILTERS = ("id", "label", "node.label", "membership", "name", "role")
+SERVICE_FILTERS = ("id", "label", "mode", "name", "runtime")
+TASK_FILTERS = ("id", "label", "name", "node", "service", "desired-state", "_up-to-date", "runtime")
+
+_ROLES = {WORKER, MANAGER}
+_MEMBERSHIPS = {"pending", "accepted"}
+_STATES = {state.text: state for state in TaskState}
+
+
+def list_nodes(store: Store, filters: Filters) -> list[Node]:
+    """Nodes by id. ``label`` means the engine's labels, ``node.label`` the swarm's."""
+    roles = _known(filters, "role", _ROLES, "Invalid role filter: '{}'")
+    memberships = _known(filters, "membership", _MEMBERSHIPS, "Invalid membership filter: '{}'")
+    engine, own = _labels(filters, "label"), _labels(filters, "node.label")
+
+    def fits(node: Node) -> bool:
+        return (
+            _begins(filters, "id", node.id)
+            and _begins(filters, "name", node.hostname)
+            and (not roles or node.role in roles)
+            and (not memberships or node.membership in memberships)
+            and _labelled(node.description.engine_labels, engine)
+            and _labelled(node.spec.labels, own)
+        )
+
+    return sorted(filter(fits, store.nodes), key=lambda node: node.id)
+
+
+def list_services(store: Store, filters: Filters) -> list[Service]:
+    """Services by id; ``id`` and ``name`` mean prefixes."""
+    labels, modes = _labels(filters, "label"), set(filters.get("mode", ()))
+    runtimes = set(filters.get("runtime", ()))
+
+    def fits(service: Service) -> bool:
+        return (
+            _begins(filters, "id", service.id)
+            and _begins(filters, "name", service.name)
+            and (not modes or (service.spec.mode.kind or REPLICATED) in modes)
+            and (not runtimes or "container" in runtimes)
+            and _labelled(service.spec.labels, labels)
+        )
+
+    candidates = store.services.by("label", _exact(labels)) if _exact(labels) else tuple(store.services)
+    return sorted(filter(fits, candidates), key=lambda service: service.id)
+
+
+def list_tasks(store: Store, filters: Filters) -> Iterator[Task]:
+    """Tasks in the order of their making; what they are is fixed now, the rest of the work is done as they are taken.
+
+    ``service`` and ``node`` take names, ids and prefixes (raises NotFound); ``label`` means the service's labels.
+    """
+    services = {store.service(ref).id for ref in filters.get("service", ())}
+    nodes = {store.node(ref).id for ref in filters.get("node", ())}
+    states = {_state(text) for text in filters.get("desired-state", ()) if text}
+    labels, runtimes = _labels(filters, "label"), set(filters.get("runtime", ()))
+    revisions = _Revisions(store) if "_up-to-date" in filters else None
+
+    def fits(task: Task) -> bool:
+        return (
+            (not services or task.service_id in services)
+            and (not nodes or task.node_id in nodes)
+            and (not states or task.desired_state in states)
+            and (not runtimes or "container" in runtimes)
+            and _begins(filters, "id", task.id)
+            and ("name" not in filters or _begins(filters, "name", task.name))
+            and _labelled(task.service_labels, labels)
+            and (revisions is None or revisions.hold(task))
+        )
+
+    return filter(fits, _candidates(store, services, nodes, labels, filters.get("id", ())))
+
+
+def _candidates(
+    store: Store, services: set[str], nodes: set[str], labels: Mapping[str, str], ids: Sequence[str]
+) -> Sequence[Task]:
+    """The shortest list that an index gives and that holds all tasks that fit."""
+    found: list[Callable[[], Iterable[Task]]] = []
+    if services:
+        found.append(lambda: (task for key in services for task in store.tasks.by("service", key)))
+    if nodes:
+        found.append(lambda: (task for key in nodes for task in store.tasks.by("node", key)))
+    exact = _exact(labels)
+    if exact:
+        found.append(lambda: store.tasks.by("label", exact))
+    if ids and all(key in store.tasks for key in ids):
+        found.append(lambda: (task for key in ids if (task := store.tasks.get(key)) is not None))
+    if not found:
+        return tuple(store.tasks)
+    return min((tuple(make()) for make in found), key=len)
+
+
+class _Revisions:
+    """The present revisions of the services that the tasks of one answer belong to."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._known: dict[str, Revision | None] = {}
+
+    def hold(self, task: Task) -> bool:
+        """Whether the task is of its service's present revision."""
+        if task.service_id not in self._known:
+            service = self._store.services.get(task.service_id)
+            self._known[task.service_id] = Revision(self._store, service) if service is not None else None
+        revision = self._known[task.service_id]
+        return revision is not None and revision.clean(task)
+
+
+def _state(text: str) -> TaskState:
+    found = _STATES.get(text.lower())
+    if found is None:
+        raise InvalidArgument(f"Invalid filter 'desired-state={text}'", plain=True)
+    return found
+
+
+def _known(filters: Filters, name: str, known: set[str], text: str) -> set[str]:
+    values = {value.lower() for value in filters.get(name, ()) if value}
+    for value in sorted(values - known):
+        raise InvalidArgument(text.format(value), plain=True)
+    return values
+
+
+def _labels(filters: Filters, name: str) -> dict[str, str]:
+    """``key`` asks for the key, ``key=value`` for the value too."""
+    return {key: value for key, _, value in (text.partition("=") for text in filters.get(name, ()))}
+
+
+def _labelled(labels: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
+    return all(key in labels and (not value or labels[key] == value) for key, value in wanted.items())
+
+
+def _exact(labels: Mapping[str, str]) -> tuple[str, str] | None:
+    return next(((key, value) for key, value in labels.items() if value), None)
+
+
+def _begins(filters: Filters, name: str, text: str) -> bool:
+    prefixes = filters.get(name)
+    return not prefixes or text.startswith(tuple(prefixes))
