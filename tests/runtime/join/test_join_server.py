@@ -19,7 +19,8 @@ from runtime.join.kit import DEADLINE, NODE_ID, Admission, Clock, Joiner, Swarm,
 from queenright.edge.http import join_messages
 from queenright.edge.http.join_server import JoinServer, Limits
 from queenright.model.errors import InvalidArgument, Unavailable
-from queenright.model.join import BadToken, JoinGrant, JoinRequest, NeedsConsensus
+from queenright.model.join import BadToken, JoinGrant, JoinRequest, NeedsConsensus, TicketUsed
+from queenright.model.tokens import make_ticket
 
 
 def get(path: str, method: str = "GET") -> bytes:
@@ -196,6 +197,17 @@ async def test_thirty_new_nodes_a_minute_and_refused_ones_do_not_count(
         assert (status, headers["retry-after"]) == (429, "2")
         clock.seconds += 2.0
         assert split(await raw(swarm, port, body))[0] == 200
+
+
+async def test_tickets_do_not_count_as_new_nodes_but_bad_ones_count_as_failed(
+    swarm: Swarm, admission: Admission
+) -> None:
+    ticket = make_ticket(swarm.root.certificate_pem, bytes(16))
+    body = post(join_messages.encode_request(Joiner(ticket).request))
+    async with listening(swarm, admission, limits=Limits(nodes_per_minute=1, failed_per_minute=2)) as (_, port):
+        assert [split(await raw(swarm, port, body))[0] for _ in range(3)] == [200] * 3
+        admission.refuse(TicketUsed())
+        assert [split(await raw(swarm, port, body))[0] for _ in range(3)] == [403, 403, 429]
 
 
 async def test_parallel_joins_do_not_pass_the_limit_together(

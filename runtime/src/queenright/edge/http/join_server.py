@@ -254,14 +254,17 @@ class JoinServer:
             raise JoinLimited("too many failed joins from this address: wait a minute", retry_after=wait)
         try:
             request = join_messages.decode_request(body)
-            wait = self._nodes.take(source)
+            # Each ticket was given out for one host by somebody who may; only a token can be used without end.
+            counted = request.secret.kind is SecretKind.TOKEN
+            wait = self._nodes.take(source) if counted else 0.0
             if wait:
                 raise JoinLimited("too many new nodes from this address: wait a minute", retry_after=wait)
             try:
                 async with asyncio.timeout(self._limits.admit):
                     return await self._admission.admit(request, ip)
             except BaseException:
-                self._nodes.give_back(source)
+                if counted:
+                    self._nodes.give_back(source)
                 raise
         except TimeoutError:
             raise NotLeader("the manager could not decide in time: its log may say why; try again") from None
