@@ -20,7 +20,9 @@ from queenright.app import logs, systemd, world
 from queenright.app import settings as settings_room
 from queenright.app.host import Host
 from queenright.app.settings import Settings, SettingsError
-from queenright.edge.http import api, listener
+from queenright.edge.http import listener
+from queenright.edge.http.api.errors import map_error
+from queenright.edge.http.api.routes import Routes
 from queenright.edge.http.engine_routes import EngineRoutes
 from queenright.edge.http.listener import ListenError, Listening
 from queenright.edge.http.router import Router
@@ -75,12 +77,12 @@ class _Daemon:
 
     def _server(self, host: Host, upstream: Upstream) -> Server:
         router = Router()
-        routes = api.Routes(host, upstream, version=__version__)
+        routes = Routes(host, upstream, version=__version__)
         EngineRoutes(
             upstream, version=__version__, swarm_state=routes.swarm_state, swarm_info=routes.swarm_info
         ).register(router)
         routes.register(router)
-        return Server(router, upstream, map_error=api.map_error)
+        return Server(router, upstream, map_error=map_error)
 
     async def _stop(self, host: Host, server: Server) -> None:
         """New calls are refused first, then the membership goes; containers stay."""

@@ -14,7 +14,8 @@ import dataclasses
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
-from queenright.decide import assignments
+from queenright.decide.assignments import assignments as wanted_of
+from queenright.decide.assignments import changes as difference_of
 from queenright.decide.base import SECOND
 from queenright.decide.nodes import Beat
 from queenright.lib.tasks import Background
@@ -202,7 +203,7 @@ class Dispatcher:
     async def assignments(self, session: Session) -> AsyncIterator[AssignmentSet]:
         """The complete set, then differences as they come, until the session ends."""
         session.tasks_changed.clear()
-        known = assignments.assignments(self._store, session.node_id)
+        known = wanted_of(self._store, session.node_id)
         token = str(self._store.index)
         yield AssignmentSet(True, "", token, tuple(known.values()), ())
         while True:
@@ -210,8 +211,8 @@ class Dispatcher:
             await asyncio.sleep(SETTLE)
             self._check_open(session)
             session.tasks_changed.clear()
-            wanted = assignments.assignments(self._store, session.node_id)
-            updates, removes = assignments.changes(known, wanted)
+            wanted = wanted_of(self._store, session.node_id)
+            updates, removes = difference_of(known, wanted)
             known = wanted
             if updates or removes:
                 applies_to, token = token, f"{self._store.index}.{self._ids()}"
