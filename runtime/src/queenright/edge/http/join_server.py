@@ -33,6 +33,7 @@ from queenright.model.join import (
     NeedsConsensus,
     NotLeader,
 )
+from queenright.model.tokens import SecretKind
 
 log = logging.getLogger(__name__)
 
