@@ -22,22 +22,18 @@ from docker.api.client import APIClient
 BUSYBOX = pathlib.Path("/bin/busybox")
 READY_WITHIN = 120.0
 IMAGE = "qr-test/busybox:1"
-SCRIPT = """
-set -e
-ip link set lo up
-mount -t tmpfs tmpfs /run
-mkdir -p /run/lock
-exec dockerd "$@"
-"""
+NAMESPACES = (("net", "net"), ("mount", "mnt"))
+HOLD = "set -e; ip link set lo up; mount -t tmpfs tmpfs /run; mkdir -p /run/lock; echo; exec sleep infinity"
 
 
 class DockerEngine:
-    """One dockerd. ``socket`` is the path of its socket; :meth:`restart` keeps its containers' records."""
+    """One dockerd. ``socket`` is the path of its socket. Namespaces and containers outlive :meth:`stop`."""
 
     def __init__(self, *options: str) -> None:
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="qre"))
         self.socket = str(self.folder / "docker.sock")
         self._options = options
+        self._holder: subprocess.Popen[bytes] | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._cgroup = f"qr-test-{self.folder.name}"
 
@@ -54,37 +50,53 @@ class DockerEngine:
             *self._options,
         ]
         (self.folder / "daemon.json").write_text("{}")
+        if self._holder is None:
+            self._holder = _hold_namespaces()
+        namespaces = [f"--{kind}=/proc/{self._holder.pid}/ns/{short}" for kind, short in NAMESPACES]
         with open(self.folder / "log", "ab") as log:
             self._process = subprocess.Popen(
-                ["unshare", "--net", "--mount", "--propagation=private", "sh", "-c", SCRIPT, "dockerd", *arguments],
-                stdout=log,
-                stderr=log,
-                stdin=subprocess.DEVNULL,
+                ["nsenter", *namespaces, "dockerd", *arguments], stdout=log, stderr=log, stdin=subprocess.DEVNULL
             )
         self._wait_until_ready()
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
-        """End dockerd, and with SIGTERM what it started."""
+        """End dockerd. With SIGTERM its containers end too, unless it runs with ``--live-restore``."""
         if self._process is not None:
             self._process.send_signal(how)
             self._process.wait(60)
             self._process = None
 
-    def restart(self) -> None:
-        self.stop()
-        self.start()
-
     def close(self) -> None:
-        """Remove all containers, end dockerd, remove the folder."""
+        """Remove all containers, end dockerd and whatever it left running, remove the folder."""
         if self._process is not None:
             with contextlib.suppress(Exception), self.client() as client:
                 for container in client.containers(all=True):
                     client.remove_container(container["Id"], force=True, v=True)
         self.stop()
+        for pid in self._left_over():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        if self._holder is not None:
+            self._holder.kill()
+            self._holder.wait()
+            self._holder = None
         shutil.rmtree(self.folder, ignore_errors=True)
         for parent in pathlib.Path("/sys/fs/cgroup").glob(f"*/{self._cgroup}"):
             with contextlib.suppress(OSError):
                 parent.rmdir()
+
+    def _left_over(self) -> set[int]:
+        """What is in the containers' cgroups or in the engine's mount namespace: shims, a containerd."""
+        pids: set[int] = set()
+        for listed in pathlib.Path("/sys/fs/cgroup").glob(f"*/{self._cgroup}/**/cgroup.procs"):
+            pids.update(int(line) for line in listed.read_text().split())
+        if self._holder is not None:
+            ours = os.readlink(f"/proc/{self._holder.pid}/ns/mnt")
+            for entry in pathlib.Path("/proc").glob("[0-9]*"):
+                with contextlib.suppress(OSError):
+                    if os.readlink(entry / "ns/mnt") == ours:
+                        pids.add(int(entry.name))
+        return pids
 
     @property
     def pid(self) -> int:
@@ -99,9 +111,15 @@ class DockerEngine:
 
     def make_image(self, name: str = IMAGE, *changes: str) -> str:
         """An image that holds nothing but busybox; ``changes`` are lines as in a Dockerfile. Gives its id."""
-        repository, _, tag = name.rpartition(":")
+        base = IMAGE if changes else name
+        repository, _, tag = base.rpartition(":")
         with self.client() as client:
-            client.import_image_from_data(busybox_tar(), repository=repository, tag=tag, changes=list(changes))
+            client.import_image_from_data(busybox_tar(), repository=repository, tag=tag)
+            if changes:
+                dockerfile = "\n".join((f"FROM {base}", *changes)).encode()
+                for line in client.build(fileobj=io.BytesIO(dockerfile), tag=name, rm=True, decode=True):
+                    if "error" in line:
+                        raise RuntimeError(f"image {name} cannot be built: {line['error']}")
             return str(client.inspect_image(name)["Id"])
 
     def inside(self, *command: str) -> subprocess.CompletedProcess[str]:
@@ -123,6 +141,18 @@ class DockerEngine:
             if ended or time.monotonic() > deadline:
                 raise RuntimeError(f"dockerd did not start:\n{self.log()[-3000:]}")
             time.sleep(0.1)
+
+
+def _hold_namespaces() -> subprocess.Popen[bytes]:
+    """A process that keeps a network and a mount namespace with a /run of its own."""
+    holder = subprocess.Popen(
+        ["unshare", "--net", "--mount", "--propagation=private", "sh", "-c", HOLD],
+        stdout=subprocess.PIPE,
+        stdin=subprocess.DEVNULL,
+    )
+    if holder.stdout is None or not holder.stdout.readline():
+        raise RuntimeError("namespaces for dockerd cannot be made: this needs root, ip (iproute2) and mount")
+    return holder
 
 
 def busybox_tar() -> bytes:

@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The agent's memory of its tasks: one sqlite file, written in batches by one thread.
+
+Nobody waits for a write. What a crash loses is found again at the engine, by the labels of its containers, and at the
+managers, who send the assignments anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import json
+import logging
+import os
+import pathlib
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from queenright.model.objects import Task, TaskStatus
+from queenright.model.states import TaskState
+from queenright.spec import fields
+from queenright.spec.service import Port
+
+log = logging.getLogger(__name__)
+
+APPLICATION_ID = 0x51524154  # "QRAT"
+VERSION = 1
+MEND = "move it away to begin anew: running containers are found again, and managers send the tasks anew"
+RETRY_AFTER = 1.0  # seconds between two tries to write
+SCHEMA = """
+    CREATE TABLE IF NOT EXISTS tasks (
+        id TEXT PRIMARY KEY NOT NULL,
+        assigned BLOB NOT NULL,
+        state INTEGER NOT NULL,
+        container_id TEXT NOT NULL,
+        status TEXT NOT NULL
+    ) WITHOUT ROWID
+"""
+PUT = """
+    INSERT INTO tasks (id, assigned, state, container_id, status) VALUES (?, ?, ?, ?, ?)
+    ON CONFLICT (id) DO UPDATE SET assigned = excluded.assigned
+"""
+SET_STATUS = "UPDATE tasks SET state = ?, container_id = ?, status = ? WHERE id = ?"
+
+
+class DatabaseError(Exception):
+    """The file cannot be used. The text names it and says what to do."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Record:
+    """A remembered task: as it was assigned, and the last status of ours."""
+
+    task: Task
+    status: TaskStatus
+
+
+Write = tuple[str, tuple[Any, ...]]
+
+
+class TaskDatabase:
+    """Open it, put what changes, close it. All methods belong to the event loop's thread."""
+
+    def __init__(self, path: pathlib.Path, *, encode: Callable[[Task], bytes], decode: Callable[[bytes], Task]) -> None:
+        self._path = path
+        self._encode = encode
+        self._decode = decode
+        self._writes: queue.SimpleQueue[Write | asyncio.Future[None] | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._closing = threading.Event()
+        self.failure: str | None = None  # why writing does not succeed at the moment
+
+    async def open(self) -> list[Record]:
+        """Start the thread and read everything. Raises DatabaseError."""
+        loop = asyncio.get_running_loop()
+        opened: asyncio.Future[list[tuple[str, bytes, str]]] = loop.create_future()
+        self._closing.clear()
+        self._thread = threading.Thread(target=self._run, args=(loop, opened), name="agent-db", daemon=True)
+        self._thread.start()
+        return [Record(self._decode_task(task_id, data), read_status(status)) for task_id, data, status in await opened]
+
+    def put(self, task: Task, status: TaskStatus) -> None:
+        """Remember an assignment. The status counts for a new task only."""
+        self._writes.put((PUT, (task.id, self._encode(task), *_columns(status))))
+
+    def put_status(self, task_id: str, status: TaskStatus) -> None:
+        """Remember the latest status of a known task."""
+        self._writes.put((SET_STATUS, (*_columns(status), task_id)))
+
+    def forget(self, task_id: str) -> None:
+        self._writes.put(("DELETE FROM tasks WHERE id = ?", (task_id,)))
+
+    async def flush(self) -> None:
+        """Wait until everything put so far is on the disk."""
+        if self._thread is not None:
+            written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._writes.put(written)
+            await written
+
+    async def close(self) -> None:
+        """Write what is left (tried once more if it fails) and end the thread."""
+        if self._thread is not None:
+            self._closing.set()
+            await self.flush()
+            self._writes.put(None)
+            self._thread.join()
+            self._thread = None
+
+    def _decode_task(self, task_id: str, data: bytes) -> Task:
+        try:
+            return self._decode(data)
+        except ValueError as error:
+            raise DatabaseError(f"{self._path}: task {task_id} cannot be read ({error}); {MEND}") from error
+
+    # -- the thread's side
+
+    def _run(self, loop: asyncio.AbstractEventLoop, opened: asyncio.Future[list[tuple[str, bytes, str]]]) -> None:
+        try:
+            connection = _connect(self._path)
+            rows = connection.execute("SELECT id, assigned, status FROM tasks ORDER BY id").fetchall()
+        except (sqlite3.Error, OSError, DatabaseError) as error:
+            text = str(error) if isinstance(error, DatabaseError) else f"{self._path}: {error}; {MEND}"
+            loop.call_soon_threadsafe(_settle, opened, None, DatabaseError(text))
+            return
+        loop.call_soon_threadsafe(_settle, opened, rows, None)
+        try:
+            while self._take(loop, connection):
+                pass
+        finally:
+            connection.close()
+
+    def _take(self, loop: asyncio.AbstractEventLoop, connection: sqlite3.Connection) -> bool:
+        """Write all that waits in one transaction. False once the end was asked for."""
+        items = [self._writes.get()]
+        while not self._writes.empty():
+            items.append(self._writes.get())
+        writes = [item for item in items if isinstance(item, tuple)]
+        while writes:
+            try:
+                with connection:
+                    for statement, values in writes:
+                        connection.execute(statement, values)
+            except sqlite3.Error as error:
+                loop.call_soon_threadsafe(self._failed, f"{self._path}: {error}")
+                if self._closing.wait(RETRY_AFTER):
+                    break
+            else:
+                loop.call_soon_threadsafe(self._failed, None)
+                break
+        for item in items:
+            if isinstance(item, asyncio.Future):
+                loop.call_soon_threadsafe(_settle, item, None, None)
+        return None not in items
+
+    def _failed(self, failure: str | None) -> None:
+        if failure is not None and failure != self.failure:
+            log.error("the task database cannot be written; trying again: %s", failure)
+        self.failure = failure
+
+
+def _settle(future: asyncio.Future[Any], value: object, error: Exception | None) -> None:
+    if future.cancelled():
+        return
+    if error is not None:
+        future.set_exception(error)
+    else:
+        future.set_result(value)
+
+
+def _connect(path: pathlib.Path) -> sqlite3.Connection:
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    os.chmod(path, 0o600)
+    connection = sqlite3.connect(path, isolation_level="IMMEDIATE", timeout=5.0)
+    try:
+        _check(path, connection)
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        with connection:
+            connection.execute(SCHEMA)
+            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            connection.execute(f"PRAGMA user_version = {VERSION}")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _check(path: pathlib.Path, connection: sqlite3.Connection) -> None:
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    (magic,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if tables and magic != APPLICATION_ID:
+        raise DatabaseError(f"{path} is a database of something else; {MEND}")
+    if version > VERSION:
+        raise DatabaseError(
+            f"{path} has format {version}, this version of queenright knows {VERSION}: "
+            f"start the newer version that wrote it, or {MEND}"
+        )
+
+
+def _columns(status: TaskStatus) -> tuple[int, str, str]:
+    values = {f.name: getattr(status, f.name) for f in dataclasses.fields(status) if f.name != "ports"}
+    values["state"] = int(status.state)
+    values["ports"] = [fields.encode(port) for port in status.ports]
+    return int(status.state), status.container_id, json.dumps(values)
+
+
+def read_status(text: str) -> TaskStatus:
+    """The status as it was put; fields that this version does not know are left out."""
+    given: dict[str, Any] = json.loads(text)
+    known = {f.name for f in dataclasses.fields(TaskStatus)}
+    values = {name: value for name, value in given.items() if name in known}
+    values["state"] = TaskState(values["state"])
+    values["ports"] = tuple(fields.decode(Port, port) for port in values.get("ports", ()))
+    return TaskStatus(**values)

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an agent needs of the world: an executor that runs containers, two clocks, and someone to report to."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from queenright.decide.task_step import Seen
+from queenright.model.objects import NodeDescription, Task, TaskStatus
+
+
+class ExecutorError(Exception):
+    """Base of what an executor raises. The text says what, where and how to mend it; never a credential."""
+
+
+class TaskError(ExecutorError):
+    """This task cannot be done as it is declared; trying again will not help."""
+
+
+class TemporaryError(ExecutorError):
+    """Did not work now; the same call may work in a moment."""
+
+
+class EngineLostError(ExecutorError):
+    """The engine did not answer; whether it did what was asked is not known."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Found:
+    """A container of this cluster that the engine holds."""
+
+    container_id: str
+    task_id: str
+    running: bool
+
+
+class Executor(Protocol):
+    """Runs the containers of one node of one cluster (``edge/docker``). Any call may raise ExecutorError.
+
+    ``look``, ``create``, ``start`` and ``remove`` are short and not to be cancelled on the way; the others may be.
+    """
+
+    async def describe(self) -> NodeDescription:
+        """What the machine and the engine are, asked afresh."""
+        ...
+
+    async def found(self) -> Sequence[Found]:
+        """Every container of this cluster, whether its task is known or not."""
+        ...
+
+    async def look(self, task: Task, container_id: str) -> Seen:
+        """What there is of a task's container, by id or else by the task's name. Never UNKNOWN."""
+        ...
+
+    async def pull(self, task: Task) -> None:
+        """Make sure that the image is there."""
+        ...
+
+    async def create(self, task: Task) -> Seen:
+        """Create the container, or find the one that was created for this task. Starts nothing."""
+        ...
+
+    async def start(self, task: Task, container_id: str) -> Seen: ...
+
+    async def changed(self, container_id: str, seen: Seen) -> Seen:
+        """Wait until what is known of a container differs from ``seen``."""
+        ...
+
+    async def stop(self, container_id: str, signal: str, grace: float) -> Seen:
+        """Signal ("" for the container's own), grace in seconds, kill. Returns once it has ended or is gone."""
+        ...
+
+    async def remove(self, container_id: str) -> None:
+        """Remove the container and its anonymous volumes, running or not; one that is gone is fine."""
+        ...
+
+
+class Clock(Protocol):
+    """``wall``: nanoseconds since the epoch, UTC."""
+
+    def wall(self) -> int: ...
+
+
+Report = Callable[[str, TaskStatus], None]

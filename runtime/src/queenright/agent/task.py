@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One coroutine per task: asks ``decide.task_step``, performs the step, notes what came of it, until the end.
+
+What takes long (pulling, watching, waiting) is given up as soon as the task shall end; what is short is not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+from queenright.agent.ports import Clock, EngineLostError, Executor, Report, TaskError, TemporaryError
+from queenright.decide.task_step import RETRY_AFTER, Action, Kind, Phase, Seen, Step, Trouble, next_step
+from queenright.model.objects import Task, TaskStatus
+from queenright.model.states import TaskState
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+SECOND = 1_000_000_000
+STOP_GRACE = 10 * SECOND
+RECONNECT_FIRST = 0.1  # seconds; doubled after each failure
+RECONNECT_MOST = 4.0
+
+
+class TaskRunner:
+    """Leads one task. ``report`` is called with each new status, ``removed`` once nothing is left of the container."""
+
+    def __init__(
+        self,
+        task: Task,
+        status: TaskStatus,
+        seen: Seen,
+        executor: Executor,
+        clock: Clock,
+        report: Report,
+        removed: Callable[[str], None],
+    ) -> None:
+        self.task = task
+        self.status = status
+        self.seen = seen
+        self.trouble: Trouble | None = None
+        self.removing = False
+        self._executor = executor
+        self._clock = clock
+        self._report = report
+        self._removed = removed
+        self._ending = asyncio.Event()
+        self._changed = asyncio.Event()
+        self._delay = RECONNECT_FIRST
+        self.update(task)
+
+    def update(self, task: Task) -> None:
+        """The assignment as it now is. A desired state never goes back."""
+        if task.desired_state >= self.task.desired_state:
+            self.task = task
+        if self.removing or self.task.desired_state >= TaskState.SHUTDOWN:
+            self._ending.set()
+        self._changed.set()
+
+    def remove(self) -> None:
+        """End the task, remove its container and report nothing more."""
+        self.removing = True
+        self._ending.set()
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Until the task is removed; it may be cancelled at any time and be run anew by a new runner."""
+        while True:
+            self._changed.clear()
+            step = next_step(self._desired, self.status, self.seen, self.trouble, self._clock.wall())
+            if step.action != Action.DONE:
+                await self._perform(step)
+            elif not self.removing:
+                await self._changed.wait()
+            elif await self._try(self._remove()):
+                self._removed(self.task.id)
+                return
+
+    @property
+    def _desired(self) -> TaskState:
+        return TaskState.REMOVE if self.removing else self.task.desired_state
+
+    async def _perform(self, step: Step) -> None:
+        match step.action:
+            case Action.REPORT if step.status is not None:
+                self._take(step.status)
+            case Action.AWAIT:
+                await self._changed.wait()
+            case Action.WATCH:
+                await self._until_ending(self._executor.changed(self.seen.container_id, self.seen))
+            case Action.PULL:
+                await self._until_ending(self._pull())
+            case Action.RETRY:
+                await self._wait(RETRY_AFTER)
+            case Action.RECONNECT:
+                await self._wait(self._delay)
+                self._delay = min(RECONNECT_MOST, 2 * self._delay)
+                self.seen = Seen(container_id=self.seen.container_id)
+            case Action.LOOK:
+                await self._try(self._executor.look(self.task, self.seen.container_id or self.status.container_id))
+            case Action.CREATE:
+                await self._try(self._executor.create(self.task))
+            case Action.START:
+                await self._try(self._executor.start(self.task, self.seen.container_id))
+            case Action.STOP:
+                await self._try(self._stop())
+            case _:
+                raise AssertionError(f"no way to perform {step}")
+
+    def _take(self, status: TaskStatus) -> None:
+        if self.trouble is not None and self.trouble.kind == Kind.FATAL:
+            self.trouble = None
+        self.status = status
+        if not self.removing:
+            self._report(self.task.id, status)
+
+    async def _pull(self) -> Seen:
+        await self._executor.pull(self.task)
+        return Seen(phase=Phase.IMAGE)
+
+    async def _stop(self) -> Seen:
+        container = self.task.spec.container
+        grace = STOP_GRACE if container.stop_grace_period is None else container.stop_grace_period
+        stopped = await self._executor.stop(self.seen.container_id, container.stop_signal or "", grace / SECOND)
+        return dataclasses.replace(stopped, health=self.seen.health)
+
+    async def _remove(self) -> Seen:
+        container_id = self.seen.container_id or self.status.container_id
+        if container_id:
+            await self._executor.remove(container_id)
+        return Seen(phase=Phase.ABSENT)
+
+    async def _wait(self, seconds: float) -> None:
+        """Wait out a trouble; that the task shall end is no reason to ask a silent engine more often."""
+        text = self.trouble.text if self.trouble else ""
+        log.debug("task waits", extra={"task": self.task.id, "seconds": seconds, "reason": text})
+        await asyncio.sleep(seconds)
+        self.trouble = None
+
+    async def _try(self, work: Coroutine[Any, Any, Seen]) -> bool:
+        """Perform a call; what it saw, or what went wrong, is noted. Whether it succeeded."""
+        try:
+            self.seen = await work
+        except TaskError as error:
+            self.trouble = Trouble(Kind.FATAL, str(error))
+        except TemporaryError as error:
+            self.trouble = Trouble(Kind.TEMPORARY, str(error))
+        except EngineLostError as error:
+            self.trouble = Trouble(Kind.LOST, str(error))
+        except Exception as error:  # a fault of ours must not leave a container without a keeper
+            log.exception("task step broke", extra={"task": self.task.id})
+            self.trouble = Trouble(Kind.TEMPORARY, f"unexpected {type(error).__name__}: {error}")
+        else:
+            self.trouble = None
+            self._delay = RECONNECT_FIRST
+            return True
+        log.info("task step failed", extra={"task": self.task.id, "reason": self.trouble.text})
+        return False
+
+    async def _until_ending(self, work: Coroutine[Any, Any, Seen]) -> None:
+        """Perform a call that is given up once the task shall end. (Already ending: it gets no chance at all.)"""
+        call = asyncio.ensure_future(self._try(work))
+        ending = asyncio.ensure_future(self._ending.wait())
+        try:
+            await asyncio.wait((call, ending), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for future in (call, ending):
+                future.cancel()
+            await asyncio.gather(call, ending, return_exceptions=True)

@@ -1,0 +1,300 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs tasks as containers of the Docker Engine: create, start and inspect once each; ends come by the event stream."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from docker.api.client import APIClient
+from docker.errors import APIError, NotFound
+
+from queenright.agent.ports import ExecutorError, Found, TaskError, TemporaryError
+from queenright.decide.task_step import Health, Phase, Seen
+from queenright.edge.docker.client import Engine, translate
+from queenright.edge.docker.container_config import CLUSTER_LABEL, TASK_LABEL, create_body
+from queenright.edge.docker.containers import Event, Watched
+from queenright.edge.docker.description import read_info
+from queenright.edge.docker.events import EventStream
+from queenright.edge.docker.images import Images
+from queenright.lib.tasks import Background
+from queenright.model.objects import NodeDescription, Task
+
+log = logging.getLogger(__name__)
+
+AFTER_KILL = 10.0  # seconds in which a killed container has to end
+RECONCILE_AGAIN = 1.0
+CONFLICT = 409
+ENDED = (Phase.EXITED, Phase.ABSENT)
+
+Inspected = dict[str, Any]
+
+
+class DockerExecutor:
+    """Fulfils ``agent.ports.Executor`` for one node of one cluster. Belongs to the event loop's thread.
+
+    ``socket`` is the path of the engine's socket; ``wall`` gives nanoseconds since the epoch; ``prefer_local`` never
+    pulls an image that is there. ``error`` says why the engine cannot be reached, "" while it can.
+    """
+
+    def __init__(
+        self,
+        cluster_id: str,
+        *,
+        wall: Callable[[], int],
+        socket: str = "/var/run/docker.sock",
+        prefer_local: bool = False,
+        threads: int = 64,
+    ) -> None:
+        self._cluster_id = cluster_id
+        self._wall = wall
+        self._engine = Engine(socket, threads)
+        self._images = Images(self._engine, prefer_local=prefer_local)
+        self._watched: dict[str, Watched] = {}
+        self._background = Background()
+        self._reconciling: asyncio.Task[None] | None = None
+        self._events: EventStream | None = None
+        self._description: NodeDescription | None = None
+        self.error = "the Docker Engine has not been asked yet"
+
+    def open(self) -> None:
+        """Begin to listen to the engine; it need not be there yet."""
+        self._events = EventStream(
+            self._engine,
+            [self._label],
+            wall=self._wall,
+            on_event=self._take_event,
+            on_open=self._opened,
+            on_lost=self._lost,
+        )
+
+    async def close(self) -> None:
+        """Stop listening. Containers go on; calls under way end by themselves."""
+        if self._events is not None:
+            self._events.close()
+        self._images.close()
+        await self._background.stop()
+        self._engine.close()
+
+    async def describe(self) -> NodeDescription:
+        self._description = read_info(await self._engine.call(lambda client: client.info()))
+        return self._description
+
+    async def found(self) -> Sequence[Found]:
+        return [
+            Found(item["Id"], item["Labels"][TASK_LABEL], item.get("State") not in ("created", "exited", "dead"))
+            for item in await self._list()
+            if TASK_LABEL in (item.get("Labels") or {})
+        ]
+
+    async def look(self, task: Task, container_id: str) -> Seen:
+        for reference in filter(None, (container_id, task.name)):
+            inspected = await self._inspect(reference)
+            if inspected is not None and self._is_of(task, inspected):
+                return self._watch(inspected["Id"]).seen
+        return Seen(phase=Phase.ABSENT)
+
+    async def pull(self, task: Task) -> None:
+        await self._images.ensure(task.spec.container.image or "", task.registry_auth)
+
+    async def create(self, task: Task) -> Seen:
+        node = self._description or await self.describe()
+        body = create_body(task, node, self._cluster_id)
+        container_id = await self._engine.call(lambda client: _create(client, task.name, body))
+        if container_id is None:
+            return await self._created_before(task)
+        watched = self._watch(container_id)
+        watched.take_created()
+        return watched.seen
+
+    async def start(self, task: Task, container_id: str) -> Seen:
+        watched = self._watch(container_id)
+        before = watched.events
+        inspected = await self._engine.call(lambda client: _start(client, container_id))
+        self._take_answer(watched, inspected, before)
+        return watched.seen
+
+    async def changed(self, container_id: str, seen: Seen) -> Seen:
+        return await self._watch(container_id).differs(seen)
+
+    async def stop(self, container_id: str, signal: str, grace: float) -> Seen:
+        watched = self._watch(container_id)
+        if watched.seen.phase == Phase.UNKNOWN:
+            await self._inspect(container_id)
+        if watched.seen.phase not in ENDED:
+            await self._kill(watched, signal or watched.stop_signal or "SIGTERM")
+        if not await self._ends(watched, grace):
+            await self._kill(watched, "SIGKILL")
+            if not await self._ends(watched, AFTER_KILL):
+                raise TemporaryError(f"container {container_id[:12]} was killed but does not end")
+        return watched.seen
+
+    async def remove(self, container_id: str) -> None:
+        await self._engine.call(lambda client: _remove(client, container_id))
+        self._watched.pop(container_id, None)
+
+    # -- calls
+
+    @property
+    def _label(self) -> str:
+        return f"{CLUSTER_LABEL}={self._cluster_id}"
+
+    async def _list(self) -> list[dict[str, Any]]:
+        filters = {"label": [self._label]}
+        answer: list[dict[str, Any]] = await self._engine.call(lambda c: c.containers(all=True, filters=filters))
+        return answer
+
+    async def _inspect(self, reference: str) -> Inspected | None:
+        """Ask for a container and note the answer if it is one of this cluster."""
+        watched = self._watched.get(reference)
+        before = watched.events if watched else 0
+        inspected = await self._engine.call(lambda client: _inspect(client, reference))
+        if inspected is None:
+            if watched is not None:
+                watched.gone()
+        elif self._is_ours(inspected):
+            self._take_answer(self._watch(inspected["Id"]), inspected, before)
+        return inspected
+
+    async def _created_before(self, task: Task) -> Seen:
+        """The name is taken: by a container that was created for this task before a crash, or by someone else's."""
+        inspected = await self._inspect(task.name)
+        if inspected is None:
+            raise TemporaryError(f"the container name {task.name} was taken a moment ago; trying again")
+        if not self._is_of(task, inspected):
+            raise TaskError(
+                f"the container name {task.name} is taken by container {inspected['Id'][:12]}, which is not of this "
+                "task: remove or rename that container"
+            )
+        return self._watch(inspected["Id"]).seen
+
+    async def _kill(self, watched: Watched, signal: str) -> None:
+        container_id = watched.seen.container_id
+        if not await self._engine.call(lambda client: _kill(client, container_id, signal)):
+            await self._inspect(container_id)  # it was not running
+
+    async def _ends(self, watched: Watched, seconds: float) -> bool:
+        """Wait for the end of a container; asked once more at last, should its event have been missed."""
+        try:
+            async with asyncio.timeout(seconds):
+                while watched.seen.phase not in ENDED:
+                    await watched.differs(watched.seen)
+        except TimeoutError:
+            await self._inspect(watched.seen.container_id)
+        return watched.seen.phase in ENDED
+
+    # -- what is known
+
+    def _watch(self, container_id: str) -> Watched:
+        watched = self._watched.get(container_id)
+        if watched is None:
+            watched = self._watched[container_id] = Watched(container_id)
+        return watched
+
+    def _take_answer(self, watched: Watched, inspected: Inspected | None, before: int) -> None:
+        if inspected is None:
+            watched.gone()
+        else:
+            watched.take_answer(inspected, before)
+
+    def _take_event(self, event: Event) -> None:
+        watched = self._watched.get(event.container_id)
+        if watched is not None:
+            watched.take_event(event)
+
+    def _is_ours(self, inspected: Inspected) -> bool:
+        return _labels(inspected).get(CLUSTER_LABEL) == self._cluster_id
+
+    def _is_of(self, task: Task, inspected: Inspected) -> bool:
+        return self._is_ours(inspected) and _labels(inspected).get(TASK_LABEL) == task.id
+
+    def _lost(self, reason: str) -> None:
+        if not self.error:
+            log.warning("the Docker Engine is lost, waiting for it: %s", reason)
+        self.error = reason
+
+    def _opened(self) -> None:
+        if self.error:
+            log.info("the Docker Engine answers")
+        self.error = ""
+        if self._reconciling is not None:
+            self._reconciling.cancel()
+        self._reconciling = self._background.start(self._reconcile(), "docker-reconcile")
+
+    async def _reconcile(self) -> None:
+        """After a gap in the events: ask for every container that may have changed meanwhile."""
+        while True:
+            try:
+                await self._ask_for_all()
+                return
+            except ExecutorError as error:
+                log.info("what happened to the containers meanwhile cannot be asked, trying again: %s", error)
+            await asyncio.sleep(RECONCILE_AGAIN)
+
+    async def _ask_for_all(self) -> None:
+        alive = {key: watched for key, watched in self._watched.items() if watched.seen.phase == Phase.RUNNING}
+        if not alive:
+            return
+        states = {item["Id"]: item.get("State") for item in await self._list()}
+        for container_id, watched in alive.items():
+            if container_id not in states:
+                watched.gone()
+            elif states[container_id] != "running" or watched.seen.health != Health.NONE:
+                await self._inspect(container_id)
+
+
+def _labels(inspected: Inspected) -> dict[str, str]:
+    return inspected.get("Config", {}).get("Labels") or {}
+
+
+def _inspect(client: APIClient, reference: str) -> Inspected | None:
+    try:
+        inspected: Inspected = client.inspect_container(reference)
+    except NotFound:
+        return None
+    return inspected
+
+
+def _create(client: APIClient, name: str, body: dict[str, Any]) -> str | None:
+    """The container's id; None if the name is taken."""
+    try:
+        return str(client.create_container_from_config(body, name=name)["Id"])
+    except APIError as error:
+        if error.status_code == CONFLICT:
+            return None
+        raise
+
+
+def _start(client: APIClient, container_id: str) -> Inspected | None:
+    try:
+        client.start(container_id)
+    except NotFound as error:
+        if "no such container" in str(error.explanation).lower():
+            return None
+        raise  # a network or a device that is missing is also "not found"
+    return _inspect(client, container_id)
+
+
+def _kill(client: APIClient, container_id: str, signal: str) -> bool:
+    """Whether there was something to signal."""
+    try:
+        client.kill(container_id, signal)
+    except NotFound:
+        return False
+    except APIError as error:
+        if error.status_code == CONFLICT or "is not running" in str(error.explanation):
+            return False
+        raise TemporaryError(str(translate(error))) from error
+    return True
+
+
+def _remove(client: APIClient, container_id: str) -> None:
+    try:
+        client.remove_container(container_id, v=True, force=True)
+    except NotFound:
+        return
+    except APIError as error:
+        if error.status_code != CONFLICT:  # conflict: its removal is already under way
+            raise TemporaryError(str(translate(error))) from error
