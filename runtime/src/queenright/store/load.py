@@ -50,9 +50,9 @@ class Loads:
 
     def moved(self, before: Task | None, after: Task | None) -> None:
         """One task changed (None: did not exist, or no longer does)."""
-        if before is not None and before.node_id:
+        if before is not None and _placed(before):
             self._add(before, -1)
-        if after is not None and after.node_id:
+        if after is not None and _placed(after):
             self._add(after, 1)
             self._note_failure(before, after)
 
@@ -91,6 +91,11 @@ class Loads:
             load.failures.clear()
             if not (load.active or load.cpus or load.memory or load.ports):
                 del self._by_node[node_id]
+
+
+def _placed(task: Task) -> bool:
+    """Whether the scheduler gave the task its node. One born for a node (global) holds nothing there before that."""
+    return bool(task.node_id) and task.state >= TaskState.ASSIGNED
 
 
 def _count(counts: dict[str, int] | dict[tuple[str, int], int], key: object, sign: int) -> None:

@@ -92,8 +92,14 @@ def _pending(task: Task) -> Iterable[object]:
     return (True,) if task.status.state < TaskState.ASSIGNED and task.desired_state <= TaskState.COMPLETE else ()
 
 
+def _waiting(task: Task) -> Iterable[object]:
+    return (True,) if task.desired_state == TaskState.READY else ()
+
+
 def tasks() -> Table[Task]:
-    """Indexes: service, slot (service, slot), place (service, node), node, pending (True), name, label (key, value)."""
+    """Indexes: service, slot (service, slot), place (service, node), node, pending (True), waiting (True: prepared, not
+    to be started yet), name, label (key, value).
+    """
     return Table(
         {
             "service": lambda task: (task.service_id,),
@@ -101,19 +107,25 @@ def tasks() -> Table[Task]:
             "place": lambda task: ((task.service_id, task.node_id),),
             "node": lambda task: (task.node_id,) if task.node_id else (),
             "pending": _pending,
+            "waiting": _waiting,
             "name": _task_names,
             "label": lambda task: task.service_labels.items(),
         }
     )
 
 
+def _rolling(service: Service) -> Iterable[object]:
+    return (True,) if service.update_status is not None and service.update_status.state.active else ()
+
+
 def services() -> Table[Service]:
-    """Indexes: name (lower case), label (key, value), mode (replicated or global)."""
+    """Indexes: name (lower case), label (key, value), mode (replicated or global), rolling (True: being updated)."""
     return Table(
         {
             "name": lambda service: (service.name.lower(),),
             "label": lambda service: service.spec.labels.items(),
             "mode": lambda service: (service.spec.mode.kind or "replicated",),
+            "rolling": _rolling,
         }
     )
 

@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a node's agent has to know: its tasks from their assignment until their records are deleted."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+from queenright.model.objects import Task
+from queenright.model.states import TaskState
+from queenright.store.store import Store
+
+
+def assignments(view: Store, node_id: str) -> dict[str, Task]:
+    """The node's tasks by id, those to be stopped and those that have ended included."""
+    return {task.id: task for task in view.tasks.by("node", node_id) if task.state >= TaskState.ASSIGNED}
+
+
+def changes(before: Mapping[str, Task], after: Mapping[str, Task]) -> tuple[list[Task], list[str]]:
+    """(tasks to send, ids that are gone). What the agent itself reported is no news to it."""
+    updates = [task for key, task in after.items() if key not in before or _news(before[key], task)]
+    return updates, [key for key in before if key not in after]
+
+
+def _news(known: Task, task: Task) -> bool:
+    if known is task or known.version == task.version:
+        return False
+    same = dataclasses.replace(known, status=task.status, version=task.version, updated_at=task.updated_at)
+    return same != task

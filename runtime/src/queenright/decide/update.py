@@ -1,0 +1,288 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Steers rolling updates and rollbacks: a pure function of the service, its slots and the time.
+
+A slot is *dirty* while its tasks are of another revision, *on trial* from the making of its new task until that has run
+for the monitor time (and the delay), then *done*. At most ``parallelism`` slots are on trial; when one is done the next
+dirty slot follows, those that do not run first. A new task that ends during its trial is a failure: when the share of
+failed slots exceeds what is borne, the update pauses, goes back or goes on, as configured. Nothing is remembered
+between two questions, so a new leader goes on where the old one stopped.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from collections.abc import Callable, Sequence
+
+from queenright.decide import defaults, slots, tasks, trial
+from queenright.decide.base import Decision, Dirty, Now, earliest
+from queenright.decide.global_service import belongs
+from queenright.decide.revision import Revision
+from queenright.model.changes import Change, Create, Update
+from queenright.model.objects import Service, Task, UpdateStatus
+from queenright.model.states import TaskState, UpdateState
+from queenright.spec.cluster import PAUSE
+from queenright.store.store import Store
+
+
+class Stage(enum.Enum):
+    """Where a slot is in an update."""
+
+    DIRTY = enum.auto()
+    TRIAL = enum.auto()
+    FAILED = enum.auto()
+    DONE = enum.auto()
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Progress:
+    """A slot's stage. ``until``: wall time at which that changes by itself, 0 if it does not. ``new``: of this update.
+
+    ``resting``: it passed (or failed), but the delay before the next slot is not over.
+    """
+
+    slot: slots.Slot
+    stage: Stage
+    until: int = 0
+    new: bool = False
+    resting: bool = False
+    culprit: Task | None = None
+
+
+def decide(view: Store, dirty: Dirty, now: Now, ids: Callable[[], str]) -> Decision:
+    """Look at touched services, at those with an update in progress, and at those with old tasks on a touched node."""
+    changes: list[Change] = []
+    wakes: list[float | None] = []
+    for service in _touched(view, dirty):
+        made, wake = _steer(view, service, now, ids)
+        changes.extend(made)
+        wakes.append(wake)
+    return Decision(tuple(changes), earliest(wakes))
+
+
+def progress(view: Store, service: Service, now: Now) -> list[Progress]:
+    """The stage of each slot that takes part, in order of number (or node id)."""
+    revision = Revision(view, service)
+    rollout = defaults.rollout(service)
+    started = _started_at(service)
+    return [
+        _stage(slot, service, revision, rollout, started, now)
+        for slot in slots.of_service(view, service.id).values()
+        if slot.newest is not None and _takes_part(view, service, slot)
+    ]
+
+
+def _touched(view: Store, dirty: Dirty) -> list[Service]:
+    if dirty.everything:
+        found = {service.id: service for service in view.services}
+    else:
+        keys = set(dirty.services)
+        for node_id in dirty.nodes:
+            for task in view.tasks.by("node", node_id):
+                service = view.services.get(task.service_id)
+                if service is not None and task.wanted and task.spec_version != service.spec_version:
+                    keys.add(service.id)
+        found = {key: service for key in keys if (service := view.services.get(key)) is not None}
+        found.update((service.id, service) for service in view.services.by("rolling", True))
+    return sorted(found.values(), key=lambda service: (service.created_at, service.id))
+
+
+def _started_at(service: Service) -> int:
+    """Tasks made from then on belong to the update: its start, or for one that begins now the last change."""
+    status = service.update_status
+    if status is None:
+        return service.updated_at
+    return status.started_at
+
+
+def _takes_part(view: Store, service: Service, slot: slots.Slot) -> bool:
+    """Slots of a replicated service do; of a global one those on nodes that it belongs on and that are not paused."""
+    if slot.number:
+        return True
+    node = view.nodes.get(slot.node_id)
+    return node is not None and belongs(service, node) and node.availability != PAUSE
+
+
+def _stage(
+    slot: slots.Slot, service: Service, revision: Revision, rollout: defaults.Rollout, started: int, now: Now
+) -> Progress:
+    clean = [task for task in slot.wanted if revision.clean(task)]
+    newest = slot.newest
+    if not clean and (newest is None or not revision.clean(newest)):
+        return Progress(slot, Stage.DIRTY)
+    first = _first_of(slot, service, started)
+    if first is not None and trial.failed(first, rollout.monitor):
+        rest = first.status.applied_at + rollout.delay
+        return Progress(slot, Stage.FAILED, rest, new=True, resting=now.wall < rest, culprit=first)
+    new = first is not None
+    current = clean[-1] if clean else newest
+    assert current is not None
+    if not clean:  # it ended by itself, after its trial or as it should, and has no successor
+        return Progress(slot, Stage.DONE, new=new)
+    passed = trial.passed_at(current, rollout.monitor)
+    if not new and not _doubled(slot, revision):
+        return Progress(slot, Stage.DONE)
+    if passed is None or passed > now.wall:
+        return Progress(slot, Stage.TRIAL, passed or 0, new=new)
+    rest = passed - rollout.monitor + max(rollout.monitor, rollout.delay)
+    return Progress(slot, Stage.DONE, rest, new=new, resting=now.wall < rest)
+
+
+def _first_of(slot: slots.Slot, service: Service, started: int) -> Task | None:
+    """The task with which the update (not a restart after it) renewed the slot, if it did."""
+    return next(
+        (
+            task
+            for task in reversed(slot.tasks)
+            if task.spec_version == service.spec_version
+            and not task.attempt
+            and task.replaces
+            and task.created_at >= started
+        ),
+        None,
+    )
+
+
+def _doubled(slot: slots.Slot, revision: Revision) -> bool:
+    return any(not revision.clean(task) for task in slot.wanted)
+
+
+def _steer(view: Store, service: Service, now: Now, ids: Callable[[], str]) -> tuple[Sequence[Change], float | None]:
+    states = progress(view, service, now)
+    status = service.update_status
+    revision = Revision(view, service)
+    changes: list[Create | Update] = []
+    for each in states:
+        changes.extend(_finish(each.slot, revision, now))
+    if status is not None and status.state.paused:
+        return changes, None
+    dirty = [each for each in states if each.stage is Stage.DIRTY]
+    if status is None or not status.state.active:
+        if not dirty:
+            return changes, None
+        service = _begun(service, now)
+        changes.insert(0, Update(service))
+        states = progress(view, service, now)
+    verdict = _verdict(view, service, states, now)
+    if verdict is None and not dirty and all(each.stage in (Stage.DONE, Stage.FAILED) for each in states):
+        verdict = _completed(service, now)
+    if verdict is not None:
+        return [Update(verdict), *(change for change in changes if change.object is not service)], None
+    changes.extend(_advance(states, dirty, revision, service, now, ids))
+    return changes, _wake(states, now)
+
+
+def _begun(service: Service, now: Now) -> Service:
+    """A finished update that finds work again (a node's labels changed) begins anew, from now."""
+    begun = service.updated_at if service.update_status is None else now.wall
+    status = UpdateStatus(state=UpdateState.UPDATING, started_at=begun, message="update in progress")
+    return dataclasses.replace(service, update_status=status)
+
+
+def _wake(states: Sequence[Progress], now: Now) -> float | None:
+    return earliest(now.wake_at(each.until) for each in states if each.until > now.wall)
+
+
+def _finish(slot: slots.Slot, revision: Revision, now: Now) -> list[Create | Update]:
+    """Stop the old tasks of a slot whose new one runs (start-first), or was made to follow one of them (stop-first)."""
+    wanted = slot.wanted
+    clean = [task for task in wanted if revision.clean(task)]
+    if not clean or len(wanted) == 1:
+        return []
+    ready = any(task.state == TaskState.RUNNING for task in clean)
+    follows = {task.replaces for task in clean if task.desired_state == TaskState.READY and not task.attempt}
+    return [
+        tasks.stop(task, TaskState.SHUTDOWN, now)
+        for task in wanted
+        if not revision.clean(task) and (ready or task.id in follows)
+    ]
+
+
+def _advance(
+    states: Sequence[Progress],
+    dirty: Sequence[Progress],
+    revision: Revision,
+    service: Service,
+    now: Now,
+    ids: Callable[[], str],
+) -> list[Create | Update]:
+    """Renew as many dirty slots as parallelism leaves room for; those that do not run come first."""
+    rollout = defaults.rollout(service)
+    busy = sum(1 for each in states if each.resting or (each.stage is Stage.TRIAL))
+    room = len(dirty) if rollout.parallelism <= 0 else max(0, rollout.parallelism - busy)
+    changes: list[Create | Update] = []
+    for each in sorted(dirty, key=lambda each: each.slot.running)[:room]:
+        changes.extend(_renew(each.slot, service, rollout.start_first, now, ids))
+    return changes
+
+
+def _renew(
+    slot: slots.Slot, service: Service, start_first: bool, now: Now, ids: Callable[[], str]
+) -> list[Create | Update]:
+    old = slot.wanted
+    renewed = tasks.new_task(
+        service,
+        task_id=ids(),
+        now=now,
+        slot=slot.number,
+        node_id=slot.node_id,
+        desired=TaskState.RUNNING if start_first and slot.running else TaskState.READY,
+        replaces=slot.newest,
+    )
+    if start_first and slot.running:
+        return [renewed]
+    return [renewed, *(tasks.stop(task, TaskState.SHUTDOWN, now) for task in old)]
+
+
+def _verdict(view: Store, service: Service, states: Sequence[Progress], now: Now) -> Service | None:
+    """The service with what its failures lead to, if they are more than is borne."""
+    rollout = defaults.rollout(service)
+    failed = [each for each in states if each.stage is Stage.FAILED]
+    total = sum(1 for each in states if each.new or each.stage is Stage.DIRTY)
+    if not failed or rollout.failure_action == "continue" or len(failed) <= rollout.max_failure_ratio * total:
+        return None
+    culprit = failed[0].culprit
+    assert culprit is not None and service.update_status is not None
+    back = service.update_status.state == UpdateState.ROLLBACK_STARTED
+    reason = f"due to failure or early termination of task {culprit.id}{_why(view, culprit)}"
+    if rollout.failure_action == "rollback" and not back and service.previous_spec is not None:
+        return _rolled_back(service, f"update rolled back {reason}", now)
+    state = UpdateState.ROLLBACK_PAUSED if back else UpdateState.PAUSED
+    word = "rollback" if back else "update"
+    status = dataclasses.replace(service.update_status, state=state, message=f"{word} paused {reason}")
+    return dataclasses.replace(service, update_status=status)
+
+
+def _why(view: Store, task: Task) -> str:
+    node = view.nodes.get(task.node_id)
+    where = f" on node {node.hostname or node.id}" if node is not None else ""
+    what = task.status.err or task.status.message or task.state.text
+    return f" ({task.service_name}.{task.slot or task.node_id}{where}: {what})"
+
+
+def _rolled_back(service: Service, message: str, now: Now) -> Service:
+    """The service with its previous specification in force again, and none to go back to."""
+    assert service.previous_spec is not None
+    return dataclasses.replace(
+        service,
+        spec=service.previous_spec,
+        spec_version=max(service.spec_version, service.previous_spec_version) + 1,
+        previous_spec=None,
+        previous_spec_version=0,
+        registry_auth=service.previous_registry_auth,
+        previous_registry_auth="",
+        update_status=UpdateStatus(state=UpdateState.ROLLBACK_STARTED, started_at=now.wall, message=message),
+    )
+
+
+def _completed(service: Service, now: Now) -> Service:
+    status = service.update_status
+    assert status is not None
+    back = status.state == UpdateState.ROLLBACK_STARTED
+    done = dataclasses.replace(
+        status,
+        state=UpdateState.ROLLBACK_COMPLETED if back else UpdateState.COMPLETED,
+        completed_at=now.wall,
+        message="rollback completed" if back else "update completed",
+    )
+    return dataclasses.replace(service, update_status=done)

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Short ways to write down nodes, services and tasks."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from queenright.model.objects import Cluster, Node, NodeDescription, NodeStatus, Service, Task, TaskStatus
+from queenright.model.states import NodeState, TaskState
+from queenright.spec.cluster import NodeSpec, SwarmSpec
+from queenright.spec.fields import decode
+from queenright.spec.service import ServiceSpec
+
+SECOND = 1_000_000_000
+GIB = 1 << 30
+
+
+def counter(prefix: str = "id") -> Callable[[], str]:
+    """Ids in order of asking: id0001, id0002, ..."""
+    numbers = itertools.count(1)
+    return lambda: f"{prefix}{next(numbers):04d}"
+
+
+def cluster(**spec: Any) -> Cluster:
+    return Cluster(id="cluster", spec=decode(SwarmSpec, spec))
+
+
+def node(
+    name: str,
+    *,
+    state: NodeState = NodeState.READY,
+    availability: str = "active",
+    labels: dict[str, str] | None = None,
+    cpus: float = 4,
+    memory: int = 8 * GIB,
+    role: str = "worker",
+    plugins: Iterable[str] = (),
+    **description: Any,
+) -> Node:
+    """A ready, active worker whose id and host name are ``name``."""
+    facts = {"architecture": "x86_64", "os": "linux", **description}
+    return Node(
+        id=name,
+        role=role,
+        spec=NodeSpec(labels=labels or {}, availability=availability, role=role),
+        status=NodeStatus(state=state, addr="10.0.0.1"),
+        description=NodeDescription(
+            hostname=name, nano_cpus=int(cpus * 1e9), memory_bytes=memory, plugins=tuple(plugins), **facts
+        ),
+    )
+
+
+def spec(name: str = "web", replicas: int | None = 1, image: str = "app:1", **api: Any) -> ServiceSpec:
+    """A service specification; ``replicas`` None makes it global. Further keys are Engine JSON; ``task`` goes into
+    the TaskTemplate, ``ports`` are host ports.
+    """
+    task = {"ContainerSpec": {"Image": image}, **api.pop("task", {})}
+    endpoint = {
+        "Ports": [{"TargetPort": port, "PublishedPort": port, "PublishMode": "host"} for port in api.pop("ports", ())]
+    }
+    mode = {"Global": {}} if replicas is None else {"Replicated": {"Replicas": replicas}}
+    return decode(ServiceSpec, {"Name": name, "TaskTemplate": task, "Mode": mode, "EndpointSpec": endpoint, **api})
+
+
+def service(name: str = "web", replicas: int | None = 1, image: str = "app:1", **api: Any) -> Service:
+    """A service whose id is its name."""
+    return Service(id=name, spec=spec(name, replicas, image, **api))
+
+
+def task(of: Service, task_id: str, slot: int = 1, **fields: Any) -> Task:
+    """A task of the service's present revision; ``state`` sets the observed state."""
+    state = fields.pop("state", TaskState.PENDING)
+    status = fields.pop("status", TaskStatus(state=state, running_since=1 if state == TaskState.RUNNING else 0))
+    values: dict[str, Any] = {
+        "service_name": of.name,
+        "spec": of.spec.task,
+        "endpoint": of.spec.endpoint,
+        "spec_version": of.spec_version,
+        **fields,
+    }
+    return Task(id=task_id, service_id=of.id, slot=slot, status=status, **values)
