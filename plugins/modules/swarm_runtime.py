@@ -1,0 +1,208 @@
+#!/usr/bin/python
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, the queenright authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: swarm_runtime
+short_description: Install, upgrade or remove the queenright runtime on a host
+version_added: 0.1.0
+description:
+  - Puts the runtime C(queenright) on a host, in a virtual environment of its own below C(/opt/queenright/releases),
+    and starts its service.
+  - The runtime needs Python 3.11 or later on the host. The module looks for one and fails before any change where there
+    is none. Ansible itself may use another Python.
+  - Containers keep running while the runtime is upgraded, restarted or removed.
+  - The module has an action plugin of the same name, which brings the runtime's wheel from the controller to the host.
+author:
+  - The queenright contributors (@queenright)
+extends_documentation_fragment:
+  - queenright.swarm.attributes
+  - queenright.swarm.socket
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+  idempotent:
+    support: full
+options:
+  state:
+    description:
+      - V(present) installs this collection's version of the runtime, or another one given by O(wheel).
+      - V(absent) removes it. This is refused while the host is in a swarm; see M(queenright.swarm.swarm_leave).
+    type: str
+    choices: [present, absent]
+    default: present
+  purge:
+    description:
+      - With O(state=absent), remove C(/var/lib/queenright) and C(/etc/queenright) as well.
+    type: bool
+    default: false
+  wheel:
+    description:
+      - Path on the controller of a wheel to install instead of the collection's own.
+    type: path
+  python:
+    description:
+      - Path on the host of the Python to make the virtual environment with. By default the newest that will do is found.
+    type: path
+  wheelhouse:
+    description:
+      - Directory with wheels of the runtime's dependencies. If it is given, no index is asked.
+      - The playbook C(queenright.swarm.wheelhouse) makes one.
+    type: path
+  wheelhouse_remote:
+    description:
+      - Whether O(wheelhouse) is a directory on the host. Otherwise it is one on the controller, and its files are copied.
+    type: bool
+    default: false
+  index_url:
+    description:
+      - Package index to install the dependencies from, instead of the host's configured one.
+    type: str
+  extra_index_urls:
+    description:
+      - Further package indexes.
+    type: list
+    elements: str
+    default: []
+  index_ca_cert:
+    description:
+      - File on the host with the certificates to trust for the index.
+    type: path
+  proxy:
+    description:
+      - Proxy for the index, such as V(http://proxy.example.com:3128).
+    type: str
+  settings:
+    description:
+      - Settings of the daemon, written to C(/etc/queenright/config.toml). C(queenright config) shows what is known.
+      - If not given, an existing file is left as it is.
+    type: dict
+  service_manager:
+    description:
+      - How the daemon is started. V(auto) takes systemd where it runs, else an init script. V(none) leaves it to you.
+    type: str
+    choices: [auto, systemd, sysv, none]
+    default: auto
+  keep_releases:
+    description:
+      - Releases that are kept, the one in use included.
+    type: int
+    default: 2
+  ready_timeout:
+    description:
+      - Seconds to wait for the daemon to answer after it was started.
+    type: int
+    default: 60
+  bundle:
+    description:
+      - Set by the action plugin, which describes the wheel of the controller. Not for playbooks.
+    type: dict
+    suboptions:
+      release:
+        description: Name of the release.
+        type: str
+        required: true
+      digest:
+        description: SHA-256 of the wheel.
+        type: str
+        required: true
+      path:
+        description: Where the wheel lies on the host, once it was copied.
+        type: path
+      wheelhouse:
+        description: Where the wheels of the dependencies lie on the host, once they were copied.
+        type: path
+seealso:
+  - module: queenright.swarm.swarm_init
+  - module: queenright.swarm.swarm_join
+"""
+
+EXAMPLES = r"""
+- name: Install the runtime
+  queenright.swarm.swarm_runtime:
+
+- name: Install it without an index, from wheels on the controller
+  queenright.swarm.swarm_runtime:
+    wheelhouse: "{{ playbook_dir }}/wheelhouse"
+
+- name: Remove it with all it kept
+  queenright.swarm.swarm_runtime:
+    state: absent
+    purge: true
+"""
+
+RETURN = r"""
+release:
+  description: Name of the release in use, empty after a removal.
+  returned: success
+  type: str
+  sample: 0.1.0
+python:
+  description: Version of the Python that runs the runtime, empty where nothing was installed.
+  returned: success
+  type: str
+  sample: 3.11.2
+actions:
+  description: What was done, or in check mode would be.
+  returned: success
+  type: list
+  elements: str
+  sample: [install release 0.1.0, start the service]
+needs_wheel:
+  description: Whether the action plugin has to bring the wheel.
+  returned: success
+  type: bool
+  sample: false
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.queenright.swarm.plugins.module_utils._engine import DEFAULT_SOCKET
+from ansible_collections.queenright.swarm.plugins.module_utils._install import InstallError
+from ansible_collections.queenright.swarm.plugins.module_utils._runtime_host import RuntimeHost
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "socket": {"type": "path", "default": DEFAULT_SOCKET},
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            "purge": {"type": "bool", "default": False},
+            "wheel": {"type": "path"},
+            "python": {"type": "path"},
+            "wheelhouse": {"type": "path"},
+            "wheelhouse_remote": {"type": "bool", "default": False},
+            "index_url": {"type": "str"},
+            "extra_index_urls": {"type": "list", "elements": "str", "default": []},
+            "index_ca_cert": {"type": "path"},
+            "proxy": {"type": "str"},
+            "settings": {"type": "dict"},
+            "service_manager": {"type": "str", "choices": ["auto", "systemd", "sysv", "none"], "default": "auto"},
+            "keep_releases": {"type": "int", "default": 2},
+            "ready_timeout": {"type": "int", "default": 60},
+            "bundle": {
+                "type": "dict",
+                "options": {
+                    "release": {"type": "str", "required": True},
+                    "digest": {"type": "str", "required": True},
+                    "path": {"type": "path"},
+                    "wheelhouse": {"type": "path"},
+                },
+            },
+        },
+        supports_check_mode=True,
+    )
+    try:
+        result = RuntimeHost(module).run()
+    except InstallError as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()
