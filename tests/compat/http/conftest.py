@@ -7,7 +7,6 @@ import os
 import pathlib
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 
@@ -24,11 +23,11 @@ WITHIN = 120.0
 class Cli:
     """A docker command on our socket (or, with ``direct``, on dockerd's own)."""
 
-    def __init__(self, binary: str, ours: str, theirs: str) -> None:
+    def __init__(self, binary: str, ours: str, engine: DockerEngine) -> None:
         self.binary = binary
         self._ours = ours
-        self._theirs = theirs
-        self._config = tempfile.mkdtemp(prefix="qrc")
+        self._theirs = engine.socket
+        self._config = str(engine.folder / "config")
 
     def environment(self, *, direct: bool = False, **more: str) -> dict[str, str]:
         path = {name: os.environ[name] for name in ("PATH",)}
@@ -102,12 +101,12 @@ def ours(engine: DockerEngine) -> Iterator[str]:
 
 @pytest.fixture(scope="session", params=CLIENTS, ids=[path.replace("/", "-")[1:] for path in CLIENTS])
 def cli(request: pytest.FixtureRequest, ours: str, engine: DockerEngine) -> Cli:
-    return Cli(request.param, ours, engine.socket)
+    return Cli(request.param, ours, engine)
 
 
 @pytest.fixture(scope="session")
 def debian_cli(ours: str, engine: DockerEngine) -> Cli:
-    return Cli("/usr/bin/docker", ours, engine.socket)
+    return Cli("/usr/bin/docker", ours, engine)
 
 
 @pytest.fixture(scope="session")

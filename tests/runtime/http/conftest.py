@@ -50,6 +50,10 @@ class Wire:
             except asyncio.IncompleteReadError as error:
                 return error.partial
 
+    async def line(self) -> bytes:
+        async with asyncio.timeout(DEADLINE):
+            return await self._reader.readline()
+
     async def read(self, count: int) -> bytes:
         async with asyncio.timeout(DEADLINE):
             return await self._reader.readexactly(count)
@@ -79,6 +83,10 @@ class Wire:
     def end(self) -> None:
         """Close the sending side only."""
         self._writer.write_eof()
+
+    def abandon(self) -> None:
+        """Close without waiting; what was sent is still delivered."""
+        self._writer.close()
 
     async def close(self) -> None:
         self._writer.close()
@@ -128,7 +136,7 @@ class FakeEngine:
         wire = Wire(reader, writer)
         try:
             while head := await wire.head():
-                target = head.split()[1].decode()
+                target = [*head.split(), b"", b""][1].decode("latin-1")
                 if target.endswith("/version"):
                     await wire.send(
                         reply(json.dumps(self.version).encode(), headers="Content-Type: application/json\r\n")
@@ -143,7 +151,7 @@ class FakeEngine:
             pass
         finally:
             self._tasks.discard(asyncio.current_task())
-            await wire.close()
+            wire.abandon()
 
 
 class Site:
@@ -198,7 +206,7 @@ async def site(folder: pathlib.Path, engine: FakeEngine) -> AsyncIterator[Site]:
     site.server.start(listener.bind(site.path))
     yield site
     await site.close_clients()
-    await site.server.stop(own_grace=1.0, proxied_grace=0.1)
+    await site.server.stop(own_grace=1.0, stream_grace=0.1)
 
 
 @pytest.fixture
@@ -213,7 +221,7 @@ async def mapped_site(folder: pathlib.Path, engine: FakeEngine) -> AsyncIterator
     site.server.start(listener.bind(site.path))
     yield site
     await site.close_clients()
-    await site.server.stop(own_grace=1.0, proxied_grace=0.1)
+    await site.server.stop(own_grace=1.0, stream_grace=0.1)
 
 
 @pytest.fixture

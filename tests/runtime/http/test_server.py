@@ -44,7 +44,7 @@ async def test_stopping_lets_a_call_of_ours_end(site) -> None:
     client = await site.connect()
     await client.send(NODES + NODES)
     await started.wait()
-    stopping = asyncio.create_task(site.server.stop(own_grace=30, proxied_grace=0))
+    stopping = asyncio.create_task(site.server.stop(own_grace=30, stream_grace=0))
     await asyncio.sleep(0.05)
     release.set()
     status, headers, body = await client.answer()
@@ -67,7 +67,7 @@ async def test_stopping_cuts_a_call_of_ours_that_takes_too_long(site) -> None:
     client = await site.connect()
     await client.send(NODES)
     await asyncio.sleep(0.05)
-    await site.server.stop(own_grace=0.2, proxied_grace=0.1)
+    await site.server.stop(own_grace=0.2, stream_grace=0.1)
     assert outcome == ["cut"]
     assert await client.rest() == b""
 
@@ -84,10 +84,32 @@ async def test_stopping_cuts_streams_to_dockerd_after_their_grace(site, engine) 
     client = await site.connect()
     await client.send(b"GET /events HTTP/1.1\r\nHost: d\r\n\r\n")
     await client.head()
-    await site.server.stop(own_grace=20, proxied_grace=0.1)
+    await site.server.stop(own_grace=20, stream_grace=0.1)
     assert await client.rest() == b"2\r\nev\r\n"
     async with asyncio.timeout(20):
         await ended.wait()
+
+
+@pytest.mark.parametrize("streaming", [True, False])
+async def test_stopping_cuts_calls_of_ours_that_only_wait_or_stream_as_early(site, streaming) -> None:
+    async def wait_for_ever(request: Request) -> Response:
+        await asyncio.Event().wait()
+        return Response()
+
+    async def stream(request: Request) -> Response:
+        async def body():
+            yield b"line"
+            await asyncio.Event().wait()
+
+        return Response(200, body())
+
+    site.router.add("GET", "/nodes", stream if streaming else wait_for_ever, abandon=not streaming)
+    client = await site.connect()
+    await client.send(NODES)
+    await asyncio.sleep(0.05)
+    async with asyncio.timeout(30):
+        await site.server.stop(own_grace=3600, stream_grace=0.1)
+    assert (b"line" in await client.rest()) is streaming
 
 
 async def test_a_short_call_to_dockerd_ends_within_the_grace(site, engine, respond) -> None:
@@ -102,7 +124,7 @@ async def test_a_short_call_to_dockerd_ends_within_the_grace(site, engine, respo
     client = await site.connect()
     await client.send(b"GET /images HTTP/1.1\r\nHost: d\r\n\r\n")
     await asyncio.sleep(0.05)
-    stop = asyncio.create_task(site.server.stop(own_grace=30, proxied_grace=30))
+    stop = asyncio.create_task(site.server.stop(own_grace=30, stream_grace=30))
     await asyncio.sleep(0.05)
     stopping.set()
     assert (await client.answer())[2] == b"in time"

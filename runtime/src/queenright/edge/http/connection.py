@@ -36,11 +36,14 @@ class Site:
 
 
 class Phase(enum.Enum):
-    """What a connection is doing: waiting for a request, in a call of ours, or in a call of dockerd's."""
+    """What a connection is doing: waiting for a request, or in a call that may be cut soon, or not.
+
+    Calls of dockerd's, and calls of ours that only wait or stream, lose nothing when they are cut.
+    """
 
     IDLE = "idle"
     OWN = "own"
-    PROXIED = "proxied"
+    STREAM = "stream"
 
 
 class Connection:
@@ -94,10 +97,10 @@ class Connection:
     async def _dispatch(self, head: RequestHead) -> bool:
         found = self._site.router.find(head.method, head.path)
         if found is None:
-            self.phase = Phase.PROXIED
+            self.phase = Phase.STREAM
             return await self._proxy.exchange(head)
-        self.phase = Phase.OWN
         route, params = found
+        self.phase = Phase.STREAM if route.abandon else Phase.OWN
         raw, body = await self._read_body(head)
         self._unread = False
         identity = await self._site.upstream.identity()
@@ -106,7 +109,7 @@ class Connection:
         request = Request(head.method, head.path, head.version, head.query(), head.headers, body, params)
         response = await self._call(route, request)
         if isinstance(response, Pass):
-            self.phase = Phase.PROXIED
+            self.phase = Phase.STREAM
             return await self._proxy.exchange(head, raw)
         return await self._respond(head, response, keep=True)
 
@@ -165,6 +168,8 @@ class Connection:
 
     async def _respond(self, head: RequestHead | None, response: Response, *, keep: bool) -> bool:
         """Send the answer to a call of ours; True if another request may follow."""
+        if not isinstance(response.body, bytes):
+            self.phase = Phase.STREAM
         identity = self._site.upstream.last_identity
         return await send_response(
             self._stream,

@@ -47,11 +47,12 @@ class Server:
         self._listening = listening
         self._accepting = asyncio.create_task(self._accept(listening.sock), name="host socket")
 
-    async def stop(self, *, own_grace: float = 8.0, proxied_grace: float = 2.0) -> None:
+    async def stop(self, *, own_grace: float = 8.0, stream_grace: float = 2.0) -> None:
         """Take no more requests, wait for the running ones, cut what is left.
 
-        Calls of ours may take ``own_grace`` seconds more; streams to dockerd (logs, events, attach) are cut after
-        ``proxied_grace``. Clients that wait to be accepted are refused, and the file of the socket is removed.
+        Calls of ours may take ``own_grace`` seconds more. Calls of dockerd's (logs, events, attach) and those of ours
+        that only wait or stream are cut after ``stream_grace``. Clients that wait to be accepted are refused, and the
+        file of the socket is removed.
         """
         if self._accepting is not None:
             self._accepting.cancel()
@@ -60,9 +61,9 @@ class Server:
             self._listening.close()
         for connection in self._connections.values():
             connection.finish()
-        await self._wait(self._connections, min(own_grace, proxied_grace))
+        await self._wait(self._connections, min(own_grace, stream_grace))
         await self._cut(task for task, each in self._connections.items() if each.phase is not Phase.OWN)
-        await self._wait(self._connections, own_grace - proxied_grace)
+        await self._wait(self._connections, own_grace - stream_grace)
         await self._cut(self._connections)
         self._site.upstream.close()
 
