@@ -82,8 +82,9 @@ class DockerEngine:
             self._holder = None
         shutil.rmtree(self.folder, ignore_errors=True)
         for parent in pathlib.Path("/sys/fs/cgroup").glob(f"*/{self._cgroup}"):
-            with contextlib.suppress(OSError):
-                parent.rmdir()
+            for folder in sorted(parent.glob("**/"), key=lambda path: len(path.parts), reverse=True):
+                with contextlib.suppress(OSError):
+                    folder.rmdir()
 
     def _left_over(self) -> set[int]:
         """What is in the containers' cgroups or in the engine's mount namespace: shims, a containerd."""

@@ -114,7 +114,7 @@ def next_step(desired: TaskState, status: TaskStatus, seen: Seen, trouble: Troub
     if seen.phase == Phase.RUNNING:
         return _alive(status, seen, at)
     if seen.phase == Phase.CREATED and status.state == TaskState.STARTING:
-        return Step(Action.START)
+        return Step(Action.START if desired >= TaskState.RUNNING else Action.AWAIT)
     return _report(status, at, state=TaskState.FAILED, err=GONE)
 
 

@@ -79,7 +79,7 @@ def _host_config(task: TaskSpec, spec: ContainerSpec, ports: tuple[Port, ...]) -
             "Mounts": [_mount(mount) for mount in spec.mounts] or None,
             "GroupAdd": list(spec.groups) or None,
             "SecurityOpt": _security(spec.privileges) or None,
-            "Init": spec.init,
+            "Init": bool(spec.init),
             "ReadonlyRootfs": spec.read_only,
             "ExtraHosts": [_extra_host(line) for line in spec.hosts] or None,
             "Dns": list(spec.dns.nameservers) or None,
