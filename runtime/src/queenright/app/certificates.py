@@ -40,9 +40,11 @@ class PkiMaker:
     def issue(
         self, root: RootCA, csr: bytes, *, node_id: str, role: str, cluster_id: str, validity: int, now: int
     ) -> IssuedCertificate:
-        signer = LocalSigner(Root(root.certificate.encode("ascii"), root.key.encode("ascii")))
         unit: Role = "manager" if role == "manager" else "worker"
+        if unit != role:
+            raise InvalidArgument(f"a node is a worker or a manager, not {role!r}")
         try:
+            signer = LocalSigner(Root(root.certificate.encode("ascii"), root.key.encode("ascii")))
             issued = signer.issue(
                 csr,
                 Subject(node_id, cluster_id, unit),
@@ -62,7 +64,7 @@ class PkiMaker:
             raise InvalidArgument(str(error)) from error
 
     def root_digest(self, certificate: str) -> str:
-        return tokens.root_digest_text(certificate.encode("ascii"))
+        return f"sha256:{tokens.root_digest(certificate.encode('ascii')).hex()}"
 
 
 class PeerReader:

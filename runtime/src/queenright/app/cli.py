@@ -117,15 +117,15 @@ def _why(settings: Settings, arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(answer))
         return 0
-    print(
-        f"{answer['task']}: {answer['state']} (wanted: {answer['desired_state']})"
-        + (f" on {answer['node']}" if answer.get("node") else "")
-    )
+    task, node = answer["task"], answer.get("node") or {}
+    where = f" on {node.get('hostname') or node.get('id')}" if node else ""
+    print(f"{task['name']}: {answer['state']} (wanted: {answer['desired_state']}){where}")
     for line in answer.get("explanation", ()):
         print(f"  {line}")
     for entry in answer.get("filters", ()):
-        for node, reason in entry["verdicts"].items():
-            print(f"  {entry['name']}: {node}: {reason or 'fits'}")
-    for line in answer.get("history", ()):
-        print(f"  before: {line if isinstance(line, str) else json.dumps(line)}")
+        for name, reason in entry["verdicts"].items():
+            print(f"  {entry['name']}: {name}: {reason or 'fits'}")
+    for entry in answer.get("history", ()):
+        err = f": {entry['err']}" if entry.get("err") else ""
+        print(f"  {entry['id'][:12]} {entry['state']} on {entry.get('node') or 'no node'}{err}")
     return 0

@@ -33,6 +33,9 @@ from queenright.lib.tasks import Background
 
 log = logging.getLogger(__name__)
 
+IDLE_SECONDS = 30.0
+IDLE_LOOK = 2.0
+
 
 class StartError(Exception):
     """The daemon cannot run here; the text says why and what to do."""
@@ -59,6 +62,7 @@ class _Daemon:
         self._stopping = asyncio.Event()
 
     async def main(self) -> int:
+        sys.setswitchinterval(0.001)  # the log's thread shall not wait 5 ms for its turn
         with self._lock():
             upstream = Upstream(str(self._settings.docker_socket))
             host = Host(self._settings, upstream, world.SystemClock())
@@ -71,6 +75,8 @@ class _Daemon:
             self._notifier.tell(f"READY=1\nSTATUS={host.local_state().state}")
             log.info("ready", extra={"version": __version__, "state": host.local_state().state})
             self._background.start(self._keep_watchdog(), "watchdog")
+            if listening.made is None:
+                self._background.start(self._end_when_idle(host, server), "idle")
             await self._stopping.wait()
             await self._stop(host, server)
         return 0
@@ -91,7 +97,7 @@ class _Daemon:
         budget = float(self._settings.stop_timeout)
         try:
             async with asyncio.timeout(budget):
-                await server.stop(own_grace=min(3.0, budget / 3), proxied_grace=0.5)
+                await server.stop(own_grace=min(3.0, budget / 3), stream_grace=0.5)
                 await host.stop()
         except TimeoutError:
             log.error("not everything ended within %s s", budget)
@@ -156,6 +162,18 @@ class _Daemon:
             if name not in ("log_level", "log_file") and value != self._settings.shown()[name]
         ]
         log.info("settings reloaded", extra={"need_restart": kept})
+
+    async def _end_when_idle(self, host: Host, server: Server) -> None:
+        """Started by socket activation on a host that is in no swarm: end when nobody asks any more, so that who does
+        not use a swarm pays nothing. The next client starts the daemon again.
+        """
+        idle = 0.0
+        while idle < IDLE_SECONDS:
+            await asyncio.sleep(IDLE_LOOK)
+            used = server.connections > 0 or host.local_state().state != "inactive"
+            idle = 0.0 if used else idle + IDLE_LOOK
+        log.info("nobody needs this daemon: ending until the next client comes")
+        self._stopping.set()
 
     async def _keep_watchdog(self) -> None:
         while self._notifier.watchdog_interval is not None:

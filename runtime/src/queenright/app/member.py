@@ -213,7 +213,10 @@ async def join(settings: Settings, clock: Clock, options: JoinOptions, addresses
 
     try:
         joined = await join_client.join(options.remote_addrs, request, check=check)
-    except (JoinError, PkiError, address_room.AddressError) as error:
+    except JoinError as error:
+        kind = Unavailable if error.temporary else InvalidArgument
+        raise error.refusal or kind(str(error), plain=True) from error
+    except (PkiError, address_room.AddressError) as error:
         raise InvalidArgument(str(error), plain=True) from error
     grant = joined.grant
     keys.save(NodeCredentials(key, grant.certificate_pem, joined.root_pem))
