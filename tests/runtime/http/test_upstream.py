@@ -157,3 +157,16 @@ async def test_there_is_no_identity_before_dockerd_answered(upstream, engine) ->
 async def test_what_is_no_docker_engine_has_no_identity(upstream, engine, version) -> None:
     engine.version = version
     assert await upstream.identity() is None
+
+
+async def test_the_identity_is_asked_again_after_a_connection_broke_in_use(upstream, engine) -> None:
+    async def script(wire) -> None:
+        await wire.read(2)  # and closes without an answer
+
+    engine.script = script
+    assert (await upstream.identity()).maximum == "1.41"
+    engine.version["ApiVersion"] = "1.51"
+    assert (await upstream.identity()).maximum == "1.41"
+    with pytest.raises(EngineUnreachableError):
+        await upstream.request("POST", "/x", b"{}")
+    assert (await upstream.identity()).maximum == "1.51"

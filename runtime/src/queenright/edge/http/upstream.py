@@ -166,6 +166,7 @@ class Upstream:
                 head, body = await _converse(stream, method, message)
                 done = True
             except (ConnectionError, ResponseError, FramingError) as error:
+                self._doubt_identity()
                 if kept and not stream.buffer and method in ("GET", "HEAD"):
                     continue
                 reason = f"the connection broke before the answer was whole ({error})"
@@ -196,6 +197,9 @@ class Upstream:
         """dockerd closed a kept connection: it may come back as another version."""
         self._idle.remove(stream)
         stream.close()
+        self._doubt_identity()
+
+    def _doubt_identity(self) -> None:
         self._identity_fresh = False
         self._identity_next_try = 0.0
 
