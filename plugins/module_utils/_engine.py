@@ -16,15 +16,24 @@ import typing as t
 from urllib.parse import quote, urlencode
 
 DEFAULT_SOCKET = "/run/queenright/engine.sock"
+NOT_A_MANAGER = "not a swarm manager"  # in every answer of the Engine API that means it
 
 
 class EngineError(Exception):
-    """The host socket could not be used, or answered with an error. ``status`` is 0 where there was no answer."""
+    """The host socket could not be used, or answered with an error.
+
+    ``status`` is the HTTP status, 0 where there was no answer. ``missing``: there is no socket, or nobody listens.
+    """
 
     def __init__(self, message: str, status: int = 0, missing: bool = False) -> None:
         super().__init__(message)
         self.status = status
         self.missing = missing
+
+    @property
+    def not_a_manager(self) -> bool:
+        """Whether another host may be able to do what this one was asked: it is no manager, or has no runtime."""
+        return self.missing or (self.status == 503 and NOT_A_MANAGER in str(self))
 
 
 class _Connection(http.client.HTTPConnection):

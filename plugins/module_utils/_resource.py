@@ -16,17 +16,21 @@ import typing as t
 
 from ansible.module_utils import basic
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.queenright.swarm.plugins.module_utils._engine import (
-    DEFAULT_SOCKET,
-    Engine,
-    EngineError,
-    segment,
-)
+from ansible_collections.queenright.swarm.plugins.module_utils._engine import DEFAULT_SOCKET, Engine, EngineError
+from ansible_collections.queenright.swarm.plugins.module_utils._spec.fields import SpecError
 
 WAIT_SLICE = 30.0  # seconds of one long poll, so that a stopped daemon is noticed
+SHOWN_REASONS = 5
 
-COMMON_ARGUMENTS = {"socket": {"type": "path", "default": DEFAULT_SOCKET}}
+SOCKET_ARGUMENTS = {"socket": {"type": "path", "default": DEFAULT_SOCKET}}
 WAIT_ARGUMENTS = {"wait": {"type": "bool", "default": True}, "wait_timeout": {"type": "int", "default": 300}}
+MANAGERS_ARGUMENTS = {"managers_group": {"type": "str", "default": "swarm_managers"}}
+STATE_ARGUMENTS = {"state": {"type": "str", "choices": ["present", "absent"], "default": "present"}}
+
+Result = t.Dict[str, t.Any]
+
+
+# -- what the task says
 
 
 def said(module: AnsibleModule, names: t.Iterable[str]) -> t.Dict[str, t.Any]:
@@ -35,27 +39,22 @@ def said(module: AnsibleModule, names: t.Iterable[str]) -> t.Dict[str, t.Any]:
     ``module.params`` cannot tell null from absent, so the raw arguments say what was mentioned; values are the
     converted ones.
     """
-    raw = raw_arguments(module)
-    return {name: _pruned(module.params[name], raw.get(name)) for name in names if name in raw}
-
-
-def raw_arguments(module: AnsibleModule) -> t.Dict[str, t.Any]:
-    """The arguments as the task gave them, before defaults and conversion."""
-    loaded = basic._load_params()
-    if isinstance(loaded, tuple):
-        loaded = loaded[0]
-    return t.cast("t.Dict[str, t.Any]", loaded)
+    raw = basic._load_params()
+    return {name: _pruned(module.params[name], raw[name]) for name in names if name in raw}
 
 
 def _pruned(value: t.Any, raw: t.Any) -> t.Any:
     """The converted value without the nulls that conversion added for suboptions nobody mentioned."""
     if isinstance(value, dict) and isinstance(raw, dict):
-        return {key: _pruned(item, raw.get(key)) for key, item in value.items() if key in raw}
+        return {key: _pruned(item, raw[key]) for key, item in value.items() if key in raw}
     if isinstance(value, list) and isinstance(raw, list) and len(value) == len(raw):
         return [_pruned(item, given) for item, given in zip(value, raw)]
     if isinstance(value, dict):
         return {key: item for key, item in value.items() if item is not None}
     return value
+
+
+# -- plan and do
 
 
 class Plan:
@@ -65,19 +64,20 @@ class Plan:
         self.changed = bool(answer.get("changed"))
         self.before = answer.get("before")
         self.after = answer.get("after")
+        self.changes = answer.get("diff") or {}
         self.actions = answer.get("actions") or []
         self.warnings = answer.get("warnings") or []
         self.id = answer.get("id") or ""
-        self.version = answer.get("version")
 
-    def result(self, name: str) -> t.Dict[str, t.Any]:
-        """Keys that every writing module returns; ``name`` is the key of the object's own spec."""
+    def result(self, key: str) -> Result:
+        """What every writing module returns; ``key`` holds the object's own spec as it stands afterwards."""
         return {
             "changed": self.changed,
             "actions": self.actions,
+            "changes": self.changes,
             "diff": {"before": self.before or {}, "after": self.after or {}},
-            name: self.after or {},
             "id": self.id,
+            key: self.after or {},
         }
 
 
@@ -86,8 +86,8 @@ def apply(
     engine: Engine,
     kind: str,
     name: str,
-    state: str,
     options: t.Dict[str, t.Any],
+    state: str = "present",
     context: t.Optional[t.Dict[str, t.Any]] = None,
 ) -> Plan:
     """Plan in check mode, do otherwise; warnings are passed on."""
@@ -100,7 +100,23 @@ def apply(
     return plan
 
 
-class WaitFailed(Exception):
+def foreseen(key: str, options: t.Dict[str, t.Any], action: str) -> Result:
+    """The result in check mode where no runtime can be asked yet: all of it would be new."""
+    return {
+        "changed": True,
+        "actions": [action],
+        "changes": {},
+        "diff": {"before": {}, "after": options},
+        "id": "",
+        key: options,
+        "foreseen": True,
+    }
+
+
+# -- wait
+
+
+class WaitError(Exception):
     """It did not get there. ``last`` is what was known last, ``reasons`` why, most important first."""
 
     def __init__(self, message: str, last: t.Dict[str, t.Any]) -> None:
@@ -110,26 +126,40 @@ class WaitFailed(Exception):
 
 
 def wait(
-    engine: Engine, kind: str, name: str, timeout: float, extra: t.Optional[t.Dict[str, t.Any]] = None
+    engine: Engine, kind: str, name: str, timeout: float, extra: t.Optional[t.Dict[str, t.Any]] = None, title: str = ""
 ) -> t.Dict[str, t.Any]:
     """Wait until the object is as declared. The runtime answers by event; nothing is polled.
 
-    Raises WaitFailed when the time is over, and at once for an update that paused or was rolled back.
+    Raises WaitError when the time is over, and at once for an update that paused or was rolled back.
     """
+    title = title or "%s %s" % (kind, name)
     left = float(timeout)
     while True:
         part = min(left, WAIT_SLICE)
         query = {"kind": kind, "id": name, "timeout": "%g" % part}
         query.update(extra or {})
         last = engine.get("/queenright/v1/wait", query, timeout=part + 15)
-        if last.get("converged"):
-            return t.cast("t.Dict[str, t.Any]", last)
         state = last.get("state")
+        if last.get("converged") or state == "absent":
+            return t.cast("t.Dict[str, t.Any]", last)
         left -= part
         if state in ("paused", "rolled_back"):
-            raise WaitFailed("%s %s: the update %s" % (kind, name, _words(state, last)), last)
+            raise WaitError("%s: the update %s" % (title, _words(state, last)), last)
         if left <= 0:
-            raise WaitFailed("%s %s was not there after %d s%s" % (kind, name, timeout, _reasons(last)), last)
+            raise WaitError("%s: not there after %d s%s" % (title, timeout, _reasons(last)), last)
+
+
+def wait_for_service(module: AnsibleModule, engine: Engine, plan: Plan) -> t.Dict[str, t.Any]:
+    """Wait for a service; one that was rolled back before and is declared as it now runs is as declared."""
+    title = "service %s" % module.params["name"]
+    try:
+        return wait(engine, "service", plan.id, module.params["wait_timeout"], title=title)
+    except WaitError as failure:
+        last = failure.last
+        settled = last.get("state") == "rolled_back" and last.get("running") == last.get("desired")
+        if plan.changed or not settled:
+            raise
+        return last
 
 
 def _words(state: str, last: t.Dict[str, t.Any]) -> str:
@@ -140,36 +170,35 @@ def _words(state: str, last: t.Dict[str, t.Any]) -> str:
 
 def _reasons(last: t.Dict[str, t.Any]) -> str:
     reasons = last.get("reasons") or []
-    shown = "; ".join(str(reason) for reason in reasons[:5])
-    more = " (and %d more)" % (len(reasons) - 5) if len(reasons) > 5 else ""
-    running = (
-        " (%s of %s running)" % (last["running"], last["desired"]) if "running" in last and "desired" in last else ""
-    )
+    shown = "; ".join(str(reason) for reason in reasons[:SHOWN_REASONS])
+    more = " (and %d more)" % (len(reasons) - SHOWN_REASONS) if len(reasons) > SHOWN_REASONS else ""
+    running = " (%s of %s running)" % (last["running"], last["desired"]) if last.get("desired") is not None else ""
     return running + (": " + shown + more if shown else "")
 
 
-def run(module: AnsibleModule, flow: t.Callable[[AnsibleModule, Engine], t.Dict[str, t.Any]]) -> None:
+# -- the frame
+
+
+def run(module: AnsibleModule, flow: t.Callable[[AnsibleModule, Engine], Result]) -> None:
     """The frame of every module's main(): errors become fail_json, results exit_json."""
-    engine = Engine(module.params.get("socket") or DEFAULT_SOCKET)
     try:
-        result = flow(module, engine)
-    except WaitFailed as failure:
+        result = flow(module, Engine(module.params["socket"]))
+    except WaitError as failure:
         module.fail_json(msg=str(failure), reasons=failure.reasons, last=failure.last)
     except EngineError as error:
-        module.fail_json(msg=str(error), status=error.status)
+        module.fail_json(**failure_of(error))
+    except SpecError as error:
+        module.fail_json(msg=str(error))
     else:
         module.exit_json(**result)
 
 
-__all__ = [
-    "COMMON_ARGUMENTS",
-    "WAIT_ARGUMENTS",
-    "EngineError",
-    "Plan",
-    "WaitFailed",
-    "apply",
-    "run",
-    "said",
-    "segment",
-    "wait",
-]
+def failure_of(error: EngineError) -> Result:
+    """What a module says of an error; ``needs_manager`` lets the action plugin try the managers of the group."""
+    message = str(error)
+    if error.not_a_manager and not error.missing:
+        message += (
+            " Run this task on a manager, or name the group of the managers in the option managers_group: "
+            "its hosts are tried in turn."
+        )
+    return {"msg": message, "status": error.status, "needs_manager": error.not_a_manager}

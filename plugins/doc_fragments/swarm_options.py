@@ -1,0 +1,75 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, the queenright authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Written by scripts/docs from plugins/module_utils/_spec: change the rows there.
+
+from __future__ import annotations
+
+
+class ModuleDocFragment:
+    DOCUMENTATION = r"""
+options:
+  labels:
+    description:
+      - >-
+        Labels of the swarm.
+    type: dict
+  task_history_retention_limit:
+    description:
+      - >-
+        Ended tasks kept per slot; negative keeps all.
+      - >-
+        If it was never set, V(5) applies.
+    type: int
+  snapshot_interval:
+    description:
+      - >-
+        Log entries between two snapshots.
+      - >-
+        If it was never set, V(10000) applies.
+    type: int
+  keep_old_snapshots:
+    description:
+      - >-
+        Old snapshots that are kept.
+      - >-
+        If it was never set, V(0) applies.
+    type: int
+  log_entries_for_slow_followers:
+    description:
+      - >-
+        Log entries kept behind a snapshot.
+      - >-
+        If it was never set, V(500) applies.
+    type: int
+  election_tick:
+    description:
+      - >-
+        Ticks without a leader before an election.
+      - >-
+        If it was never set, V(10) applies.
+    type: int
+  heartbeat_tick:
+    description:
+      - >-
+        Ticks between two heartbeats of the leader.
+      - >-
+        If it was never set, V(1) applies.
+    type: int
+  dispatcher_heartbeat_period:
+    description:
+      - >-
+        Time between two heartbeats of a node; it is down after three are missed.
+      - >-
+        If it was never set, 5s applies.
+    type: str
+  node_cert_expiry:
+    description:
+      - >-
+        How long a node's certificate is valid, V(1h) at least.
+      - >-
+        If it was never set, V(2160h) applies.
+    type: str
+"""

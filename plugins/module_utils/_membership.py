@@ -1,0 +1,174 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, the queenright authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+
+"""How a host gets into a swarm and out of it: found, join, leave."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.queenright.swarm.plugins.module_utils._engine import Engine, EngineError
+from ansible_collections.queenright.swarm.plugins.module_utils._resource import Result, apply, said
+from ansible_collections.queenright.swarm.plugins.module_utils._spec.cluster import ACTIVE as TAKES_TASKS
+from ansible_collections.queenright.swarm.plugins.module_utils._spec.cluster import DRAIN, PAUSE, SwarmSpec
+from ansible_collections.queenright.swarm.plugins.module_utils._spec.fields import encode, merge, option_names
+from ansible_collections.queenright.swarm.plugins.module_utils._standing import (
+    ACTIVE,
+    Standing,
+    require_health,
+    standing,
+)
+
+LIFE_TIMEOUT = 120.0  # seconds for founding and joining
+LEAVE_TIMEOUT = 300.0  # seconds: the containers get their grace period
+
+ADDRESS_ARGUMENTS = {
+    "advertise_addr": {"type": "str"},
+    "listen_addr": {"type": "str"},
+    "data_path_addr": {"type": "str"},
+    "availability": {"type": "str", "choices": [TAKES_TASKS, PAUSE, DRAIN]},
+}
+FOUNDING_ARGUMENTS = {
+    "data_path_port": {"type": "int"},
+    "default_addr_pool": {"type": "list", "elements": "str"},
+    "subnet_size": {"type": "int"},
+}
+INSTALL_ARGUMENTS = {
+    "install_runtime": {"type": "bool", "default": True},
+    "runtime_options": {"type": "dict", "default": {}},
+}
+SETTLED = ("advertise_addr", "listen_addr", "data_path_port", "default_addr_pool", "subnet_size")
+"""Options of a founding that a live swarm cannot change: asked for again, the runtime compares them."""
+
+_ENGINE_KEYS = {
+    "advertise_addr": "AdvertiseAddr",
+    "listen_addr": "ListenAddr",
+    "data_path_addr": "DataPathAddr",
+    "data_path_port": "DataPathPort",
+    "default_addr_pool": "DefaultAddrPool",
+    "subnet_size": "SubnetSize",
+    "availability": "Availability",
+}
+
+
+def found(module: AnsibleModule, engine: Engine) -> Result:
+    """Found a swarm with this host as its manager, or bring the swarm it manages to what is declared."""
+    here = standing(engine)
+    require_health(here)
+    if here.manager:
+        return _declare(module, engine, here)
+    if not here.outside:
+        raise EngineError(
+            "this host is a worker of swarm %s: promote it with queenright.swarm.swarm_node (role: manager), or let it "
+            "leave with queenright.swarm.swarm_leave before it founds another" % here.cluster_id
+        )
+    spec = encode(merge(SwarmSpec, None, said(module, option_names(SwarmSpec))))
+    body = dict(_addresses(module.params), Spec=spec)
+    result = {
+        "changed": True,
+        "actions": ["found a swarm"],
+        "changes": {},
+        "diff": {"before": {}, "after": body},
+        "swarm": spec,
+    }
+    if module.check_mode:
+        return dict(here.facts(), foreseen=True, **result)
+    engine.post("/swarm/init", body, timeout=LIFE_TIMEOUT)
+    result["swarm"] = engine.get("/swarm")["Spec"]
+    return dict(standing(engine).facts(), foreseen=False, **result)
+
+
+def _declare(module: AnsibleModule, engine: Engine, here: Standing) -> Result:
+    options = said(module, option_names(SwarmSpec))
+    options.update({name: module.params[name] for name in SETTLED if module.params[name] is not None})
+    result = apply(module, engine, "swarm", here.cluster_id, options).result("swarm")
+    del result["id"]
+    return dict(here.facts(), foreseen=False, **result)
+
+
+def join(module: AnsibleModule, engine: Engine) -> Result:
+    """Join with a token or ticket; without one, answer the digest of the key that a ticket would be bound to."""
+    here = standing(engine)
+    require_health(here)
+    role = module.params["role"]
+    if here.state == ACTIVE:
+        return _already(here, role)
+    actions = ["join a swarm as %s" % role]
+    body = _addresses(module.params)
+    result = {"changed": True, "actions": actions, "diff": {"before": {}, "after": body}}
+    if module.check_mode:
+        return dict(here.facts(), foreseen=True, **result)
+    if not module.params["join_token"]:
+        answer = engine.post("/queenright/v1/join/key")
+        return dict(here.facts(), changed=False, actions=[], foreseen=False, key_digest=answer["key_digest"])
+    body = dict(body, JoinToken=module.params["join_token"], RemoteAddrs=module.params["remote_addrs"])
+    engine.post("/swarm/join", body, timeout=LIFE_TIMEOUT)
+    there = standing(engine)
+    if there.role != role:
+        raise EngineError(
+            "this host joined swarm %s as %s, and role %s was asked: the join token was one for %ss"
+            % (there.cluster_id, there.role, role, there.role)
+        )
+    return dict(there.facts(), foreseen=False, **result)
+
+
+def _already(here: Standing, role: str) -> Result:
+    if here.role != role:
+        change = "promote" if role == "manager" else "demote"
+        raise EngineError(
+            "this host is a %s of swarm %s already, and role %s was asked: %s it with queenright.swarm.swarm_node "
+            "(role: %s)" % (here.role, here.cluster_id, role, change, role)
+        )
+    return dict(here.facts(), changed=False, actions=[], foreseen=False, diff={"before": {}, "after": {}})
+
+
+def leave(module: AnsibleModule, engine: Engine) -> Result:
+    """Take this host out of its swarm."""
+    here = standing(engine)
+    wanted, force = module.params["cluster_id"], module.params["force"]
+    before = here.facts()
+    if here.outside:
+        return dict(before, changed=False, actions=[], diff={"before": {}, "after": {}})
+    if wanted and wanted != here.cluster_id:
+        raise EngineError("this host is in swarm %s, not in %s: it stays there" % (here.cluster_id, wanted))
+    if here.manager and not force:
+        raise EngineError(
+            "this host manages swarm %s: when its last manager leaves, all state of the swarm is gone. "
+            "Demote it first, or set force if the swarm is to end" % here.cluster_id
+        )
+    result = {
+        "changed": True,
+        "actions": ["leave swarm %s" % here.cluster_id],
+        "diff": {"before": before, "after": {}},
+    }
+    if not module.check_mode:
+        engine.post("/queenright/v1/leave", query={"force": int(force)}, timeout=LEAVE_TIMEOUT)
+        before = dict(before, **standing(engine).facts())
+    return dict(before, **result)
+
+
+def ticket(module: AnsibleModule, engine: Engine) -> Result:
+    """A one-time ticket of this manager for one joiner's key."""
+    wish = {name: module.params[name] for name in ("role", "key_digest", "availability", "labels")}
+    if module.check_mode:
+        here = standing(engine)
+        if not here.manager:
+            engine.get("/swarm")  # refuses in the Engine's words
+        return {"changed": True, "ticket": "", "root_digest": "", "managers": [], "cluster_id": here.cluster_id}
+    answer = engine.post("/queenright/v1/tickets", {key: value for key, value in wish.items() if value is not None})
+    return {
+        "changed": True,
+        "ticket": answer["ticket"],
+        "root_digest": answer["root_digest"],
+        "managers": answer["managers"],
+        "cluster_id": standing(engine).cluster_id,
+    }
+
+
+def _addresses(params: t.Dict[str, t.Any]) -> t.Dict[str, t.Any]:
+    return {key: params[name] for name, key in _ENGINE_KEYS.items() if params.get(name) is not None}

@@ -1,0 +1,200 @@
+#!/usr/bin/python
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, the queenright authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: swarm_init
+short_description: Found a swarm, or bring it to what is declared
+version_added: 0.1.0
+description:
+  - Founds a swarm with the host as its first manager. If the host manages a swarm already, the options that a live
+    swarm can change are brought to what is declared.
+  - The other hosts of the managers group are asked first. If one of them is in a swarm, the host joins that swarm as a
+    manager instead of founding a second one. If none is and the task runs on several of them at once, the first host
+    of the play founds and the others join it.
+  - An option that is not given is left as it is. An option with the value null goes back to its default.
+author:
+  - The queenright contributors (@queenright)
+extends_documentation_fragment:
+  - queenright.swarm.attributes
+  - queenright.swarm.attributes.group
+  - queenright.swarm.socket
+  - queenright.swarm.managers
+  - queenright.swarm.member
+  - queenright.swarm.member.install
+  - queenright.swarm.swarm_options
+attributes:
+  check_mode:
+    support: full
+    details:
+      - On a host without a runtime or outside of a swarm it is foreseen what would be founded.
+  diff_mode:
+    support: full
+  idempotent:
+    support: full
+options:
+  data_path_port:
+    description:
+      - UDP port for the traffic between containers, V(1024) to V(49151). It cannot be changed on a live swarm.
+      - If not given when the swarm is founded, V(4789) is used.
+    type: int
+  default_addr_pool:
+    description:
+      - Networks, in CIDR notation, that the swarm's networks are cut from. They cannot be changed on a live swarm.
+      - If not given when the swarm is founded, V(10.0.0.0/8) is used.
+    type: list
+    elements: str
+  subnet_size:
+    description:
+      - Prefix length of a network cut from O(default_addr_pool). It cannot be changed on a live swarm.
+      - If not given when the swarm is founded, V(24) is used.
+    type: int
+  force_init:
+    description:
+      - Found a swarm without asking the other managers. Without it the task fails if one of them does not answer, or
+        if they are in different swarms.
+    type: bool
+    default: false
+  wait:
+    description:
+      - Whether a host waits until the manager that is founding the swarm in the same task is ready, to join it.
+    type: bool
+    default: true
+  wait_timeout:
+    description:
+      - Seconds to wait for the founding manager at most.
+    type: int
+    default: 300
+notes:
+  - To change O(advertise_addr), O(listen_addr), O(data_path_port), O(default_addr_pool) or O(subnet_size) on a live
+    swarm is an error, not a silent success.
+seealso:
+  - module: queenright.swarm.swarm_join
+  - module: queenright.swarm.swarm_info
+  - module: queenright.swarm.swarm_leave
+  - module: community.docker.docker_swarm
+"""
+
+EXAMPLES = r"""
+- name: Found a swarm, or join the one that another manager is in
+  queenright.swarm.swarm_init:
+
+- name: Found a swarm on a given address
+  queenright.swarm.swarm_init:
+    advertise_addr: 192.0.2.11
+    default_addr_pool:
+      - 10.20.0.0/16
+    subnet_size: 26
+
+- name: Keep more ended tasks, and bring the heartbeat back to its default
+  queenright.swarm.swarm_init:
+    task_history_retention_limit: 10
+    dispatcher_heartbeat_period: null
+"""
+
+RETURN = r"""
+swarm:
+  description: The swarm's spec as the Engine API shows it; empty on a host that joined.
+  type: dict
+  returned: success
+  sample:
+    Name: default
+    Labels: {}
+    Orchestration:
+      TaskHistoryRetentionLimit: 5
+    Dispatcher:
+      HeartbeatPeriod: 5000000000
+    CAConfig:
+      NodeCertExpiry: 7776000000000000
+cluster_id:
+  description: The id of the swarm, empty if it is only foreseen.
+  type: str
+  returned: success
+  sample: 6qxtjhmpnq5gb1gdsvklqz4ra
+node_id:
+  description: The host's id as a node.
+  type: str
+  returned: success
+  sample: 0gac67oclbxq7lfpa4r2q6fgs
+node_addr:
+  description: The address at which the other nodes reach the host.
+  type: str
+  returned: success
+  sample: 192.0.2.11
+state:
+  description: The state of the membership as in M(queenright.swarm.swarm_info).
+  type: str
+  returned: success
+  sample: active
+role:
+  description: The host's role in the swarm.
+  type: str
+  returned: success
+  sample: manager
+managers:
+  description: The managers that the host knows.
+  type: list
+  elements: dict
+  returned: success
+  sample:
+    - node_id: 0gac67oclbxq7lfpa4r2q6fgs
+      addr: 192.0.2.11:2377
+actions:
+  description: What was done, or would be done in check mode.
+  type: list
+  elements: str
+  returned: success
+  sample:
+    - found a swarm
+changes:
+  description: The values that changed, by their path in the spec.
+  type: dict
+  returned: success
+  sample:
+    Orchestration.TaskHistoryRetentionLimit:
+      before: 5
+      after: 10
+foreseen:
+  description: Whether the result is foreseen, because no runtime could be asked yet. Only in check mode.
+  type: bool
+  returned: success
+  sample: false
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.queenright.swarm.plugins.module_utils._membership import (
+    ADDRESS_ARGUMENTS,
+    FOUNDING_ARGUMENTS,
+    INSTALL_ARGUMENTS,
+    found,
+)
+from ansible_collections.queenright.swarm.plugins.module_utils._resource import (
+    MANAGERS_ARGUMENTS,
+    SOCKET_ARGUMENTS,
+    WAIT_ARGUMENTS,
+    run,
+)
+from ansible_collections.queenright.swarm.plugins.module_utils._spec.cluster import SwarmSpec
+from ansible_collections.queenright.swarm.plugins.module_utils._spec.fields import argument_spec
+
+
+def main() -> None:
+    arguments = dict(argument_spec(SwarmSpec), force_init={"type": "bool", "default": False})
+    for more in (
+        ADDRESS_ARGUMENTS,
+        FOUNDING_ARGUMENTS,
+        INSTALL_ARGUMENTS,
+        MANAGERS_ARGUMENTS,
+        SOCKET_ARGUMENTS,
+        WAIT_ARGUMENTS,
+    ):
+        arguments.update(more)
+    run(AnsibleModule(argument_spec=arguments, supports_check_mode=True), found)
+
+
+if __name__ == "__main__":
+    main()
