@@ -21,16 +21,6 @@ def boot_id(host: Host) -> str:
     return host.out("cat /proc/sys/kernel/random/boot_id")
 
 
-def reaches(host: Host, other: Host) -> bool:
-    return host.exec(["ping", "-c", "1", "-W", "2", other.address], check=False).returncode == 0
-
-
-def is_reached(lab: RunningLab, host: Host) -> bool:
-    """Whether the control side gets a TCP connection to the host's sshd."""
-    probe = "import socket, sys; socket.create_connection((sys.argv[1], 22), timeout=3)"
-    return lab.run(["/usr/bin/python3", "-c", probe, host.address], check=False).returncode == 0
-
-
 def test_each_host_is_a_machine_of_its_own_under_systemd(lab: RunningLab) -> None:
     for host in lab.hosts:
         assert host.out("hostname") == host.name
@@ -107,8 +97,8 @@ def test_a_power_cycle_keeps_the_disk_and_the_containers_but_no_process(lab: Run
     before_cut = host.out(state)
     host.kill()
     assert host.status()["power"] == "off"
-    assert not is_reached(lab, host)
-    assert not reaches(lab.hosts[0], host)
+    assert not lab.reaches(host)
+    assert not lab.hosts[0].reaches(host)
     host.start()
     assert boot_id(host) != before
     assert host.out("ls /root/on-disk /run/in-ram 2>/dev/null; true") == "/root/on-disk"
@@ -131,100 +121,6 @@ def test_systemctl_reboot_comes_back_and_systemctl_poweroff_stays_off(lab: Runni
     lab.poll(lambda: host.status()["power"] == "off", 120, "the host to be off")
     host.start()
     assert host.out("hostname") == host.name
-
-
-def test_a_split_cuts_hosts_from_each_other_but_not_from_the_control_side(lab: RunningLab) -> None:
-    first, second, third = lab.hosts[:3]
-    lab.split([first], [second, third])
-    assert [reaches(first, second), reaches(second, first), reaches(third, first)] == [False] * 3
-    assert reaches(second, third)
-    assert all(is_reached(lab, host) for host in lab.hosts)
-    lab.heal()
-    for host, other in ((first, second), (third, first)):
-        lab.poll(lambda host=host, other=other: reaches(host, other), 60, "the healed network to carry")
-
-
-_LISTEN = """
-import socket
-line = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-line.bind(("", 7777))
-while True:
-    sender = line.recvfrom(99)[1][0]
-    print("heard", sender, flush=True)
-"""
-_SEND = "import socket, sys; socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b'x', (sys.argv[1], 7777))"
-
-
-def test_a_one_way_split_lets_the_other_direction_through(lab: RunningLab) -> None:
-    first, second = pair = lab.hosts[:2]
-    for host, other in (pair, pair[::-1]):
-        # The neighbours must know each other: an ARP answer would be cut as well.
-        index = int(other.name.removeprefix("host"))
-        host.run(f"ip neighbour replace {other.address} lladdr 02:77:00:00:00:{index:02x} dev eth0")
-        host.run(["systemd-run", "--quiet", "--unit", "listener", "python3", "-c", _LISTEN])
-    lab.split([first], [second], one_way=True)
-
-    def heard(host: Host, sender: Host) -> bool:
-        sender.run(["python3", "-c", _SEND, host.address])
-        return f"heard {sender.address}" in host.out("journalctl -b -u listener --no-pager")
-
-    try:
-        lab.poll(lambda: heard(first, second), 60, "a datagram to pass")
-        assert not heard(second, first)
-        lab.heal()
-        lab.poll(lambda: heard(second, first), 60, "a datagram to pass after healing")
-    finally:
-        for host in pair:
-            host.run("systemctl stop listener; ip neighbour flush dev eth0", check=False)
-
-
-def test_full_loss_silences_a_host_towards_other_hosts(lab: RunningLab) -> None:
-    first, second = lab.hosts[:2]
-    first.loss(100)
-    assert not reaches(second, first)
-    assert is_reached(lab, first)
-    assert len(lab.status()["network"]) == 2
-
-
-def test_an_unplugged_host_is_reached_by_nobody_and_still_lives(lab: RunningLab) -> None:
-    host = lab["host2"]
-    host.unplug()
-    assert not is_reached(lab, host)
-    assert host.status()["faults"] == ["unplugged"]
-    assert host.exec("hostname").stdout.strip() == host.name
-    host.plug()
-    host.wait()
-
-
-def test_a_frozen_host_accepts_connections_and_says_nothing(lab: RunningLab) -> None:
-    host = lab["host2"]
-    host.freeze()
-    hello = "import socket, sys; s = socket.create_connection((sys.argv[1], 22), 3); s.settimeout(3); print(s.recv(99))"
-    silent = lab.run(["/usr/bin/python3", "-c", hello, host.address], check=False)
-    assert "TimeoutError" in silent.stderr
-    host.thaw()
-    assert b"SSH-2.0".decode() in lab.run(["/usr/bin/python3", "-c", hello, host.address]).stdout
-
-
-def test_a_frozen_host_can_be_powered_off(lab: RunningLab) -> None:
-    host = lab["host2"]
-    host.run(f"docker run -d --name paused {lab.image('web:v1')} && docker pause paused")
-    host.freeze()
-    host.kill()
-    assert host.status()["power"] == "off"
-    host.start()
-    host.run("docker rm -f paused")
-
-
-def test_a_slowed_host_is_throttled_by_the_kernel(lab: RunningLab) -> None:
-    host = lab["host2"]
-    host.slow(20)
-    host.run("timeout 2 sh -c 'while :; do :; done'", check=False)
-    stat = host.out("cat /sys/fs/cgroup/cpu/cpu.stat /sys/fs/cgroup/cpu.stat 2>/dev/null; true")
-    counts = dict(line.split() for line in stat.splitlines())
-    assert int(counts["nr_throttled"]) > 0
-    host.slow(None)
-    assert host.status()["faults"] == []
 
 
 def test_wrong_words_are_answered_with_what_to_say_instead(lab: RunningLab) -> None:
@@ -294,7 +190,7 @@ def test_a_lab_beside_another_ends_and_leaves_nothing(lab: RunningLab, ending: s
     until(lambda: not [left for left in _left_behind(place.name, nets) if "ns/net" in left], 60, "its processes to end")
     client.down(place, wipe=True)
     assert _left_behind(place.name, nets) == []
-    assert not list(place.directory.glob("host*"))
+    assert not place.directory.exists()
     assert lab["host1"].out("hostname") == "host1", "the lab beside it is as it was"
 
 
@@ -309,11 +205,15 @@ def _outer_pid(lab: RunningLab) -> int:
 
 def test_a_fresh_machine_runs_a_command_on_a_clone_and_is_gone() -> None:
     seen = "git rev-parse HEAD; hostname; command -v docker; ls /run/systemd; readlink /proc/self/ns/net"
+    def git(*words: str) -> list[str]:
+        return call("git", "-C", str(REPOSITORY), *words).stdout.split()
+
+    (before,) = git("rev-parse", "HEAD")
     done = subprocess.run([SCRIPT, "fresh", "bash", "-c", f"{seen}; exit 9"], capture_output=True, text=True,
                           stdin=subprocess.DEVNULL)
     assert done.returncode == 9, done.stderr
     head, name, net = done.stdout.split()
-    assert head == call("git", "-C", str(REPOSITORY), "rev-parse", "HEAD").stdout.strip()
+    assert head in [before, *git("rev-list", f"{before}..HEAD")]  # somebody may commit while the test runs
     assert name == "fresh"
     assert net != namespace("self", "net")
     assert _left_behind("fresh-1", {net}) == []

@@ -67,7 +67,9 @@ def main(argv: list[str]) -> int:
         lab = Lab(given.pop("name"))
         special = _SPECIAL.get(verb)
         if special:
-            return special(lab, **given)
+            code = special(lab, **given)
+            sys.stdout.flush()
+            return code
         client.ask(lab, verb, **given)
         return 0
     except LabError as error:
@@ -75,6 +77,9 @@ def main(argv: list[str]) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:  # the reader of our stdout has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
 
 
 def _up(lab: Lab, count: int, suite: str, keep: bool, tied: bool) -> int:

@@ -7,6 +7,7 @@ import fcntl
 import json
 import os
 import pathlib
+import shutil
 import signal
 import socket
 import subprocess
@@ -133,8 +134,8 @@ def down(lab: Lab, *, wipe: bool = False) -> None:
     cgroups.sweep_from_outside(lab)
     lab.socket.unlink(missing_ok=True)
     lab.pid_file.unlink(missing_ok=True)
-    if wipe:
-        machine.wipe(lab)
+    if wipe and lab.directory.exists():
+        shutil.rmtree(lab.directory)
 
 
 def inside(lab: Lab, argv: list[str]) -> list[str]:

@@ -20,6 +20,7 @@ Done = subprocess.CompletedProcess[str]
 TOOLS = REPOSITORY / ".venv" / "bin"
 _RECAP = re.compile(r"^(\S+)\s+: (ok=.*)$", re.MULTILINE)
 
+_CONNECT = "import socket, sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=3)"
 _GET = """
 import sys, urllib.error, urllib.request as web
 try:
@@ -75,6 +76,10 @@ class Host:
         """Make a file, with its folders."""
         quoted = shlex.quote(path)
         self.run(f'mkdir -p "$(dirname {quoted})" && cat > {quoted}', stdin=text)
+
+    def reaches(self, other: Host) -> bool:
+        """Whether a ping to another host is answered."""
+        return self.exec(["ping", "-c", "1", "-W", "2", other.address], check=False).returncode == 0
 
     def kill(self) -> None:
         """Power off, as if the mains plug were pulled."""
@@ -175,6 +180,11 @@ class RunningLab:
         full = ["env", "-C", str(cwd or pathlib.Path.cwd()), *setting, *argv]
         return _run("control side", client.inside(self.place, full), check=check, stdin=stdin,
                     timeout=timeout)
+
+    def reaches(self, host: Host, port: int = 22) -> bool:
+        """Whether the control side gets a TCP connection to the host."""
+        argv = ["/usr/bin/python3", "-c", _CONNECT, host.address, str(port)]
+        return self.run(argv, check=False).returncode == 0
 
     def http(self, url: str, *, timeout: float = 5) -> tuple[int, str]:
         """GET from the control side: status and body; status 0 and the reason when there is no answer."""

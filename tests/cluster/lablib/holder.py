@@ -16,7 +16,6 @@ import os
 import pathlib
 import signal
 import socketserver
-import subprocess
 import sys
 import threading
 from collections.abc import Callable
@@ -176,7 +175,7 @@ class _Server(socketserver.ThreadingUnixStreamServer):
     daemon_threads = True
 
 
-def main(argv: list[str]) -> int:
+def main(argv: list[str]) -> None:
     """``NAME COUNT TREE TIED``: keep a lab until a ``down`` request, SIGTERM, or (tied) the end of stdin."""
     name, count, tree, tied = argv
     lab = Lab(name)
@@ -195,9 +194,9 @@ def main(argv: list[str]) -> int:
         holder.do_down(print)
         lab.socket.unlink(missing_ok=True)
     served.terminate()
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        served.wait(10)
-    return 0
+    served.wait()
+    sys.stdout.flush()
+    os._exit(0)  # not sys.exit: a thread may still wait for a host that will never answer
 
 
 def _until_eof(ended: threading.Event) -> None:
@@ -207,4 +206,4 @@ def _until_eof(ended: threading.Event) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    main(sys.argv[1:])
