@@ -44,7 +44,7 @@ def test_a_newer_format_is_refused_with_what_to_do(tmp_path: Path) -> None:
 def test_a_damaged_file_is_an_error_that_names_it(tmp_path: Path, text: str) -> None:
     file = StateFile(tmp_path)
     file.path.write_text(text)
-    with pytest.raises(StateError, match="state.json"):
+    with pytest.raises(StateError, match=r"state\.json"):
         file.load()
 
 

@@ -25,7 +25,6 @@ from queenright.manager.ports import Clock
 from queenright.manager.proposer import LogProposer, StoreMachine
 from queenright.manager.reconcile import Reconciler
 from queenright.model.changes import Change
-from queenright.model.objects import Node
 from queenright.store.store import Store
 
 log = logging.getLogger(__name__)
@@ -81,7 +80,6 @@ class Managing:
             raise
         self.dispatcher.start()
         self._background.start(self._reconciler.run(), "reconcile")
-        self._background.start(self._cut_removed(), "cut-removed-nodes")
 
     async def stop(self) -> None:
         """Refuse new calls, end sessions, drain the log. Every write that was answered is on disk."""
@@ -106,11 +104,3 @@ class Managing:
 
     def _on_beat(self) -> None:
         self._reconciler.poke()
-
-    async def _cut_removed(self) -> None:
-        """A removed node's open streams end at once, not at its next call."""
-        with self.store.watch() as subscription:
-            while True:
-                for event in (await subscription.next()).events:
-                    if event.after is None and isinstance(event.before, Node):
-                        self._control_server.cut(event.before.id)

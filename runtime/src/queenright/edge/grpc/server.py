@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -41,28 +40,25 @@ class ServerError(Exception):
 class DispatcherService(dispatcher_pb2_grpc.DispatcherServicer):
     """Dispatcher calls -> use cases, as the node that the certificate names."""
 
-    def __init__(self, dispatcher: Dispatcher, authorizer: Authorizer, live: LiveCalls) -> None:
+    def __init__(self, dispatcher: Dispatcher, authorizer: Authorizer) -> None:
         self._dispatcher = dispatcher
         self._authorizer = authorizer
-        self._live = live
 
     async def Session(self, request: pb.SessionRequest, context: Any) -> AsyncIterator[pb.SessionMessage]:
         peer = await _admit(self._authorizer, "Session", context)
         description, addr = messages.read_session_request(request)
-        with self._live.call(peer.node_id):
-            async with _told(context):
-                session = await self._dispatcher.open(peer.node_id, description, addr or _source(context))
-                async for news in self._dispatcher.news(session):
-                    yield messages.news_message(news)
+        async with _told(context):
+            session = await self._dispatcher.open(peer.node_id, description, addr or _source(context))
+            async for news in self._dispatcher.news(session):
+                yield messages.news_message(news)
 
     async def Assignments(self, request: pb.AssignmentsRequest, context: Any) -> AsyncIterator[pb.AssignmentsMessage]:
         peer = await _admit(self._authorizer, "Assignments", context)
-        with self._live.call(peer.node_id):
-            async with _told(context):
-                session = self._dispatcher.session(peer.node_id, request.session_id)
-                async for assigned in self._dispatcher.assignments(session):
-                    for part in messages.assignment_messages(assigned):
-                        yield part
+        async with _told(context):
+            session = self._dispatcher.session(peer.node_id, request.session_id)
+            async for assigned in self._dispatcher.assignments(session):
+                for part in messages.assignment_messages(assigned):
+                    yield part
 
     async def Heartbeat(self, request: pb.HeartbeatRequest, context: Any) -> pb.HeartbeatResponse:
         peer = await _admit(self._authorizer, "Heartbeat", context)
@@ -112,39 +108,6 @@ def _source(context: Any) -> str:
     return host.replace("%5B", "").replace("%5D", "").strip("[]") if kind in ("ipv4", "ipv6") else ""
 
 
-class LiveCalls:
-    """The streams that are open, by node, so that a removed node's can be cut."""
-
-    def __init__(self) -> None:
-        self._tasks: dict[str, set[asyncio.Task[Any]]] = {}
-
-    def call(self, node_id: str) -> _Live:
-        return _Live(self._tasks.setdefault(node_id, set()))
-
-    def cut(self, node_id: str) -> None:
-        """End the node's open streams."""
-        for task in self._tasks.pop(node_id, set()):
-            task.cancel()
-
-    def count(self) -> int:
-        return sum(len(tasks) for tasks in self._tasks.values())
-
-
-class _Live:
-    def __init__(self, tasks: set[asyncio.Task[Any]]) -> None:
-        self._tasks = tasks
-        self._task: asyncio.Task[Any] | None = None
-
-    def __enter__(self) -> None:
-        self._task = asyncio.current_task()
-        if self._task is not None:
-            self._tasks.add(self._task)
-
-    def __exit__(self, *_: object) -> None:
-        if self._task is not None:
-            self._tasks.discard(self._task)
-
-
 Certificates = Callable[[], tuple[bytes, bytes, bytes]]  # (private key, certificate chain, trusted roots), PEM each
 
 
@@ -152,8 +115,7 @@ class ControlServer:
     """Serves members on the control port. ``certificates`` is read once at start."""
 
     def __init__(self, dispatcher: Dispatcher, authorizer: Authorizer, certificates: Certificates) -> None:
-        self._live = LiveCalls()
-        self._service = DispatcherService(dispatcher, authorizer, self._live)
+        self._service = DispatcherService(dispatcher, authorizer)
         self._certificates = certificates
         self._server: grpc.aio.Server | None = None
 
@@ -178,10 +140,6 @@ class ControlServer:
         await server.start()
         self._server = server
         return bound
-
-    def cut(self, node_id: str) -> None:
-        """End the open streams of a node that was removed."""
-        self._live.cut(node_id)
 
     async def stop(self, grace: float = 1.0) -> None:
         if self._server is not None:
