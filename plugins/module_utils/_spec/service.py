@@ -178,6 +178,8 @@ class Mode:
             return cls(kind=GLOBAL)
         if REPLICATED not in given:
             return cls()
+        if not isinstance(given[REPLICATED], dict):
+            raise SpecError("%s.Replicated" % path, "expected an object, got %s" % type(given[REPLICATED]).__name__)
         replicas = {k.lower(): v for k, v in given[REPLICATED].items()}.get("replicas")
         if replicas is not None and (isinstance(replicas, bool) or not isinstance(replicas, int) or replicas < 0):
             raise SpecError(
