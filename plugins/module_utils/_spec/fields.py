@@ -80,7 +80,7 @@ class Codec:
             return function(value)
         except SpecError:
             raise
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, OverflowError) as error:
             raise SpecError(path, str(error)) from error
 
 
