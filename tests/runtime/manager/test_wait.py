@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Waiting: woken by commits, ended by what cannot change by itself."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from typing import Any
+
+import pytest
+from runtime.manager.kit import DEADLINE, World
+
+from queenright.decide.base import Now
+from queenright.decide.convergence import Convergence, convergence
+from queenright.manager.wait import MOST_REASONS, Waiter
+from queenright.model.changes import Delete
+from queenright.model.errors import InvalidArgument
+from queenright.model.objects import Node, Service, Task, TaskStatus, UpdateStatus
+from queenright.model.states import NodeState, TaskState, UpdateState
+from queenright.store.store import Store
+
+
+async def wait(world: World, kind: str, ref: str, timeout: float = DEADLINE, **more: Any) -> dict[str, Any]:
+    return await world.control.waiter.wait(kind, ref, timeout=timeout, **more)
+
+
+async def begin(world: World, kind: str, ref: str, **more: Any) -> asyncio.Task[dict[str, Any]]:
+    """A wait that has looked once and sleeps."""
+    waiting = asyncio.create_task(wait(world, kind, ref, **more))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert not waiting.done()
+    return waiting
+
+
+def run(world: World, task: Task) -> Task:
+    status = dataclasses.replace(task.status, state=TaskState.RUNNING, running_since=world.clock.wall(), err="")
+    ran: Task = world.put(dataclasses.replace(task, status=status))
+    return ran
+
+
+async def pending(world: World) -> tuple[Service, Node, Task]:
+    node = world.worker("one")
+    web = await world.service()
+    err = "no suitable node (insufficient resources on 1 node)"
+    task = world.task(web, 1, node, status=TaskStatus(state=TaskState.PENDING, err=err))
+    return web, node, task
+
+
+async def test_what_is_converged_is_answered_at_once() -> None:
+    world = World.make()
+    _, _, task = await pending(world)
+    run(world, task)
+    assert await wait(world, "service", "web", 0) == {
+        "converged": True,
+        "state": "converged",
+        "running": 1,
+        "desired": 1,
+        "update": {"state": "", "message": ""},
+        "reasons": [],
+    }
+
+
+async def test_the_end_of_the_time_says_what_is_missing_and_why() -> None:
+    world = World.make()
+    await pending(world)
+    seen = await wait(world, "service", "web", 0)
+    assert (seen["converged"], seen["state"], seen["running"], seen["desired"]) == (False, "timeout", 0, 1)
+    assert "web.1" in seen["reasons"][0]
+    assert "no suitable node (insufficient resources on 1 node)" in seen["reasons"][0]
+
+
+async def test_the_commit_that_converges_ends_the_wait() -> None:
+    world = World.make()
+    _, _, task = await pending(world)
+    waiting = await begin(world, "service", "web")
+    run(world, task)
+    assert (await asyncio.wait_for(waiting, DEADLINE))["state"] == "converged"
+
+
+async def test_nothing_is_looked_at_between_commits_that_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World.make()
+    _, node, task = await pending(world)
+    looks: list[str] = []
+
+    def look(store: Store, service: Service, now: Now) -> Convergence:
+        looks.append(service.id)
+        return convergence(store, service, now)
+
+    monkeypatch.setattr("queenright.manager.wait.convergence", look)
+    waiting = await begin(world, "service", "web")
+    other = await world.service("other")
+    world.task(other, 1, node)
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert len(looks) == 1
+    run(world, task)
+    await asyncio.wait_for(waiting, DEADLINE)
+    assert len(looks) == 2
+
+
+async def test_a_paused_and_a_rolled_back_update_end_the_wait_with_their_message() -> None:
+    for state, word in ((UpdateState.PAUSED, "paused"), (UpdateState.ROLLBACK_PAUSED, "paused")):
+        world = World.make()
+        web, _, _ = await pending(world)
+        waiting = await begin(world, "service", "web")
+        world.put(dataclasses.replace(web, update_status=UpdateStatus(state=state, message="update paused due to x")))
+        seen = await asyncio.wait_for(waiting, DEADLINE)
+        assert (seen["state"], seen["converged"]) == (word, False)
+        assert seen["update"] == {"state": state.value, "message": "update paused due to x"}
+        assert "update paused due to x" in seen["reasons"][0]
+
+
+async def test_a_service_that_went_back_is_rolled_back() -> None:
+    world = World.make()
+    web, _, task = await pending(world)
+    run(world, task)
+    status = UpdateStatus(state=UpdateState.ROLLBACK_COMPLETED, message="rollback completed")
+    world.put(dataclasses.replace(web, update_status=status))
+    assert (await wait(world, "service", "web", 0))["state"] == "rolled_back"
+
+
+async def test_what_is_not_there_or_goes_away_is_absent() -> None:
+    world = World.make()
+    for kind in ("service", "node"):
+        assert (await wait(world, kind, "nosuch"))["state"] == "absent"
+    web, node, _ = await pending(world)
+    waiting = await begin(world, "service", "web")
+    world.proposer.put(Delete("service", web.id))
+    assert (await asyncio.wait_for(waiting, DEADLINE))["state"] == "absent"
+    world.describe(node.id, "one", NodeState.DOWN)
+    waiting = await begin(world, "node", "one")
+    world.proposer.put(Delete("node", node.id))
+    assert (await asyncio.wait_for(waiting, DEADLINE))["state"] == "absent"
+
+
+async def test_a_node_is_waited_for_until_it_is_ready() -> None:
+    world = World.make()
+    node = world.worker("one", NodeState.DOWN)
+    seen = await wait(world, "node", "one", 0)
+    assert (seen["state"], seen["reasons"]) == ("timeout", ["node one is down"])
+    waiting = await begin(world, "node", node.id)
+    world.describe(node.id, "one")
+    assert (await asyncio.wait_for(waiting, DEADLINE))["converged"] is True
+
+
+async def test_a_drained_node_is_waited_for_until_it_runs_nothing() -> None:
+    world = World.make()
+    web, node, task = await pending(world)
+    run(world, task)
+    waiting = await begin(world, "node", "one", drained=True)
+    seen = await wait(world, "node", "one", 0, drained=True)
+    assert "web.1" in seen["reasons"][0]
+    stopped = TaskStatus(state=TaskState.SHUTDOWN)
+    world.put(dataclasses.replace(task, status=stopped, desired_state=TaskState.SHUTDOWN))
+    assert (await asyncio.wait_for(waiting, DEADLINE))["converged"] is True
+
+
+async def test_a_swarm_is_waited_for_until_all_its_nodes_are_ready() -> None:
+    world = World.make()
+    node = world.worker("one", NodeState.UNKNOWN)
+    waiting = await begin(world, "swarm", "")
+    seen = await wait(world, "swarm", "", 0)
+    assert (seen["running"], seen["desired"], seen["reasons"]) == (1, 2, ["node one is unknown"])
+    world.describe(node.id, "one")
+    assert (await asyncio.wait_for(waiting, DEADLINE))["converged"] is True
+
+
+async def test_a_wait_that_is_given_up_leaves_no_subscription() -> None:
+    world = World.make()
+    await pending(world)
+    waiting = await begin(world, "service", "web")
+    assert len(world.store._subscriptions) == 1
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    assert len(world.store._subscriptions) == 0
+
+
+async def test_reasons_are_bounded() -> None:
+    world = World.make()
+    for number in range(MOST_REASONS + 5):
+        world.worker(f"n{number}", NodeState.DOWN)
+    reasons = (await wait(world, "swarm", "", 0))["reasons"]
+    assert len(reasons) == MOST_REASONS + 1
+    assert reasons[-1] == "and 5 more"
+
+
+async def test_unknown_kinds_are_refused() -> None:
+    with pytest.raises(InvalidArgument, match="kind 'task' is none of service, node, swarm"):
+        await Waiter(World.make().context).wait("task", "x", timeout=0)
