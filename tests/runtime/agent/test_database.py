@@ -98,7 +98,7 @@ async def test_only_the_owner_may_read_it(tmp_path: pathlib.Path) -> None:
     await held.open()
     held.put(make_task(), TaskStatus())
     await held.flush()
-    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
+    modes = _modes(tmp_path)
     assert modes["tasks.db"] == 0o600 and set(modes.values()) == {0o600}
     await held.close()
 
@@ -193,3 +193,7 @@ async def test_many_writes_share_transactions(tmp_path: pathlib.Path) -> None:
     again = database(tmp_path)
     assert len(await again.open()) == 2000
     await again.close()
+
+
+def _modes(folder: pathlib.Path) -> dict[str, int]:
+    return {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()}

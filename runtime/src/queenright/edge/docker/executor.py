@@ -25,6 +25,7 @@ from queenright.model.objects import NodeDescription, Task
 log = logging.getLogger(__name__)
 
 AFTER_KILL = 10.0  # seconds in which a killed container has to end
+RECONCILE_EVERY = 30.0
 RECONCILE_AGAIN = 1.0
 CONFLICT = 409
 ENDED = (Phase.EXITED, Phase.ABSENT)
@@ -54,7 +55,7 @@ class DockerExecutor:
         self._images = Images(self._engine, prefer_local=prefer_local)
         self._watched: dict[str, Watched] = {}
         self._background = Background()
-        self._reconciling: asyncio.Task[None] | None = None
+        self._gap = asyncio.Event()
         self._events: EventStream | None = None
         self._description: NodeDescription | None = None
         self.error = "the Docker Engine has not been asked yet"
@@ -69,6 +70,7 @@ class DockerExecutor:
             on_open=self._opened,
             on_lost=self._lost,
         )
+        self._background.start(self._reconcile(), "docker-reconcile")
 
     async def close(self) -> None:
         """Stop listening. Containers go on; calls under way end by themselves."""
@@ -219,19 +221,24 @@ class DockerExecutor:
         if self.error:
             log.info("the Docker Engine answers")
         self.error = ""
-        if self._reconciling is not None:
-            self._reconciling.cancel()
-        self._reconciling = self._background.start(self._reconcile(), "docker-reconcile")
+        self._gap.set()
 
     async def _reconcile(self) -> None:
-        """After a gap in the events: ask for every container that may have changed meanwhile."""
+        """After a gap in the events, and now and then in case one was lost, ask what became of the containers."""
         while True:
             try:
+                async with asyncio.timeout(RECONCILE_EVERY):
+                    await self._gap.wait()
+            except TimeoutError:
+                if self.error:
+                    continue  # the stream's return will be a gap
+            self._gap.clear()
+            try:
                 await self._ask_for_all()
-                return
             except ExecutorError as error:
-                log.info("what happened to the containers meanwhile cannot be asked, trying again: %s", error)
-            await asyncio.sleep(RECONCILE_AGAIN)
+                log.info("what became of the containers cannot be asked, trying again: %s", error)
+                await asyncio.sleep(RECONCILE_AGAIN)
+                self._gap.set()
 
     async def _ask_for_all(self) -> None:
         alive = {key: watched for key, watched in self._watched.items() if watched.seen.phase == Phase.RUNNING}
