@@ -27,9 +27,10 @@ class Lawless(AssertionError):  # noqa: N818 - a law, not an error of the progra
 
 
 def clone(view: Store) -> Store:
-    """A store with the same objects."""
+    """A store with the same objects, and the same memory of failures (a snapshot keeps those of stored tasks only)."""
     copied = Store()
     copied.restore(view.index, view.freeze()())
+    copied._loads = copy.deepcopy(view._loads)
     return copied
 
 

@@ -98,6 +98,11 @@ class World:
         held = self.store.node(name)
         self.do(Update(dataclasses.replace(held, spec=dataclasses.replace(held.spec, **fields))))
 
+    def describe(self, name: str, **facts: object) -> None:
+        """Update what a node's agent says of its machine."""
+        held = self.store.node(name)
+        self.do(Update(dataclasses.replace(held, description=dataclasses.replace(held.description, **facts))))
+
     def remove_node(self, name: str) -> None:
         self.beats.pop(name, None)
         self.do(*liveness.remove_node(self.store, self.store.node(name), self.wall))

@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from queenright.decide import defaults, slots, tasks, trial
 from queenright.decide.base import Decision, Dirty, Now, earliest
 from queenright.decide.global_service import belongs
 from queenright.decide.revision import Revision
-from queenright.model.changes import Change, Create, Update
+from queenright.model.changes import Change, Update
 from queenright.model.objects import Service, Task, UpdateStatus
 from queenright.model.states import TaskState, UpdateState
 from queenright.spec.cluster import PAUSE
@@ -148,28 +148,30 @@ def _doubled(slot: slots.Slot, revision: Revision) -> bool:
 
 
 def _steer(view: Store, service: Service, now: Now, ids: Callable[[], str]) -> tuple[Sequence[Change], float | None]:
+    held = service
     states = progress(view, service, now)
     status = service.update_status
-    revision = Revision(view, service)
-    changes: list[Create | Update] = []
-    for each in states:
-        changes.extend(_finish(each.slot, revision, now))
-    if status is not None and status.state.paused:
-        return changes, None
-    dirty = [each for each in states if each.stage is Stage.DIRTY]
-    if status is None or not status.state.active:
-        if not dirty:
-            return changes, None
+    active = status is not None and status.state.active
+    dirty = any(each.stage is Stage.DIRTY for each in states)
+    if (status is not None and status.state.paused) or not (active or dirty):
+        return _finish(view, service, states, now), None
+    if not active:
         service = _begun(service, now)
-        changes.insert(0, Update(service))
         states = progress(view, service, now)
-    verdict = _verdict(view, service, states, now)
-    if verdict is None and not dirty and all(each.stage in (Stage.DONE, Stage.FAILED) for each in states):
-        verdict = _completed(service, now)
-    if verdict is not None:
-        return [Update(verdict), *(change for change in changes if change.object is not service)], None
-    changes.extend(_advance(states, dirty, revision, service, now, ids))
-    return changes, _wake(states, now)
+    judged = _judge(view, service, states, now)
+    if judged.update_status is not None and judged.update_status.state.paused:
+        return [Update(judged), *_finish(view, judged, states, now)], None
+    if judged is not service:  # it goes back: the same slots, seen from the revision before
+        service = judged
+        states = progress(view, service, now)
+    if all(each.stage in (Stage.DONE, Stage.FAILED) for each in states):
+        return [Update(_completed(service, now)), *_finish(view, service, states, now)], None
+    first = [Update(service)] if service is not held else []
+    return [
+        *first,
+        *_finish(view, service, states, now),
+        *_advance(states, service, now, ids),
+    ], earliest(now.wake_at(each.until) for each in states if each.until > now.wall)
 
 
 def _begun(service: Service, now: Now) -> Service:
@@ -179,46 +181,36 @@ def _begun(service: Service, now: Now) -> Service:
     return dataclasses.replace(service, update_status=status)
 
 
-def _wake(states: Sequence[Progress], now: Now) -> float | None:
-    return earliest(now.wake_at(each.until) for each in states if each.until > now.wall)
-
-
-def _finish(slot: slots.Slot, revision: Revision, now: Now) -> list[Create | Update]:
-    """Stop the old tasks of a slot whose new one runs (start-first), or was made to follow one of them (stop-first)."""
-    wanted = slot.wanted
-    clean = [task for task in wanted if revision.clean(task)]
-    if not clean or len(wanted) == 1:
-        return []
-    ready = any(task.state == TaskState.RUNNING for task in clean)
-    follows = {task.replaces for task in clean if task.desired_state == TaskState.READY and not task.attempt}
-    return [
-        tasks.stop(task, TaskState.SHUTDOWN, now)
-        for task in wanted
-        if not revision.clean(task) and (ready or task.id in follows)
-    ]
-
-
-def _advance(
-    states: Sequence[Progress],
-    dirty: Sequence[Progress],
-    revision: Revision,
-    service: Service,
-    now: Now,
-    ids: Callable[[], str],
-) -> list[Create | Update]:
-    """Renew as many dirty slots as parallelism leaves room for; those that do not run come first."""
-    rollout = defaults.rollout(service)
-    busy = sum(1 for each in states if each.resting or (each.stage is Stage.TRIAL))
-    room = len(dirty) if rollout.parallelism <= 0 else max(0, rollout.parallelism - busy)
-    changes: list[Create | Update] = []
-    for each in sorted(dirty, key=lambda each: each.slot.running)[:room]:
-        changes.extend(_renew(each.slot, service, rollout.start_first, now, ids))
+def _finish(view: Store, service: Service, states: Iterable[Progress], now: Now) -> list[Change]:
+    """Stop the old tasks of slots whose new one runs (start-first), or was made to follow one of them (stop-first)."""
+    revision = Revision(view, service)
+    changes: list[Change] = []
+    for each in states:
+        wanted = each.slot.wanted
+        clean = [task for task in wanted if revision.clean(task)]
+        ready = any(task.state == TaskState.RUNNING for task in clean)
+        follows = {task.replaces for task in clean if task.desired_state == TaskState.READY and not task.attempt}
+        changes.extend(
+            tasks.stop(task, TaskState.SHUTDOWN, now)
+            for task in wanted
+            if clean and not revision.clean(task) and (ready or task.id in follows)
+        )
     return changes
 
 
-def _renew(
-    slot: slots.Slot, service: Service, start_first: bool, now: Now, ids: Callable[[], str]
-) -> list[Create | Update]:
+def _advance(states: Sequence[Progress], service: Service, now: Now, ids: Callable[[], str]) -> list[Change]:
+    """Renew as many dirty slots as parallelism leaves room for; those that do not run come first."""
+    rollout = defaults.rollout(service)
+    dirty = [each.slot for each in states if each.stage is Stage.DIRTY]
+    busy = sum(1 for each in states if each.resting or each.stage is Stage.TRIAL)
+    room = len(dirty) if rollout.parallelism <= 0 else max(0, rollout.parallelism - busy)
+    changes: list[Change] = []
+    for slot in sorted(dirty, key=lambda slot: slot.running)[:room]:
+        changes.extend(_renew(slot, service, rollout.start_first, now, ids))
+    return changes
+
+
+def _renew(slot: slots.Slot, service: Service, start_first: bool, now: Now, ids: Callable[[], str]) -> list[Change]:
     old = slot.wanted
     renewed = tasks.new_task(
         service,
@@ -234,13 +226,13 @@ def _renew(
     return [renewed, *(tasks.stop(task, TaskState.SHUTDOWN, now) for task in old)]
 
 
-def _verdict(view: Store, service: Service, states: Sequence[Progress], now: Now) -> Service | None:
-    """The service with what its failures lead to, if they are more than is borne."""
+def _judge(view: Store, service: Service, states: Sequence[Progress], now: Now) -> Service:
+    """The service paused or taken back if more slots failed than is borne, else itself."""
     rollout = defaults.rollout(service)
     failed = [each for each in states if each.stage is Stage.FAILED]
     total = sum(1 for each in states if each.new or each.stage is Stage.DIRTY)
     if not failed or rollout.failure_action == "continue" or len(failed) <= rollout.max_failure_ratio * total:
-        return None
+        return service
     culprit = failed[0].culprit
     assert culprit is not None and service.update_status is not None
     back = service.update_status.state == UpdateState.ROLLBACK_STARTED

@@ -1,0 +1,221 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Generated scenes: lists of plain steps that a world goes through. A step that makes no sense is passed over."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from hypothesis import strategies as st
+
+from laws.builders import SECOND, node, spec
+from laws.world import Behaviour, World
+from queenright.model.changes import Create
+from queenright.model.objects import Task
+from queenright.model.states import NodeState, TaskState
+from queenright.spec.service import ServiceSpec
+
+Step = tuple[Any, ...]
+NODES = ("h1", "h2", "h3", "h4")
+SERVICES = ("web", "db", "agent")
+
+# What the containers of each image do.
+IMAGES = {
+    "good:1": Behaviour(),
+    "good:2": Behaviour(stops=2.0),
+    "slow:1": Behaviour(starts=3.0, stops=1.0),
+    "crash:1": Behaviour(lives=2.0),
+    "late:1": Behaviour(lives=17.0),
+    "once:1": Behaviour(lives=3.0, code=0),
+    "missing:1": Behaviour(pull="No such image: missing:1"),
+}
+
+restart_policies = st.one_of(
+    st.none(),
+    st.fixed_dictionaries(
+        {
+            "Condition": st.sampled_from(["any", "on-failure", "none"]),
+            "Delay": st.sampled_from([0, 2 * SECOND, 5 * SECOND]),
+            "MaxAttempts": st.sampled_from([0, 1, 2]),
+            "Window": st.sampled_from([0, 30 * SECOND]),
+        }
+    ),
+)
+rollouts = st.one_of(
+    st.none(),
+    st.fixed_dictionaries(
+        {
+            "Parallelism": st.sampled_from([0, 1, 2]),
+            "Delay": st.sampled_from([0, 3 * SECOND, 8 * SECOND]),
+            "Monitor": st.sampled_from([0, 4 * SECOND]),
+            "MaxFailureRatio": st.sampled_from([0, 0.5]),
+            "Order": st.sampled_from(["stop-first", "start-first"]),
+        }
+    ),
+)
+placements = st.sampled_from(
+    [
+        {},
+        {"Constraints": ["node.labels.zone == a"]},
+        {"Constraints": ["node.hostname != h1"]},
+        {"Preferences": [{"Spread": {"SpreadDescriptor": "node.labels.zone"}}]},
+        {"MaxReplicas": 1},
+    ]
+)
+changes = st.fixed_dictionaries(
+    {},
+    optional={
+        "replicas": st.integers(0, 5),
+        "image": st.sampled_from(sorted(IMAGES)),
+        "restart": restart_policies,
+        "update": rollouts,
+        "action": st.sampled_from(["pause", "continue", "rollback"]),
+        "placement": placements,
+        "ports": st.sampled_from([[], [], [8080]]),
+        "cpus": st.sampled_from([0, 0, 1]),
+    },
+)
+names = st.sampled_from(SERVICES)
+members = st.sampled_from(NODES)
+steps: st.SearchStrategy[Step] = st.one_of(
+    st.tuples(st.just("put"), names, changes),
+    st.tuples(st.just("put"), names, changes),
+    st.tuples(st.just("remove"), names),
+    st.tuples(st.just("rollback"), names),
+    st.tuples(st.just("exit"), st.integers(0, 20), st.sampled_from([0, 1])),
+    st.tuples(st.just("silence"), members),
+    st.tuples(st.just("beat"), members),
+    st.tuples(st.just("availability"), members, st.sampled_from(["active", "pause", "drain"])),
+    st.tuples(st.just("label"), members, st.sampled_from(["a", "b"])),
+    st.tuples(st.just("shrink"), members, st.sampled_from([1, 2])),
+    st.tuples(st.just("forget"), members),
+    st.tuples(st.just("leader")),
+    st.tuples(st.just("pass"), st.sampled_from([0.5, 2, 6, 20])),
+    st.tuples(st.just("pass"), st.sampled_from([1, 4, 11])),
+)
+scenes = st.lists(steps, min_size=3, max_size=14)
+
+
+def world() -> World:
+    """Three nodes in two zones."""
+    made = World(
+        node("h1", cpus=2, labels={"zone": "a"}),
+        node("h2", cpus=2, labels={"zone": "b"}),
+        node("h3", cpus=2),
+    )
+    made.behaviours.update(IMAGES)
+    return made
+
+
+def play(made: World, scene: list[Step]) -> None:
+    """Go through the steps; the world settles after each."""
+    for step in scene:
+        _STEPS[step[0]](made, *step[1:])
+        made.settle()
+
+
+def wanted_spec(name: str, change: dict[str, Any], held: ServiceSpec | None) -> ServiceSpec:
+    """The service's specification with the change laid over; ``agent`` is global."""
+    placement = change.get("placement", {})
+    task: dict[str, Any] = {"Placement": placement}
+    if change.get("restart"):
+        task["RestartPolicy"] = change["restart"]
+    if change.get("cpus"):
+        task["Resources"] = {"Reservations": {"NanoCPUs": int(change["cpus"] * 1e9)}}
+    api: dict[str, Any] = {"task": task, "ports": change.get("ports", [])}
+    if change.get("update") or change.get("action"):
+        api["UpdateConfig"] = {**(change.get("update") or {}), "FailureAction": change.get("action", "pause")}
+        api["RollbackConfig"] = change.get("update") or {}
+    replicas = change.get("replicas", (held.mode.replicas if held is not None else None) or 2)
+    return spec(name, None if name == "agent" else replicas, change.get("image", "good:1"), **api)
+
+
+def _put(made: World, name: str, change: dict[str, Any]) -> None:
+    held = made.store.services.get(name)
+    wanted = wanted_spec(name, change, held.spec if held is not None else None)
+    if held is None:
+        made.create(wanted)
+    else:
+        made.update(wanted)
+
+
+def _remove(made: World, name: str) -> None:
+    if name in made.store.services:
+        made.remove(name)
+
+
+def _rollback(made: World, name: str) -> None:
+    held = made.store.services.get(name)
+    if held is not None and held.previous_spec is not None:
+        made.rollback(name)
+
+
+def _exit(made: World, number: int, code: int) -> None:
+    alive = [task for task in made.store.tasks if _alive(made, task)]
+    if alive:
+        made.end(alive[number % len(alive)], code)
+
+
+def _alive(made: World, task: Task) -> bool:
+    return task.state == TaskState.RUNNING and task.node_id not in made.dead and task.node_id in made.store.nodes
+
+
+def _silence(made: World, name: str) -> None:
+    if name in made.store.nodes:
+        made.silence(name)
+
+
+def _beat(made: World, name: str) -> None:
+    if name in made.store.nodes:
+        made.beat(name)
+    else:
+        made.do(Create(node(name, cpus=2, state=NodeState.UNKNOWN)))
+        made.beat(name)
+
+
+def _availability(made: World, name: str, wanted: str) -> None:
+    if name in made.store.nodes:
+        made.set_node(name, availability=wanted)
+
+
+def _label(made: World, name: str, zone: str) -> None:
+    if name in made.store.nodes:
+        made.set_node(name, labels={"zone": zone})
+
+
+def _shrink(made: World, name: str, cpus: int) -> None:
+    held = made.store.nodes.get(name)
+    if held is not None:
+        made.describe(name, nano_cpus=cpus * 10**9)
+
+
+def _forget(made: World, name: str) -> None:
+    if name in made.store.nodes:
+        made.remove_node(name)
+
+
+_STEPS = {
+    "put": _put,
+    "remove": _remove,
+    "rollback": _rollback,
+    "exit": _exit,
+    "silence": _silence,
+    "beat": _beat,
+    "availability": _availability,
+    "label": _label,
+    "shrink": _shrink,
+    "forget": _forget,
+    "leader": lambda made: made.change_leader(),
+    "pass": lambda made, seconds: made.advance(seconds),
+}
+
+
+def heal(made: World) -> None:
+    """All nodes of the scene are there, active and reporting, and every service is asked for something that works."""
+    for name in ("h1", "h2", "h3"):
+        _beat(made, name)
+        made.set_node(name, availability="active", labels={"zone": "a"})
+    for service in list(made.store.services):
+        replicas = service.spec.mode.replicas
+        made.update(dataclasses.replace(spec(service.name, replicas, "good:1"), mode=service.spec.mode))
+    made.advance(200)
