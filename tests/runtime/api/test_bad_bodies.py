@@ -26,20 +26,20 @@ VALUES = st.recursive(
     lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=6), inner, max_size=3)),
     max_leaves=6,
 )
-SPEC_KEYS = [
-    "Name", "Labels", "TaskTemplate", "ContainerSpec", "Image", "Env", "Mounts", "Target", "Source", "Type", "Healthcheck",
-    "Test", "Interval", "Resources", "Limits", "Reservations", "NanoCPUs", "MemoryBytes", "RestartPolicy", "Condition",
-    "Delay", "Placement", "Constraints", "Preferences", "Spread", "MaxReplicas", "Networks", "Mode", "Replicated",
-    "Replicas", "Global", "UpdateConfig", "RollbackConfig", "MaxFailureRatio", "EndpointSpec", "Ports", "TargetPort",
-    "PublishMode", "Privileges", "Ulimits", "Role", "Availability", "Orchestration", "TaskHistoryRetentionLimit", "Raft",
-    "Dispatcher", "HeartbeatPeriod", "CAConfig", "NodeCertExpiry", "EncryptionConfig", "AutoLockManagers", "DNSConfig",
-]  # fmt: skip
-OPTION_KEYS = [
-    "image", "env", "labels", "replicas", "mode", "limits", "reservations", "mounts", "publish", "healthcheck", "networks",
-    "update_config", "rollback_config", "restart_policy", "constraints", "preferences", "command", "args", "role",
-    "availability", "node_cert_expiry", "default_addr_pool", "subnet_size", "advertise_addr", "stop_grace_period", "cpus",
-    "memory", "target", "target_port", "name", "interval", "test", "spread", "order", "privileges", "ulimits", "sysctls",
-]  # fmt: skip
+SPEC_KEYS = (
+    "Name Labels TaskTemplate ContainerSpec Image Env Mounts Target Source Type Healthcheck Test Interval "
+    "Resources Limits Reservations NanoCPUs MemoryBytes RestartPolicy Condition Delay Placement "
+    "Constraints Preferences Spread MaxReplicas Networks Mode Replicated Replicas Global UpdateConfig "
+    "RollbackConfig MaxFailureRatio EndpointSpec Ports TargetPort PublishMode Privileges Ulimits Role "
+    "Availability Orchestration TaskHistoryRetentionLimit Raft Dispatcher HeartbeatPeriod CAConfig "
+    "NodeCertExpiry EncryptionConfig AutoLockManagers DNSConfig"
+).split()
+OPTION_KEYS = (
+    "image env labels replicas mode limits reservations mounts publish healthcheck networks update_config "
+    "rollback_config restart_policy constraints preferences command args role availability "
+    "node_cert_expiry default_addr_pool subnet_size advertise_addr stop_grace_period cpus memory target "
+    "target_port name interval test spread order privileges ulimits sysctls"
+).split()
 
 
 def bodies(keys: list[str]) -> st.SearchStrategy[Any]:

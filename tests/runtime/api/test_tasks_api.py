@@ -11,7 +11,8 @@ from urllib.parse import quote
 from runtime.api.kit import Api
 from runtime.manager.kit import START, World, service_spec
 
-from queenright.edge.http.api.task_list import SPARE, TaskJson
+from queenright.edge.http.api import render
+from queenright.edge.http.api.json_cache import SPARE, JsonCache
 from queenright.manager.views import list_tasks
 from queenright.model.objects import TaskStatus
 from queenright.model.states import TaskState
@@ -171,7 +172,7 @@ async def test_a_task_is_encoded_once_for_each_of_its_versions() -> None:
     world = World.make()
     web = await world.service()
     task = world.task(web)
-    cache = TaskJson()
+    cache = JsonCache(render.task)
     first = cache.text(task)
     assert cache.text(task) is first
     moved = world.put(dataclasses.replace(task, desired_state=TaskState.SHUTDOWN))
@@ -183,7 +184,7 @@ async def test_the_cache_forgets_tasks_that_are_gone() -> None:
     world = World.make()
     web = await world.service()
     task = world.task(web)
-    cache = TaskJson()
+    cache = JsonCache(render.task)
     for number in range(SPARE + 10):
         cache.text(dataclasses.replace(task, id=f"{number:025d}"))
     cache.text(task)

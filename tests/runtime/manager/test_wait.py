@@ -146,7 +146,7 @@ async def test_a_node_is_waited_for_until_it_is_ready() -> None:
 
 async def test_a_drained_node_is_waited_for_until_it_runs_nothing() -> None:
     world = World.make()
-    web, node, task = await pending(world)
+    _, _, task = await pending(world)
     run(world, task)
     waiting = await begin(world, "node", "one", drained=True)
     seen = await wait(world, "node", "one", 0, drained=True)

@@ -22,7 +22,7 @@ class NodeHandlers(Handlers):
 
     async def list(self, request: Request) -> Response:
         found = list_nodes(self.control().store, request.filters(NODE_FILTERS))
-        return json_list_response([render.node(value) for value in found])
+        return json_list_response(map(render.node, found))
 
     async def inspect(self, request: Request) -> Response:
         return json_response(render.node(self.control().store.node(request.params["id"])))

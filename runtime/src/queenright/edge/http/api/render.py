@@ -45,8 +45,7 @@ def _present(document: Json) -> Json:
 # -- services
 
 
-def service(value: Service, *, status: Json | None = None, insert_defaults: bool = False) -> Json:
-    """A service. ``status``: its ``ServiceStatus``, for lists that ask for it."""
+def service(value: Service, *, insert_defaults: bool = False) -> Json:
     spec = defaults.with_defaults(value.spec) if insert_defaults else value.spec
     document = _meta(value)
     document["Spec"] = encode(spec)
@@ -55,8 +54,6 @@ def service(value: Service, *, status: Json | None = None, insert_defaults: bool
     document["Endpoint"] = _endpoint(value)
     if value.update_status is not None:
         document["UpdateStatus"] = update_status(value.update_status)
-    if status is not None:
-        document["ServiceStatus"] = status
     return document
 
 

@@ -8,19 +8,24 @@ from typing import Any
 from queenright.edge.http.api import render
 from queenright.edge.http.api.base import Handlers, version_of
 from queenright.edge.http.api.body import get
+from queenright.edge.http.api.json_cache import JsonCache
 from queenright.edge.http.errors import ApiError
 from queenright.edge.http.messages import Request, Response, json_list_response, json_response
 from queenright.edge.http.router import Router
+from queenright.manager.ports import Host
 from queenright.manager.views import SERVICE_FILTERS, list_services
 from queenright.spec.fields import decode
 from queenright.spec.service import ServiceSpec
 
 NETWORKS_IN_TASK = (1, 44)  # since then a service's top-level Networks are ignored
-RUNTIME_FILTER = "runtime"
 
 
 class ServiceHandlers(Handlers):
     """Handlers of ``/services``."""
+
+    def __init__(self, host: Host) -> None:
+        super().__init__(host)
+        self._json = JsonCache(render.service)
 
     def register(self, router: Router) -> None:
         router.add("GET", "/services", self.list, abandon=True)
@@ -33,12 +38,11 @@ class ServiceHandlers(Handlers):
     async def list(self, request: Request) -> Response:
         store = self.control().store
         found = list_services(store, request.filters(SERVICE_FILTERS))
-        with_status = request.flag("status")
+        self._json.forget_but(len(store.services), store.services.ids())
+        if not request.flag("status"):
+            return json_list_response(map(self._json.text, found))
         return json_list_response(
-            [
-                render.service(value, status=render.service_status(store, value) if with_status else None)
-                for value in found
-            ]
+            self._json.text_with(value, "ServiceStatus", render.service_status(store, value)) for value in found
         )
 
     async def create(self, request: Request) -> Response:

@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
+from queenright.edge.http.api import render
 from queenright.edge.http.api.base import Handlers
+from queenright.edge.http.api.json_cache import JsonCache
 from queenright.edge.http.api.services import logs_refused
-from queenright.edge.http.api.task_list import TaskJson
 from queenright.edge.http.messages import Request, Response, json_list_response
 from queenright.edge.http.router import Router
 from queenright.manager.ports import Host
@@ -19,7 +20,7 @@ class TaskHandlers(Handlers):
 
     def __init__(self, host: Host) -> None:
         super().__init__(host)
-        self._json = TaskJson()
+        self._json = JsonCache(render.task)
 
     def register(self, router: Router) -> None:
         router.add("GET", "/tasks", self.list, abandon=True)
@@ -29,7 +30,7 @@ class TaskHandlers(Handlers):
     async def list(self, request: Request) -> Response:
         store = self.control().store
         self._json.forget_but(len(store.tasks), store.tasks.ids())
-        return json_list_response(self._json.texts(list_tasks(store, request.filters(TASK_FILTERS))))
+        return json_list_response(map(self._json.text, list_tasks(store, request.filters(TASK_FILTERS))))
 
     async def inspect(self, request: Request) -> Response:
         found = self.control().store.task(request.params["id"])
