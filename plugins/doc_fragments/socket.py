@@ -12,6 +12,7 @@ options:
   socket:
     description:
       - Path of the runtime's socket on the host.
+      - If not given, the environment variable E(QUEENRIGHT_SOCKET) is used, if it is set for the host.
     type: path
     default: /run/queenright/engine.sock
 requirements:

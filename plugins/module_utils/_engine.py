@@ -23,12 +23,14 @@ class EngineError(Exception):
     """The host socket could not be used, or answered with an error.
 
     ``status`` is the HTTP status, 0 where there was no answer. ``missing``: there is no socket, or nobody listens.
+    ``more`` is returned beside the message when the module fails.
     """
 
     def __init__(self, message: str, status: int = 0, missing: bool = False) -> None:
         super().__init__(message)
         self.status = status
         self.missing = missing
+        self.more = {}  # type: t.Dict[str, t.Any]
 
     @property
     def not_a_manager(self) -> bool:

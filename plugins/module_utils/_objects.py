@@ -27,7 +27,7 @@ from ansible_collections.queenright.swarm.plugins.module_utils._resource import 
 from ansible_collections.queenright.swarm.plugins.module_utils._spec.cluster import DRAIN, NodeSpec
 from ansible_collections.queenright.swarm.plugins.module_utils._spec.fields import encode, merge, option_names
 from ansible_collections.queenright.swarm.plugins.module_utils._spec.service import ServiceSpec
-from ansible_collections.queenright.swarm.plugins.module_utils._standing import Standing, standing
+from ansible_collections.queenright.swarm.plugins.module_utils._standing import Standing, require_health, standing
 
 ROTATION_TRIES = 5
 
@@ -94,17 +94,16 @@ def node(module: AnsibleModule, engine: Engine) -> Result:
     here = standing(engine)
     if here.outside and module.check_mode:
         return _foreseen_node(module, here)
-    if params["name"] is None and here.outside:
-        raise EngineError(
-            "this host is in no swarm: join it with queenright.swarm.swarm_join first, or name the node that is meant"
-        )
+    if params["name"] is None:
+        _require_node(here)
     name = params["name"] or here.node_id
     options = said(module, option_names(NodeSpec)) if params["state"] == "present" else {}
     context = {"force": True} if params["force"] else None
     try:
         plan = apply(module, engine, "node", name, options, state=params["state"], context=context)
     except EngineError as error:
-        raise _explained(error, name)
+        error.more["node_id"] = here.node_id
+        raise _explained(error)
     result = plan.result("node")
     if params["wait"] and params["state"] == "present" and not module.check_mode:
         drained = {"drained": 1} if (plan.after or {}).get("Availability") == DRAIN else None
@@ -121,15 +120,21 @@ def _foreseen_node(module: AnsibleModule, here: Standing) -> Result:
     return dict(foreseen("node", spec, "update the node"), needs_manager=named, node_id=here.node_id)
 
 
-def _explained(error: EngineError, name: str) -> EngineError:
-    if "is not down" in str(error):
-        text = "%s. Take the host out with queenright.swarm.swarm_leave first, or set force" % error
-        return EngineError(text, error.status)
-    if error.status == 404:
-        return EngineError(
-            "%s: a node is named by its id or its host name as queenright.swarm.swarm_node_info shows them" % error, 404
+def _require_node(here: Standing) -> None:
+    if here.outside:
+        raise EngineError(
+            "this host is in no swarm: join it with queenright.swarm.swarm_join first, or name the node that is meant"
         )
-    return error
+    require_health(here)
+
+
+def _explained(error: EngineError) -> EngineError:
+    hint = ""
+    if "is not down" in str(error):
+        hint = ". Take the host out with queenright.swarm.swarm_leave first, or set force"
+    elif error.status == 404:
+        hint = ": a node is named by its id or its host name, as queenright.swarm.swarm_node_info shows them"
+    return EngineError("%s%s" % (error, hint), error.status) if hint else error
 
 
 def nodes(module: AnsibleModule, engine: Engine) -> Result:

@@ -22,7 +22,9 @@ from ansible_collections.queenright.swarm.plugins.module_utils._spec.fields impo
 WAIT_SLICE = 30.0  # seconds of one long poll, so that a stopped daemon is noticed
 SHOWN_REASONS = 5
 
-SOCKET_ARGUMENTS = {"socket": {"type": "path", "default": DEFAULT_SOCKET}}
+SOCKET_ARGUMENTS = {
+    "socket": {"type": "path", "default": DEFAULT_SOCKET, "fallback": (basic.env_fallback, ["QUEENRIGHT_SOCKET"])}
+}
 WAIT_ARGUMENTS = {"wait": {"type": "bool", "default": True}, "wait_timeout": {"type": "int", "default": 300}}
 MANAGERS_ARGUMENTS = {"managers_group": {"type": "str", "default": "swarm_managers"}}
 STATE_ARGUMENTS = {"state": {"type": "str", "choices": ["present", "absent"], "default": "present"}}
@@ -201,4 +203,4 @@ def failure_of(error: EngineError) -> Result:
             " Run this task on a manager, or name the group of the managers in the option managers_group: "
             "its hosts are tried in turn."
         )
-    return {"msg": message, "status": error.status, "needs_manager": error.not_a_manager}
+    return dict(error.more, msg=message, status=error.status, needs_manager=error.not_a_manager)
