@@ -13,30 +13,36 @@ import grp
 import json
 import os
 import shutil
+import tarfile
+import tempfile
 import time
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.queenright.swarm.plugins.module_utils._engine import Engine, EngineError
+from ansible_collections.queenright.swarm.plugins.module_utils import _docker_context
+from ansible_collections.queenright.swarm.plugins.module_utils._engine import DEFAULT_SOCKET, Engine, EngineError
+from ansible_collections.queenright.swarm.plugins.module_utils._files import Files, replace
 from ansible_collections.queenright.swarm.plugins.module_utils._install import (
     PREFIX,
     InstallError,
     Releases,
-    find_python,
     pip_arguments,
-    write_if_changed,
 )
+from ansible_collections.queenright.swarm.plugins.module_utils._python import find_python
 from ansible_collections.queenright.swarm.plugins.module_utils._service_manager import (
     STATE_FILE,
     InitScript,
     Systemd,
     detect,
 )
+from ansible_collections.queenright.swarm.plugins.module_utils._units import LOG
 
 CONFIG = "/etc/queenright/config.toml"
 STATE_DIR = "/var/lib/queenright"
 GROUP = "docker"
 _TOML_TYPES = (str, bool, int)
+
+Manager = t.Union[Systemd, InitScript]
 
 
 class RuntimeHost:
@@ -46,24 +52,25 @@ class RuntimeHost:
         self._module = module
         self._params = module.params
         self._check = bool(module.check_mode)
-        self._releases = Releases()
+        self._files = Files(self._check)
+        self._releases = Releases(PREFIX)
         self._engine = Engine(self._params["socket"], timeout=10)
-        self._actions: t.List[str] = []
+        self._actions = []  # type: t.List[str]
         self._before = self._releases.current()
         self._python = ""
 
     def run(self) -> t.Dict[str, t.Any]:
-        """The module's result."""
+        """The module's result. Raises InstallError, PythonMissingError."""
         after = self._absent() if self._params["state"] == "absent" else self._present()
-        if after is None:
-            return {"changed": True, "needs_wheel": True, "release": self._before, "python": "", "actions": []}
+        needs_wheel = after is None
+        release = {"before": "release %s\n" % self._before, "after": "release %s\n" % after}
         return {
-            "changed": bool(self._actions),
+            "changed": bool(self._actions) or needs_wheel,
             "actions": self._actions,
-            "release": after,
+            "release": self._before if after is None else after,
             "python": self._python,
-            "needs_wheel": False,
-            "diff": {"before": {"release": self._before}, "after": {"release": after}},
+            "needs_wheel": needs_wheel,
+            "diff": ([release] if after is not None and self._before != after else []) + self._files.diffs,
         }
 
     # -- present
@@ -72,127 +79,196 @@ class RuntimeHost:
         bundle = self._params["bundle"]
         if not bundle:
             raise InstallError("the wheel is not known: call this module through its action plugin, as a task does")
-        release = bundle["release"]
-        complete = self._releases.complete(release, bundle["digest"])
-        if not complete:
-            python, self._python = find_python(self._module.run_command, self._params["python"])
+        release, digest = str(bundle["release"]), bundle["digest"]
+        if not self._releases.complete(release, digest):
+            python = find_python(self._module.run_command, self._params["python"])
             if not bundle.get("path") and not self._check:
                 return None
-            self._actions.append("install release %s with Python %s" % (release, self._python))
+            self._actions.append("install release %s with Python %s" % (release, python[1]))
+            self._python = python[1]
             if not self._check:
                 self._install(release, python, bundle)
+        else:
+            self._python = self._releases.marker(release).get("python", "")
+        settings = self._toml()
+        self._refuse_bad(settings, release)
+        self._take_over(release, settings)
+        self._context()
+        for name in self._releases.superfluous(self._params["keep_releases"], release):
+            self._actions.append("remove release %s" % name)
+            if not self._check:
+                self._releases.discard(name)
+        return release
+
+    def _install(self, release: str, python: t.Tuple[str, str], bundle: t.Dict[str, t.Any]) -> None:
+        params = self._params
+        with self._releases.locked(), tempfile.TemporaryDirectory(prefix="queenright-wheels") as folder:
+            if self._releases.complete(release, bundle["digest"]):
+                return  # whoever held the lock has done it
+            house = params["wheelhouse"] if params["wheelhouse_remote"] else None
+            if bundle.get("wheelhouse"):
+                _unpack(bundle["wheelhouse"], folder)
+                house = folder
+            if house and not os.path.isdir(house):
+                raise InstallError("the wheelhouse %s is no directory on this host" % house)
+            arguments = pip_arguments(
+                bundle["path"],
+                house,
+                params["index_url"],
+                params["extra_index_urls"],
+                params["index_ca_cert"],
+                params["proxy"],
+            )
+            self._releases.install(self._module.run_command, release, bundle["digest"], python, arguments)
+
+    def _take_over(self, release: str, settings: t.Optional[str]) -> None:
+        """Switch, write settings and service files, (re)start. A release that does not come up is taken back."""
         switched = self._before != release
-        if switched and complete:
-            self._actions.append("switch to release %s" % release)
+        if switched and self._before:
+            self._actions.append("switch from release %s to %s" % (self._before, release))
         if switched and not self._check:
             self._releases.switch(release)
-        self._service(new_code=switched or not complete, settings=self._settings())
-        if not self._check:
-            for name in self._releases.prune(self._params["keep_releases"]):
-                self._actions.append("remove release %s" % name)
-        return str(release)
-
-    def _install(self, release: str, python: str, bundle: t.Dict[str, t.Any]) -> None:
-        params = self._params
-        house = params["wheelhouse"] if params["wheelhouse_remote"] else bundle.get("wheelhouse")
-        if house and not os.path.isdir(house):
-            raise InstallError("the wheelhouse %s is no directory on this host" % house)
-        arguments = pip_arguments(
-            bundle["path"],
-            house,
-            params["index_url"],
-            params["extra_index_urls"],
-            params["index_ca_cert"],
-            params["proxy"],
-        )
-        self._releases.install(self._module.run_command, release, bundle["digest"], python, arguments, {})
-
-    def _settings(self) -> bool:
-        settings = self._params["settings"]
-        if settings is None:
-            return False
-        changed = write_if_changed(CONFIG, _toml(settings), 0o640, self._check)
-        if changed:
+        fresh = switched or any(action.startswith("install") for action in self._actions)
+        if settings is not None and self._files.write(CONFIG, settings, 0o640):
             self._actions.append("write %s" % CONFIG)
-        return changed
-
-    def _service(self, new_code: bool, settings: bool) -> None:
+            fresh = True
         manager = self._manager()
         if manager is None:
             return
-        units = manager.write(self._check)
-        if units:
+        try:
+            self._service(manager, fresh)
+        except InstallError as error:
+            if not switched or not self._releases.marker(self._before):
+                raise
+            self._releases.switch(self._before)
+            manager.restart()
+            raise InstallError("%s. The host runs release %s again" % (error, self._before)) from None
+
+    def _service(self, manager: Manager, fresh: bool) -> None:
+        written = manager.write()
+        if written:
             self._actions.append("write the service files")
-        if not manager.enabled_and_started():
-            self._actions.append("start the service")
-            if not self._check:
-                manager.start()
-        elif new_code or settings or units:
-            self._actions.append("restart the service")
-            if not self._check:
-                manager.restart()
-        if not self._check:
-            self._wait_ready()
+        runs = manager.enabled_and_started()
+        if runs and not fresh and not written:
+            return
+        self._actions.append("restart the service" if runs else "start the service")
+        if self._check:
+            return
+        if runs:
+            manager.restart()
+        else:
+            manager.start()
+        self._wait_ready(manager)
 
-    def _manager(self) -> t.Union[Systemd, InitScript, None]:
-        name = self._params["service_manager"]
-        name = detect() if name == "auto" else name
-        if name == "none":
-            return None
-        if name == "systemd":
-            return Systemd(self._module.run_command, PREFIX, _group())
-        return InitScript(self._module.run_command, PREFIX)
-
-    def _wait_ready(self) -> None:
-        """A member is ready once it has a session with a manager; that is not waited for here, only the daemon is."""
+    def _wait_ready(self, manager: Manager) -> None:
+        """The daemon shall answer, and a member shall have kept its membership."""
         deadline = time.monotonic() + self._params["ready_timeout"]
         while True:
             try:
-                self._engine.get("/queenright/v1/status")
-                return
+                status = self._engine.get("/queenright/v1/status")
+                break
             except EngineError as error:
-                if time.monotonic() > deadline:
-                    raise InstallError(
-                        "the daemon was started but does not answer: %s. Its log says why: journalctl -u queenright, or "
-                        "/var/log/queenright.log where systemd does not run" % error
-                    ) from None
+                if time.monotonic() > deadline or manager.given_up():
+                    words = "the daemon was started and does not answer: %s. Its log ends with:\n%s"
+                    raise InstallError(words % (error, manager.last_words() or "nothing")) from None
                 time.sleep(0.1)
+        if status.get("state") == "error":
+            raise InstallError("the daemon runs, but it cannot go on in its swarm: %s" % status.get("error"))
+
+    def _manager(self) -> t.Optional[Manager]:
+        name = self._params["service_manager"]
+        name = detect() if name == "auto" else name
+        return None if name == "none" else self._managers()[name]
+
+    def _managers(self) -> t.Dict[str, Manager]:
+        command = "%s/current/venv/bin/queenright run" % PREFIX
+        socket = self._params["socket"]
+        if socket != DEFAULT_SOCKET:
+            command += " --socket %s" % socket
+        run = self._module.run_command
+        return {
+            "systemd": Systemd(run, self._files, command, socket, _group()),
+            "sysv": InitScript(run, self._files, command),
+        }
+
+    def _context(self) -> None:
+        if not self._params["docker_context"] or not _docker_context.docker_is_there():
+            return
+        if _docker_context.write(self._files, _docker_context.root_home(), self._params["socket"]):
+            self._actions.append("write the docker context %s" % _docker_context.NAME)
+
+    # -- settings
+
+    def _toml(self) -> t.Optional[str]:
+        """The text of the settings file, None where the playbook leaves it alone. Raises InstallError."""
+        settings = self._params["settings"]
+        if settings is None:
+            return None
+        lines = ["# Managed by queenright.swarm.swarm_runtime."]
+        for key in sorted(settings):
+            value = settings[key]
+            if not isinstance(value, _TOML_TYPES):
+                raise InstallError("settings.%s must be a text, a number or a truth value" % key)
+            lines.append("%s = %s" % (key, json.dumps(value, ensure_ascii=False)))
+        return "\n".join(lines) + "\n"
+
+    def _refuse_bad(self, settings: t.Optional[str], release: str) -> None:
+        """Let the release itself say whether it takes these settings, before they are written."""
+        program = os.path.join(self._releases.path(release), "venv/bin/queenright")
+        if settings is None or not os.path.exists(program):
+            return
+        with tempfile.TemporaryDirectory(prefix="queenright-config") as folder:
+            path = os.path.join(folder, "config.toml")
+            replace(path, settings, 0o600)
+            rc, out, err = self._module.run_command([program, "config", "--config", path])
+        if rc != 0:
+            raise InstallError((err or out).strip().replace(path, "the option settings, as %s" % CONFIG))
 
     # -- absent
 
     def _absent(self) -> str:
         member = _membership()
-        if member and os.path.isdir(self._releases.prefix):
+        managers = [manager for manager in self._managers().values() if manager.there()]
+        installed = os.path.isdir(self._releases.prefix)
+        if member and (installed or managers or self._params["purge"]):
             raise InstallError(
-                "this host is in swarm %s: leave it first, with queenright.swarm.swarm_leave or the playbook "
+                "this host is in swarm %s: let it leave first, with queenright.swarm.swarm_leave or the playbook "
                 "queenright.swarm.reset" % member
             )
-        for manager in (
-            Systemd(self._module.run_command, PREFIX, _group()),
-            InitScript(self._module.run_command, PREFIX),
-        ):
-            if manager.remove(self._check):
-                self._actions.append("remove the service")
-        if os.path.isdir(self._releases.prefix):
+        for manager in managers:
+            self._actions.append("remove the service")
+            manager.remove(self._check)
+        if installed:
             self._actions.append("remove %s" % self._releases.prefix)
             if not self._check:
                 self._releases.remove()
+        if _docker_context.remove(self._files, _docker_context.root_home(), self._check):
+            self._actions.append("remove the docker context %s" % _docker_context.NAME)
         if self._params["purge"]:
-            for path in (STATE_DIR, os.path.dirname(CONFIG)):
-                if os.path.isdir(path):
-                    self._actions.append("remove %s" % path)
-                    if not self._check:
-                        shutil.rmtree(path)
+            self._purge()
         return ""
+
+    def _purge(self) -> None:
+        for path in (STATE_DIR, os.path.dirname(CONFIG)):
+            if os.path.isdir(path):
+                self._actions.append("remove %s" % path)
+                if not self._check:
+                    shutil.rmtree(path)
+        if os.path.lexists(LOG):
+            self._actions.append("remove %s" % LOG)
+            if not self._check:
+                os.unlink(LOG)
 
 
 def _membership() -> str:
     """The swarm that this host is in by its state file, "" for none."""
     try:
         with open(STATE_FILE, encoding="utf-8") as handle:
-            return str(json.load(handle).get("cluster_id") or "")
-    except (OSError, ValueError):
+            return str(json.load(handle).get("cluster_id") or "of an unknown id")
+    except FileNotFoundError:
         return ""
+    except (OSError, ValueError, AttributeError):
+        return "of an unknown id (%s cannot be read)" % STATE_FILE
 
 
 def _group() -> str:
@@ -203,11 +279,11 @@ def _group() -> str:
     return GROUP
 
 
-def _toml(settings: t.Dict[str, t.Any]) -> str:
-    lines = ["# Managed by queenright.swarm.swarm_runtime."]
-    for key in sorted(settings):
-        value = settings[key]
-        if not isinstance(value, _TOML_TYPES):
-            raise InstallError("settings.%s must be a text, a number or a truth value" % key)
-        lines.append("%s = %s" % (key, json.dumps(value)))
-    return "\n".join(lines) + "\n"
+def _unpack(archive: str, folder: str) -> None:
+    """The wheels of a tar file that the action plugin made, side by side into a folder."""
+    with tarfile.open(archive) as tar:
+        for member in tar.getmembers():
+            source = tar.extractfile(member)
+            if source is not None:
+                with source, open(os.path.join(folder, os.path.basename(member.name)), "wb") as target:
+                    shutil.copyfileobj(source, target)

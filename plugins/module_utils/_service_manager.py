@@ -12,232 +12,161 @@ from __future__ import annotations
 import os
 import typing as t
 
-from ansible_collections.queenright.swarm.plugins.module_utils._install import (
-    InstallError,
-    remove_file,
-    write_if_changed,
+from ansible_collections.queenright.swarm.plugins.module_utils._files import Files
+from ansible_collections.queenright.swarm.plugins.module_utils._install import InstallError
+from ansible_collections.queenright.swarm.plugins.module_utils._units import (
+    INIT_SCRIPT,
+    LOG,
+    LOGROTATE,
+    SERVICE,
+    SOCKET,
 )
 
-Run = t.Callable[..., t.Tuple[int, str, str]]
-
-# No Protect*, Private* or ReadWritePaths here: any of them gives the daemon a mount namespace of its own, and the
-# Docker Engine would not see what the daemon mounts. KillMode=mixed ends the daemon alone first; containers are the Engine's.
-SERVICE = """\
-# Managed by queenright.swarm.swarm_runtime.
-[Unit]
-Description=queenright, Docker's swarm mode
-Documentation=https://github.com/queenright/queenright.swarm
-After=network-online.target docker.service queenright.socket
-Wants=network-online.target
-Requires=queenright.socket
-
-[Service]
-Type=notify
-NotifyAccess=main
-ExecStart={prefix}/current/venv/bin/queenright run
-ExecReload=/bin/kill -HUP $MAINPID
-Restart=on-failure
-RestartSec=1
-WatchdogSec=60
-TimeoutStartSec=120
-TimeoutStopSec=20
-KillMode=mixed
-LimitNOFILE=65536
-TasksMax=infinity
-UMask=0077
-NoNewPrivileges=yes
-RestrictSUIDSGID=yes
-LockPersonality=yes
-RestrictRealtime=yes
-CapabilityBoundingSet=CAP_NET_ADMIN CAP_SYS_ADMIN CAP_NET_RAW CAP_NET_BIND_SERVICE CAP_DAC_OVERRIDE CAP_CHOWN
-CapabilityBoundingSet=CAP_FOWNER CAP_SYS_MODULE CAP_SYS_PTRACE CAP_KILL
-SystemCallArchitectures=native
-
-[Install]
-WantedBy=multi-user.target
-"""
-SOCKET = """\
-# Managed by queenright.swarm.swarm_runtime.
-[Unit]
-Description=Host socket of queenright
-
-[Socket]
-ListenStream=/run/queenright/engine.sock
-SocketMode=0660
-SocketUser=root
-SocketGroup={group}
-DirectoryMode=0755
-
-[Install]
-WantedBy=sockets.target
-"""
-INIT_SCRIPT = """\
-#!/bin/sh
-# Managed by queenright.swarm.swarm_runtime.
-### BEGIN INIT INFO
-# Provides:          queenright
-# Required-Start:    $local_fs $network $remote_fs
-# Required-Stop:     $local_fs $network $remote_fs
-# Should-Start:      docker
-# Should-Stop:       docker
-# Default-Start:     2 3 4 5
-# Default-Stop:      0 1 6
-# Short-Description: queenright, Docker's swarm mode
-### END INIT INFO
-DAEMON={prefix}/current/venv/bin/queenright
-PIDFILE=/run/queenright.pid
-LOG=/var/log/queenright.log
-PATH=/usr/sbin:/usr/bin:/sbin:/bin
-export PATH
-
-pid() {{
-    [ -r "$PIDFILE" ] || return 1
-    found=$(cat "$PIDFILE")
-    [ -n "$found" ] && grep -aq queenright "/proc/$found/cmdline" 2>/dev/null || return 1
-    echo "$found"
-}}
-
-start() {{
-    pid >/dev/null && return 0
-    [ -x "$DAEMON" ] || {{ echo "$DAEMON is missing" >&2; return 5; }}
-    setsid "$DAEMON" run </dev/null >>"$LOG" 2>&1 &
-    echo $! >"$PIDFILE"
-}}
-
-stop() {{
-    running=$(pid) || {{ rm -f "$PIDFILE"; return 0; }}
-    kill -TERM "$running"
-    waited=0
-    while kill -0 "$running" 2>/dev/null; do
-        [ "$waited" -lt 150 ] || {{ kill -KILL "$running"; break; }}
-        waited=$((waited + 1))
-        sleep 0.1
-    done
-    rm -f "$PIDFILE"
-}}
-
-case "$1" in
-    start) start ;;
-    stop) stop ;;
-    restart | force-reload) stop; start ;;
-    reload) running=$(pid) && kill -HUP "$running" ;;
-    status) if pid >/dev/null; then echo "queenright is running"; else echo "queenright is not running"; exit 3; fi ;;
-    *) echo "usage: $0 {{start|stop|restart|reload|status}}" >&2; exit 2 ;;
-esac
-"""
 STATE_FILE = "/var/lib/queenright/state.json"
-LOGROTATE = """\
-/var/log/queenright.log {
-    weekly
-    rotate 8
-    compress
-    delaycompress
-    missingok
-    notifempty
-    copytruncate
-}
-"""
+SYSTEMD_RUNS = "/run/systemd/system"
+UNITS = "/etc/systemd/system"
+INIT_D = "/etc/init.d"
+LOGROTATE_D = "/etc/logrotate.d"
+UPDATE_RC = "/usr/sbin/update-rc.d"
+
+Run = t.Callable[..., t.Tuple[int, str, str]]
 
 
 def detect() -> str:
     """``systemd`` where it is process 1, else ``sysv``."""
-    return "systemd" if os.path.isdir("/run/systemd/system") else "sysv"
+    return "systemd" if os.path.isdir(SYSTEMD_RUNS) else "sysv"
 
 
-class Systemd:
-    """Socket-activated: a host in no swarm holds a socket and nothing else."""
+class ServiceManager:
+    """What both kinds offer. ``write`` comes first: it remembers what it changed for ``restart``."""
 
-    def __init__(self, run: Run, prefix: str, group: str) -> None:
+    def __init__(self, run: Run, files: Files) -> None:
         self._run = run
-        self._files = {
-            "/etc/systemd/system/queenright.service": SERVICE.format(prefix=prefix),
-            "/etc/systemd/system/queenright.socket": SOCKET.format(group=group),
-        }
+        self._files = files
+        self._changed = set()  # type: t.Set[str]
+        self._owned = {}  # type: t.Dict[str, t.Tuple[str, int]]
+        self._log_command = []  # type: t.List[str]
 
-    def write(self, check: bool) -> bool:
-        """Put the units in place; whether that is a change."""
-        changed = [write_if_changed(path, text, 0o644, check) for path, text in sorted(self._files.items())]
-        if any(changed) and not check:
-            self._must(["systemctl", "daemon-reload"])
-        return any(changed)
+    def write(self) -> bool:
+        """Put the service files in place; whether that is a change."""
+        self._changed = {path for path, (text, mode) in self._owned.items() if self._files.write(path, text, mode)}
+        return bool(self._changed)
 
-    def enabled_and_started(self) -> bool:
-        enabled = self._run(["systemctl", "is-enabled", "--quiet", "queenright.socket", "queenright.service"])[0] == 0
-        return enabled and self._run(["systemctl", "is-active", "--quiet", *self._needed()])[0] == 0
+    def there(self) -> bool:
+        """Whether any of the service files exists."""
+        return any(os.path.lexists(path) for path in self._owned)
 
-    def start(self) -> None:
-        self._must(["systemctl", "enable", "--quiet", "queenright.socket", "queenright.service"])
-        self._must(["systemctl", "start", *self._needed()])
+    def last_words(self) -> str:
+        """The end of the daemon's log."""
+        rc, out, _err = self._run(self._log_command)
+        return "\n".join(out.strip().splitlines()[-5:]) if rc == 0 else ""
 
-    def restart(self) -> None:
-        """The new release, unit or settings take over; containers are not touched."""
-        self._must(["systemctl", "stop", "queenright.service"])
-        self._must(["systemctl", "restart", "queenright.socket"])
-        self._must(["systemctl", "start", *self._needed()])
-
-    @staticmethod
-    def _needed() -> t.List[str]:
-        """A member's daemon runs all the time; elsewhere the first client starts it."""
-        units = ["queenright.socket"]
-        return [*units, "queenright.service"] if os.path.exists(STATE_FILE) else units
-
-    def remove(self, check: bool) -> bool:
-        there = [path for path in self._files if os.path.exists(path)]
-        if there and not check:
-            self._run(["systemctl", "disable", "--now", "--quiet", "queenright.socket", "queenright.service"])
-            for path in there:
-                remove_file(path)
-            self._must(["systemctl", "daemon-reload"])
-        return bool(there)
+    def _forget(self) -> None:
+        for path in sorted(self._owned):
+            self._files.remove(path)
 
     def _must(self, command: t.List[str]) -> None:
         rc, out, err = self._run(command)
         if rc != 0:
-            raise InstallError("%s failed: %s" % (" ".join(command), (err or out).strip()))
+            raise InstallError("%s failed: %s" % (" ".join(command), (err or out).strip() or "it does not say why"))
 
 
-class InitScript:
-    """Where systemd does not run: a script that any init, or a person, can call."""
+class Systemd(ServiceManager):
+    """Socket-activated: a host in no swarm holds a socket and nothing else."""
 
-    path = "/etc/init.d/queenright"
+    _ALL = ("queenright.socket", "queenright.service")
 
-    def __init__(self, run: Run, prefix: str) -> None:
-        self._run = run
-        self._files = {
-            self.path: (INIT_SCRIPT.format(prefix=prefix), 0o755),
-            "/etc/logrotate.d/queenright": (LOGROTATE, 0o644),
+    def __init__(self, run: Run, files: Files, command: str, socket: str, group: str) -> None:
+        super().__init__(run, files)
+        self._log_command = ["journalctl", "--unit=queenright", "--lines=5", "--no-pager", "--output=cat"]
+        self._socket_unit = os.path.join(UNITS, "queenright.socket")
+        self._owned = {
+            os.path.join(UNITS, "queenright.service"): (SERVICE.format(command=command), 0o644),
+            self._socket_unit: (SOCKET.format(socket=socket, group=group), 0o644),
         }
 
-    def write(self, check: bool) -> bool:
-        changed = [write_if_changed(path, text, mode, check) for path, (text, mode) in sorted(self._files.items())]
-        return any(changed)
-
     def enabled_and_started(self) -> bool:
-        return os.path.exists(self.path) and self._run([self.path, "status"])[0] == 0
+        """Whether it runs as it should and will at the next boot."""
+        enabled = self._run(["systemctl", "is-enabled", "--quiet", *self._ALL])[0] == 0
+        return enabled and all(self._run(["systemctl", "is-active", "--quiet", unit])[0] == 0 for unit in _needed())
+
+    def given_up(self) -> bool:
+        """Whether the daemon will not come by waiting."""
+        return self._run(["systemctl", "is-failed", "--quiet", "queenright.service"])[0] == 0
 
     def start(self) -> None:
-        self._register("defaults")
-        self._must("start")
+        """At once and at each boot."""
+        self._reload()
+        self._must(["systemctl", "enable", "--quiet", *self._ALL])
+        self._must(["systemctl", "start", *_needed()])
 
     def restart(self) -> None:
-        self._must("restart")
+        """The new release, unit or settings take over; containers are not touched."""
+        self._reload()
+        if self._socket_unit in self._changed:
+            self._must(["systemctl", "stop", *self._ALL])
+        else:
+            self._must(["systemctl", "stop", "queenright.service"])  # clients wait at the socket meanwhile
+        self._must(["systemctl", "start", *_needed()])
 
-    def remove(self, check: bool) -> bool:
-        there = [path for path in self._files if os.path.exists(path)]
-        if there and not check:
-            if os.path.exists(self.path):
-                self._must("stop")
-            for path in there:
-                remove_file(path)
+    def remove(self, check: bool) -> None:
+        """Stop the daemon and take the service files away."""
+        runs = os.path.isdir(SYSTEMD_RUNS)
+        if runs and not check:
+            self._run(["systemctl", "disable", "--now", "--quiet", *self._ALL])
+        self._forget()
+        if runs and not check:
+            self._must(["systemctl", "daemon-reload"])
+            self._run(["systemctl", "reset-failed", "--quiet", *self._ALL])
+
+    def _reload(self) -> None:
+        if self._changed:
+            self._must(["systemctl", "daemon-reload"])
+
+
+def _needed() -> t.List[str]:
+    """A member's daemon runs all the time; elsewhere the first client starts it."""
+    return ["queenright.socket", "queenright.service"] if os.path.exists(STATE_FILE) else ["queenright.socket"]
+
+
+class InitScript(ServiceManager):
+    """Where systemd does not run: a script that any init, or a person, can call."""
+
+    def __init__(self, run: Run, files: Files, command: str) -> None:
+        super().__init__(run, files)
+        self._log_command = ["tail", "-n", "5", LOG]
+        self._path = os.path.join(INIT_D, "queenright")
+        script = INIT_SCRIPT.format(command=command, program=command.split(" ")[0], log=LOG)
+        self._owned = {
+            self._path: (script, 0o755),
+            os.path.join(LOGROTATE_D, "queenright"): (LOGROTATE, 0o644),
+        }
+
+    def enabled_and_started(self) -> bool:
+        """Whether it runs as it should and will at the next boot."""
+        return os.path.exists(self._path) and self._run([self._path, "status"])[0] == 0
+
+    def given_up(self) -> bool:
+        """Whether the daemon will not come by waiting."""
+        return not self.enabled_and_started()
+
+    def start(self) -> None:
+        """At once, and at each boot where update-rc.d can see to that."""
+        self._register("defaults")
+        self._must([self._path, "start"])
+
+    def restart(self) -> None:
+        """The new release, script or settings take over; containers are not touched."""
+        self._must([self._path, "restart"])
+
+    def remove(self, check: bool) -> None:
+        """Stop the daemon and take the service files away."""
+        if os.path.exists(self._path) and not check:
+            self._must([self._path, "stop"])
+        self._forget()
+        if not check:
             self._register("remove")
-        return bool(there)
 
     def _register(self, word: str) -> None:
-        tool = "/usr/sbin/update-rc.d"
-        if os.access(tool, os.X_OK):
-            self._run([tool, "queenright", word])
-
-    def _must(self, word: str) -> None:
-        rc, out, err = self._run([self.path, word])
-        if rc != 0:
-            raise InstallError("%s %s failed: %s" % (self.path, word, (err or out).strip()))
+        if os.access(UPDATE_RC, os.X_OK):
+            self._run([UPDATE_RC, "queenright", word])

@@ -21,7 +21,7 @@ author:
   - The queenright contributors (@queenright)
 extends_documentation_fragment:
   - queenright.swarm.attributes
-  - queenright.swarm.socket
+  - queenright.swarm.attributes.group
 attributes:
   check_mode:
     support: full
@@ -30,6 +30,11 @@ attributes:
   idempotent:
     support: full
 options:
+  socket:
+    description:
+      - Path of the socket that the runtime shall listen on.
+    type: path
+    default: /run/queenright/engine.sock
   state:
     description:
       - V(present) installs this collection's version of the runtime, or another one given by O(wheel).
@@ -52,7 +57,8 @@ options:
     type: path
   wheelhouse:
     description:
-      - Directory with wheels of the runtime's dependencies. If it is given, no index is asked.
+      - Directory with wheels of the runtime's dependencies. If it is given, no index is asked. Wheels for several versions
+        of Python may lie in it.
       - The playbook C(queenright.swarm.wheelhouse) makes one.
     type: path
   wheelhouse_remote:
@@ -62,7 +68,9 @@ options:
     default: false
   index_url:
     description:
-      - Package index to install the dependencies from, instead of the host's configured one.
+      - Package index to install the dependencies from, instead of the one that pip on the host is configured for.
+      - One dependency has no wheel on PyPI; pip makes it on the host, and may ask the index for C(setuptools) to do so.
+        No compiler is needed.
     type: str
   extra_index_urls:
     description:
@@ -89,6 +97,12 @@ options:
     type: str
     choices: [auto, systemd, sysv, none]
     default: auto
+  docker_context:
+    description:
+      - Make a context C(swarm) for root's docker command line, where there is one, so that C(docker --context swarm)
+        speaks to the runtime. A context of that name which somebody else made is left alone.
+    type: bool
+    default: true
   keep_releases:
     description:
       - Releases that are kept, the one in use included.
@@ -96,7 +110,8 @@ options:
     default: 2
   ready_timeout:
     description:
-      - Seconds to wait for the daemon to answer after it was started.
+      - Seconds to wait for the daemon to answer after it was started. If a new release does not answer, the host goes
+        back to the release before.
     type: int
     default: 60
   bundle:
@@ -116,8 +131,11 @@ options:
         description: Where the wheel lies on the host, once it was copied.
         type: path
       wheelhouse:
-        description: Where the wheels of the dependencies lie on the host, once they were copied.
+        description: Where a tar file with the wheels of the dependencies lies on the host, once it was copied.
         type: path
+requirements:
+  - Python 3.11 or later with its module venv on the host (Debian and Ubuntu have it in the package python3-venv).
+  - systemd, or an init that runs scripts in C(/etc/init.d).
 seealso:
   - module: queenright.swarm.swarm_init
   - module: queenright.swarm.swarm_join
@@ -144,7 +162,7 @@ release:
   type: str
   sample: 0.1.0
 python:
-  description: Version of the Python that runs the runtime, empty where nothing was installed.
+  description: Version of the Python that runs the runtime, empty after a removal.
   returned: success
   type: str
   sample: 3.11.2
@@ -154,6 +172,12 @@ actions:
   type: list
   elements: str
   sample: [install release 0.1.0, start the service]
+python_packages:
+  description: Packages of the distribution that bring a Python that will do, where none was found.
+  returned: failure for want of a Python
+  type: list
+  elements: str
+  sample: [python3-venv]
 needs_wheel:
   description: Whether the action plugin has to bring the wheel.
   returned: success
@@ -164,6 +188,7 @@ needs_wheel:
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.queenright.swarm.plugins.module_utils._engine import DEFAULT_SOCKET
 from ansible_collections.queenright.swarm.plugins.module_utils._install import InstallError
+from ansible_collections.queenright.swarm.plugins.module_utils._python import PythonMissingError
 from ansible_collections.queenright.swarm.plugins.module_utils._runtime_host import RuntimeHost
 
 
@@ -183,6 +208,7 @@ def main():
             "proxy": {"type": "str"},
             "settings": {"type": "dict"},
             "service_manager": {"type": "str", "choices": ["auto", "systemd", "sysv", "none"], "default": "auto"},
+            "docker_context": {"type": "bool", "default": True},
             "keep_releases": {"type": "int", "default": 2},
             "ready_timeout": {"type": "int", "default": 60},
             "bundle": {
@@ -199,6 +225,8 @@ def main():
     )
     try:
         result = RuntimeHost(module).run()
+    except PythonMissingError as error:
+        module.fail_json(msg=str(error), python_packages=error.packages)
     except InstallError as error:
         module.fail_json(msg=str(error))
     module.exit_json(**result)

@@ -13,6 +13,7 @@ import dataclasses
 import fcntl
 import glob
 import hashlib
+import importlib.metadata
 import os
 import re
 import shutil
@@ -21,7 +22,11 @@ import sys
 import tempfile
 import typing as t
 
+from ansible import constants as C  # noqa: N812 - its usual name
+
 COLLECTION = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+SETUPTOOLS = 77  # the oldest that can build the runtime
+KEPT = 3  # builds of a checkout
 _NAME = re.compile(r"^queenright-(?P<version>[0-9][^-]*)-py3-none-any\.whl$")
 
 
@@ -69,16 +74,24 @@ def _read(path: str, mark: bool) -> Wheel:
 
 def _build(source: str) -> str:
     """Build the checkout's wheel once per content; hosts that ask at the same time wait for one build."""
-    cache = os.path.join(os.path.expanduser("~"), ".cache", "queenright", "wheels")
+    cache = os.path.join(os.path.expanduser(C.ANSIBLE_HOME), "queenright", "wheels")
     target = os.path.join(cache, _content(source))
     os.makedirs(cache, mode=0o700, exist_ok=True)
     with open(os.path.join(cache, ".lock"), "w", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         built = glob.glob(os.path.join(target, "*.whl"))
         if not built:
+            for old in _oldest(cache):
+                shutil.rmtree(old, ignore_errors=True)
             _run_build(source, target)
             built = glob.glob(os.path.join(target, "*.whl"))
     return built[0]
+
+
+def _oldest(cache: str) -> t.List[str]:
+    """Builds to forget before the next one."""
+    builds = [entry.path for entry in os.scandir(cache) if entry.is_dir()]
+    return sorted(builds, key=os.path.getmtime)[: -(KEPT - 1)]
 
 
 def _run_build(source: str, target: str) -> None:
@@ -87,13 +100,24 @@ def _run_build(source: str, target: str) -> None:
         shutil.copytree(source, copy, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info", "build", ".*cache"))
         out = os.path.join(folder, "out")
         environment = dict(os.environ, LC_ALL="C", SOURCE_DATE_EPOCH="1577836800")
-        command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", out, copy]
-        done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+        command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-input", "--wheel-dir", out]
+        if _has_setuptools():
+            command.append("--no-build-isolation")  # else pip fetches it, which takes a network
+        done = subprocess.run([*command, copy], capture_output=True, text=True, env=environment, check=False)
         if done.returncode != 0:
             tail = "\n".join((done.stderr or done.stdout).strip().splitlines()[-10:])
-            raise WheelError("the runtime's wheel could not be built from %s: %s" % (source, tail))
+            raise WheelError(
+                "the runtime's wheel could not be built from %s with %s -m pip: %s" % (source, sys.executable, tail)
+            )
         shutil.rmtree(target, ignore_errors=True)
         shutil.move(out, target)
+
+
+def _has_setuptools() -> bool:
+    try:
+        return int(importlib.metadata.version("setuptools").split(".")[0]) >= SETUPTOOLS
+    except (importlib.metadata.PackageNotFoundError, ValueError):
+        return False
 
 
 def _content(source: str) -> str:
