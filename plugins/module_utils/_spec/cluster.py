@@ -82,6 +82,8 @@ class EncryptionConfig:
 class SwarmSpec:
     """Options that can be changed on a live swarm."""
 
+    REFUSED = {"TaskDefaults": "defaults of tasks are not supported: say it in each service"}
+
     name: str | None = opt("Name", STR, "Name of the swarm.", option="", always="default")
     labels: dict[str, str] = opt("Labels", LABELS, "Labels of the swarm.", always={})
     orchestration: Orchestration = opt("Orchestration", Inline(Orchestration), "History.", always={})

@@ -134,3 +134,21 @@ async def test_a_node_that_is_down_is_removed() -> None:
     world.worker("one", NodeState.DOWN)
     assert await api.raw("DELETE", "/nodes/one") == (200, b"")
     assert await api.error("DELETE", "/nodes/one") == (404, "node one not found")
+
+
+async def test_a_status_that_comes_in_between_does_not_hinder_a_removal() -> None:
+    world = World.make()
+    node = world.worker("one", NodeState.DOWN)
+    world.proposer.before.append(lambda: world.describe(node.id, "one", NodeState.DOWN))
+    assert await Api.manager(world).raw("DELETE", "/nodes/one") == (200, b"")
+    assert world.store.nodes.get(node.id) is None
+
+
+async def test_a_node_that_comes_back_in_between_is_not_removed() -> None:
+    world = World.make()
+    node = world.worker("one", NodeState.DOWN)
+    world.proposer.before.append(lambda: world.describe(node.id, "one"))
+    status, message = await Api.manager(world).error("DELETE", "/nodes/one")
+    assert status == 400
+    assert "is not down" in message
+    assert world.store.nodes.get(node.id) is not None

@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from runtime.api.kit import Api, Host
 from runtime.manager.kit import START, World, key_digest
 
+from queenright.edge.http.upstream import Reply
 from queenright.manager.ports import LocalState
 from queenright.model.states import TaskState
 
@@ -44,6 +47,20 @@ async def test_the_status_says_that_the_engine_is_away() -> None:
     api.engine.down = "Cannot connect to the Docker daemon"
     engine = (await api.get(f"{V1}/status"))["engine"]
     assert engine == {"reachable": False, "version": "", "error": "Cannot connect to the Docker daemon"}
+
+
+async def test_the_status_answers_though_the_engine_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    api = Api.outside()
+
+    async def hang(method: str, target: str) -> Reply:
+        await asyncio.Event().wait()
+        raise AssertionError("unreachable")
+
+    monkeypatch.setattr(api.engine, "request", hang)
+    monkeypatch.setattr("queenright.edge.http.api.queenright.ENGINE_TIMEOUT", 0.05)
+    engine = (await api.get(f"{V1}/status"))["engine"]
+    assert engine["reachable"] is False
+    assert "no answer within" in engine["error"]
 
 
 async def test_the_key_of_a_host_that_will_join_is_named() -> None:

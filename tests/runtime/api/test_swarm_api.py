@@ -278,6 +278,8 @@ async def test_each_token_is_rotated_alone() -> None:
         ({"Raft": {"ElectionTick": 1, "HeartbeatTick": 1}}, 400, "ElectionTick must be greater than HeartbeatTick"),
         ({"Raft": {"SnapshotInterval": -1}}, 400, "cannot be negative"),
         ({"Labels": {"a": 5}}, 400, "Labels"),
+        ({"TaskDefaults": {"LogDriver": {"Name": "x"}}}, 400, "defaults of tasks are not supported"),
+        ({"TaskDefaults": "x"}, 400, "defaults of tasks are not supported"),
         ({"Orchestration": {"TaskHistoryRetentionLimit": 1 << 70}}, 400, "out of range"),
     ],
 )

@@ -7,7 +7,7 @@ import dataclasses
 
 from queenright.decide.nodes import remove_node
 from queenright.manager.checks import check_values
-from queenright.manager.context import Context
+from queenright.manager.context import MOST_TRIES, Context
 from queenright.manager.texts import NEEDS_CONSENSUS
 from queenright.model.changes import Change, Update
 from queenright.model.errors import FailedPrecondition, InvalidArgument, OutOfSequence
@@ -36,7 +36,17 @@ class Nodes:
 
     async def remove(self, ref: str, force: bool) -> None:
         """Remove a node that has left or is lost. Its tasks are given up."""
-        await self._context.write(self.removal(self._context.store.node(ref), force))
+        key = self._context.store.node(ref).id
+        for attempt in range(MOST_TRIES):
+            node = self._context.store.nodes.get(key)
+            if node is None:
+                return
+            try:
+                await self._context.write(self.removal(node, force))
+                return
+            except OutOfSequence:  # a status came in between: look again, the caller named no version
+                if attempt == MOST_TRIES - 1:
+                    raise
 
     def changed(self, node: Node, spec: NodeSpec) -> Node:
         """The node with ``spec`` in force, if that is allowed."""

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from typing import Any
 
@@ -18,6 +19,7 @@ from queenright.manager.apply_swarm import HERE
 from queenright.manager.ports import Host
 from queenright.model.errors import NotFound
 
+ENGINE_TIMEOUT = 5.0  # seconds; the status must say it when the engine hangs
 MOST_WAIT = 3600.0
 DEFAULT_WAIT = 30.0
 
@@ -60,10 +62,13 @@ class QueenrightHandlers(Handlers):
 
     async def _engine(self) -> dict[str, Any]:
         try:
-            reply = await self._upstream.request("GET", "/version")
+            async with asyncio.timeout(ENGINE_TIMEOUT):
+                reply = await self._upstream.request("GET", "/version")
             document = Body(_object(reply.body))
         except ApiError as error:
             return {"reachable": False, "version": "", "error": error.message}
+        except TimeoutError:
+            return {"reachable": False, "version": "", "error": f"no answer within {ENGINE_TIMEOUT:g} s"}
         return {"reachable": reply.status == 200, "version": document.text("Version"), "error": ""}
 
     async def join_key(self, request: Request) -> Response:
