@@ -8,6 +8,7 @@ import dataclasses
 import os
 import pathlib
 import signal
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from typing import Any
@@ -201,6 +202,24 @@ async def test_after_its_grace_a_stubborn_program_is_killed(node: Node) -> None:
     assert status.exit_code == 137
 
 
+async def test_a_paused_container_can_be_shut_down(node: Node) -> None:
+    task = task_of(*SLEEP)
+    await node.worker.apply_complete([task])
+    status = await node.reaches(task, TaskState.RUNNING)
+    with node.engine.client() as client:
+        client.pause(status.container_id)
+    await node.worker.apply_incremental([wanting(task, TaskState.SHUTDOWN)], [])
+    assert (await node.reaches(task, TaskState.SHUTDOWN)).exit_code == 137
+
+
+async def test_an_end_for_want_of_memory_is_named(node: Node) -> None:
+    limits = Limits(memory=16 << 20)
+    hungry = "x=a; while true; do x=$x$x; done"
+    task = task_of("sh", "-c", hungry, spec=TaskSpec(resources=Resources(limits=limits)))
+    await node.worker.apply_complete([task])
+    assert (await node.reaches(task, TaskState.FAILED)).err == "task: non-zero exit (137): out of memory"
+
+
 async def test_the_specs_stop_signal_is_used(node: Node) -> None:
     task = task_of(
         "sh",
@@ -368,6 +387,18 @@ async def test_the_machine_is_described_as_the_engine_sees_it(node: Node) -> Non
     assert described.nano_cpus >= 10**9 and described.memory_bytes > 1 << 28
     assert described.engine_version.startswith("20.10") or described.engine_version
     assert "Network/bridge" in described.plugins and "Log/json-file" in described.plugins
+
+
+async def test_closing_ends_the_thread_that_reads_events(node: Node) -> None:
+    def readers() -> int:
+        return sum(thread.name == "docker-events" for thread in threading.enumerate())
+
+    other = Node(node.engine, node.path.parent, "other")
+    await other.start()
+    await until(lambda: other.executor.error == "")
+    before = readers()
+    await other.stop()
+    await until(lambda: readers() == before - 1)
 
 
 async def test_an_engine_that_goes_and_comes_back_loses_no_task(tmp_path: pathlib.Path) -> None:

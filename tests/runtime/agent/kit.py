@@ -68,6 +68,7 @@ class FakeEngine:
         self.containers: dict[str, Seen] = {}
         self.tasks: dict[str, str] = {}  # container id -> task id
         self.calls: list[str] = []
+        self.started: list[str] = []  # containers, as often as they were really started
         self.faults: dict[str, list[ExecutorError]] = {}
         self.hold: dict[str, asyncio.Event] = {}
         self.down = False
@@ -129,6 +130,7 @@ class FakeEngine:
     async def start(self, task: Task, container_id: str) -> Seen:
         await self._enter("start")
         health = Health.STARTING if self.probed else Health.NONE
+        self.started.append(container_id)
         self.set(container_id, phase=Phase.RUNNING, pid=4711, health=health)
         return self.containers[container_id]
 

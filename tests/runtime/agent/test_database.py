@@ -144,18 +144,20 @@ async def test_a_folder_that_is_not_there_is_refused_by_name(tmp_path: pathlib.P
         await database(tmp_path / "missing").open()
 
 
-async def test_a_task_that_cannot_be_decoded_is_refused_by_id(tmp_path: pathlib.Path) -> None:
+@pytest.mark.parametrize(
+    "change", ["assigned = x'ffffff'", "status = 'no json'", "status = '{\"state\": 5}'", "status = '{}'"]
+)
+async def test_a_task_that_cannot_be_read_is_refused_by_id(tmp_path: pathlib.Path, change: str) -> None:
     held = database(tmp_path)
     await held.open()
     held.put(make_task(), TaskStatus())
     await held.close()
     with contextlib.closing(sqlite3.connect(tmp_path / "tasks.db")) as connection:
-        connection.execute("UPDATE tasks SET assigned = x'ffffff'")
+        connection.execute(f"UPDATE tasks SET {change}")
         connection.commit()
-    again = database(tmp_path)
-    with pytest.raises(DatabaseError, match="task t1 cannot be read"):
-        await again.open()
-    await again.close()
+    with pytest.raises(DatabaseError, match=r"tasks\.db: task t1 cannot be read"):
+        await database(tmp_path).open()
+    assert "agent-db" not in {thread.name for thread in threading.enumerate()}
 
 
 async def test_a_write_that_fails_is_said_and_made_good_later(tmp_path: pathlib.Path) -> None:

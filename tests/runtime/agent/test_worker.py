@@ -400,3 +400,41 @@ async def test_a_second_complete_set_that_says_the_same_writes_nothing(node: Nod
 def _changes(node: Node) -> list[tuple[str, bytes]]:
     with sqlite3.connect(node.path) as connection:
         return connection.execute("SELECT id, assigned FROM tasks").fetchall()
+
+
+@pytest.mark.parametrize("memory", ["kept", "lost"])
+@pytest.mark.parametrize("cut", range(1, 9))
+async def test_a_daemon_killed_at_any_call_starts_each_container_once_and_leaves_none(
+    node: Node, cut: int, memory: str
+) -> None:
+    task = make_task()
+    await node.worker.apply_complete([task])
+    await _killed_at(node, cut, memory)
+    await node.worker.apply_complete([task])
+    await node.reaches(TaskState.RUNNING)
+    shut = dataclasses.replace(task, desired_state=TaskState.SHUTDOWN, status=node.status())
+    node.engine.calls.clear()
+    await node.worker.apply_complete([shut])
+    await _killed_at(node, cut, memory)
+    await node.worker.apply_complete([shut])
+    await until(lambda: node.status().state.terminal)
+    assert node.engine.now("c-t1").phase == Phase.EXITED
+    node.engine.calls.clear()
+    await node.worker.apply_complete([])
+    await _killed_at(node, cut, memory)
+    await node.worker.apply_complete([])
+    await until(lambda: not node.engine.containers and not node.worker.statuses())
+    assert node.engine.started == ["c-t1"]
+
+
+async def _killed_at(node: Node, cut: int, memory: str) -> None:
+    """End the worker as soon as the engine was called so many times, or when it has come to rest."""
+    for _ in range(200):
+        if len(node.engine.calls) >= cut:
+            break
+        await asyncio.sleep(0)
+    await node.stop()
+    if memory == "lost":
+        for path in node.path.parent.glob("tasks.db*"):
+            path.unlink()
+    await node.start()

@@ -8,6 +8,7 @@ managers, who send the assignments anew.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import json
 import logging
@@ -71,16 +72,24 @@ class TaskDatabase:
         self._writes: queue.SimpleQueue[Write | asyncio.Future[None] | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._closing = threading.Event()
+        self._ended: asyncio.Future[None] | None = None
         self.failure: str | None = None  # why writing does not succeed at the moment
 
     async def open(self) -> list[Record]:
         """Start the thread and read everything. Raises DatabaseError."""
         loop = asyncio.get_running_loop()
-        opened: asyncio.Future[list[tuple[str, bytes, str]]] = loop.create_future()
+        opened: asyncio.Future[list[Record]] = loop.create_future()
+        ended: asyncio.Future[None] = loop.create_future()
         self._closing.clear()
-        self._thread = threading.Thread(target=self._run, args=(loop, opened), name="agent-db", daemon=True)
+        self._writes = queue.SimpleQueue()
+        self._ended = ended
+        self._thread = threading.Thread(target=self._run, args=(loop, opened, ended), name="agent-db", daemon=True)
         self._thread.start()
-        return [Record(self._decode_task(task_id, data), read_status(status)) for task_id, data, status in await opened]
+        try:
+            return await opened
+        except DatabaseError:
+            await self.close()
+            raise
 
     def put(self, task: Task, status: TaskStatus) -> None:
         """Remember an assignment. The status counts for a new task only."""
@@ -95,42 +104,47 @@ class TaskDatabase:
 
     async def flush(self) -> None:
         """Wait until everything put so far is on the disk."""
-        if self._thread is not None:
+        if self._thread is not None and self._thread.is_alive():
             written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._writes.put(written)
             await written
 
     async def close(self) -> None:
-        """Write what is left (tried once more if it fails) and end the thread."""
-        if self._thread is not None:
-            self._closing.set()
-            await self.flush()
-            self._writes.put(None)
-            self._thread.join()
-            self._thread = None
-
-    def _decode_task(self, task_id: str, data: bytes) -> Task:
-        try:
-            return self._decode(data)
-        except ValueError as error:
-            raise DatabaseError(f"{self._path}: task {task_id} cannot be read ({error}); {MEND}") from error
+        """Write what is left, unless it cannot be written, and end the thread."""
+        thread, self._thread = self._thread, None
+        if thread is None:
+            return
+        self._closing.set()
+        self._writes.put(None)
+        if self._ended is not None:
+            await self._ended  # closing the file may take the disk a while
+        thread.join()
 
     # -- the thread's side
 
-    def _run(self, loop: asyncio.AbstractEventLoop, opened: asyncio.Future[list[tuple[str, bytes, str]]]) -> None:
+    def _run(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        opened: asyncio.Future[list[Record]],
+        ended: asyncio.Future[None],
+    ) -> None:
         try:
-            connection = _connect(self._path)
-            rows = connection.execute("SELECT id, assigned, status FROM tasks ORDER BY id").fetchall()
+            with contextlib.closing(_connect(self._path)) as connection:
+                rows = connection.execute("SELECT id, assigned, status FROM tasks ORDER BY id").fetchall()
+                loop.call_soon_threadsafe(_settle, opened, [self._record(*row) for row in rows], None)
+                while self._take(loop, connection):
+                    pass
         except (sqlite3.Error, OSError, DatabaseError) as error:
             text = str(error) if isinstance(error, DatabaseError) else f"{self._path}: {error}; {MEND}"
             loop.call_soon_threadsafe(_settle, opened, None, DatabaseError(text))
-            return
-        loop.call_soon_threadsafe(_settle, opened, rows, None)
-        try:
-            while self._take(loop, connection):
-                pass
         finally:
-            connection.close()
+            loop.call_soon_threadsafe(_settle, ended, None, None)
+
+    def _record(self, task_id: str, assigned: bytes, status: str) -> Record:
+        try:
+            return Record(self._decode(assigned), read_status(status))
+        except (ValueError, TypeError, KeyError) as error:
+            raise DatabaseError(f"{self._path}: task {task_id} cannot be read ({error}); {MEND}") from error
 
     def _take(self, loop: asyncio.AbstractEventLoop, connection: sqlite3.Connection) -> bool:
         """Write all that waits in one transaction. False once the end was asked for."""
@@ -162,7 +176,7 @@ class TaskDatabase:
 
 
 def _settle(future: asyncio.Future[Any], value: object, error: Exception | None) -> None:
-    if future.cancelled():
+    if future.done():
         return
     if error is not None:
         future.set_exception(error)

@@ -8,12 +8,10 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from docker.api.client import APIClient
-from docker.errors import APIError, NotFound
-
 from queenright.agent.ports import ExecutorError, Found, TaskError, TemporaryError
 from queenright.decide.task_step import Health, Phase, Seen
-from queenright.edge.docker.client import Engine, translate
+from queenright.edge.docker import calls
+from queenright.edge.docker.client import Engine
 from queenright.edge.docker.container_config import CLUSTER_LABEL, TASK_LABEL, create_body
 from queenright.edge.docker.containers import Event, Watched
 from queenright.edge.docker.description import read_info
@@ -27,10 +25,7 @@ log = logging.getLogger(__name__)
 AFTER_KILL = 10.0  # seconds in which a killed container has to end
 RECONCILE_EVERY = 30.0
 RECONCILE_AGAIN = 1.0
-CONFLICT = 409
 ENDED = (Phase.EXITED, Phase.ABSENT)
-
-Inspected = dict[str, Any]
 
 
 class DockerExecutor:
@@ -104,7 +99,7 @@ class DockerExecutor:
     async def create(self, task: Task) -> Seen:
         node = self._description or await self.describe()
         body = create_body(task, node, self._cluster_id)
-        container_id = await self._engine.call(lambda client: _create(client, task.name, body))
+        container_id = await self._engine.call(lambda client: calls.create(client, task.name, body))
         if container_id is None:
             return await self._created_before(task)
         watched = self._watch(container_id)
@@ -114,7 +109,7 @@ class DockerExecutor:
     async def start(self, task: Task, container_id: str) -> Seen:
         watched = self._watch(container_id)
         before = watched.events
-        inspected = await self._engine.call(lambda client: _start(client, container_id))
+        inspected = await self._engine.call(lambda client: calls.start(client, container_id))
         self._take_answer(watched, inspected, before)
         return watched.seen
 
@@ -134,7 +129,7 @@ class DockerExecutor:
         return watched.seen
 
     async def remove(self, container_id: str) -> None:
-        await self._engine.call(lambda client: _remove(client, container_id))
+        await self._engine.call(lambda client: calls.remove(client, container_id))
         self._watched.pop(container_id, None)
 
     # -- calls
@@ -148,11 +143,11 @@ class DockerExecutor:
         answer: list[dict[str, Any]] = await self._engine.call(lambda c: c.containers(all=True, filters=filters))
         return answer
 
-    async def _inspect(self, reference: str) -> Inspected | None:
+    async def _inspect(self, reference: str) -> calls.Inspected | None:
         """Ask for a container and note the answer if it is one of this cluster."""
         watched = self._watched.get(reference)
         before = watched.events if watched else 0
-        inspected = await self._engine.call(lambda client: _inspect(client, reference))
+        inspected = await self._engine.call(lambda client: calls.inspect(client, reference))
         if inspected is None:
             if watched is not None:
                 watched.gone()
@@ -174,7 +169,7 @@ class DockerExecutor:
 
     async def _kill(self, watched: Watched, signal: str) -> None:
         container_id = watched.seen.container_id
-        if not await self._engine.call(lambda client: _kill(client, container_id, signal)):
+        if not await self._engine.call(lambda client: calls.kill(client, container_id, signal)):
             await self._inspect(container_id)  # it was not running
 
     async def _ends(self, watched: Watched, seconds: float) -> bool:
@@ -195,7 +190,7 @@ class DockerExecutor:
             watched = self._watched[container_id] = Watched(container_id)
         return watched
 
-    def _take_answer(self, watched: Watched, inspected: Inspected | None, before: int) -> None:
+    def _take_answer(self, watched: Watched, inspected: calls.Inspected | None, before: int) -> None:
         if inspected is None:
             watched.gone()
         else:
@@ -206,11 +201,11 @@ class DockerExecutor:
         if watched is not None:
             watched.take_event(event)
 
-    def _is_ours(self, inspected: Inspected) -> bool:
-        return _labels(inspected).get(CLUSTER_LABEL) == self._cluster_id
+    def _is_ours(self, inspected: calls.Inspected) -> bool:
+        return calls.labels(inspected).get(CLUSTER_LABEL) == self._cluster_id
 
-    def _is_of(self, task: Task, inspected: Inspected) -> bool:
-        return self._is_ours(inspected) and _labels(inspected).get(TASK_LABEL) == task.id
+    def _is_of(self, task: Task, inspected: calls.Inspected) -> bool:
+        return self._is_ours(inspected) and calls.labels(inspected).get(TASK_LABEL) == task.id
 
     def _lost(self, reason: str) -> None:
         if not self.error:
@@ -250,58 +245,3 @@ class DockerExecutor:
                 watched.gone()
             elif states[container_id] != "running" or watched.seen.health != Health.NONE:
                 await self._inspect(container_id)
-
-
-def _labels(inspected: Inspected) -> dict[str, str]:
-    return inspected.get("Config", {}).get("Labels") or {}
-
-
-def _inspect(client: APIClient, reference: str) -> Inspected | None:
-    try:
-        inspected: Inspected = client.inspect_container(reference)
-    except NotFound:
-        return None
-    return inspected
-
-
-def _create(client: APIClient, name: str, body: dict[str, Any]) -> str | None:
-    """The container's id; None if the name is taken."""
-    try:
-        return str(client.create_container_from_config(body, name=name)["Id"])
-    except APIError as error:
-        if error.status_code == CONFLICT:
-            return None
-        raise
-
-
-def _start(client: APIClient, container_id: str) -> Inspected | None:
-    try:
-        client.start(container_id)
-    except NotFound as error:
-        if "no such container" in str(error.explanation).lower():
-            return None
-        raise  # a network or a device that is missing is also "not found"
-    return _inspect(client, container_id)
-
-
-def _kill(client: APIClient, container_id: str, signal: str) -> bool:
-    """Whether there was something to signal."""
-    try:
-        client.kill(container_id, signal)
-    except NotFound:
-        return False
-    except APIError as error:
-        if error.status_code == CONFLICT or "is not running" in str(error.explanation):
-            return False
-        raise TemporaryError(str(translate(error))) from error
-    return True
-
-
-def _remove(client: APIClient, container_id: str) -> None:
-    try:
-        client.remove_container(container_id, v=True, force=True)
-    except NotFound:
-        return
-    except APIError as error:
-        if error.status_code != CONFLICT:  # conflict: its removal is already under way
-            raise TemporaryError(str(translate(error))) from error
