@@ -143,7 +143,7 @@ class Store:
     def _check(self, changes: Iterable[Change]) -> Conflict | None:
         """Check each change against the store as the changes before it would leave it."""
         versions: dict[tuple[str, str], int | None] = {}
-        names: dict[str, str] = {}
+        names: dict[str, str | None] = {}  # of services, by id, as the batch so far leaves them
         for change in changes:
             target = change if isinstance(change, Delete) else change.object
             kind, key = target.kind, target.id
@@ -152,6 +152,8 @@ class Store:
             reason = _misfit(change, version)
             if reason is None and isinstance(change, Create | Update) and isinstance(change.object, Service):
                 reason = self._name_taken(change.object, names)
+            if isinstance(change, Delete) and kind == "service":
+                names[key] = None
             if reason is not None:
                 return Conflict(kind, key, reason)
             if isinstance(change, Delete):
@@ -160,11 +162,12 @@ class Store:
                 versions[kind, key] = change.object.version
         return None
 
-    def _name_taken(self, service: Service, names: dict[str, str]) -> str | None:
+    def _name_taken(self, service: Service, names: dict[str, str | None]) -> str | None:
         name = service.name.lower()
-        holder = names.get(name) or next((other.id for other in self.services.by("name", name)), service.id)
-        names[name] = service.id
-        return None if holder == service.id else "name in use"
+        holders = [key for key, held in names.items() if held == name]
+        holders += [other.id for other in self.services.by("name", name) if other.id not in names]
+        names[service.id] = name
+        return "name in use" if any(holder != service.id for holder in holders) else None
 
     def _take(self, change: Change, index: int, at: int) -> Event | None:
         if isinstance(change, Delete):
