@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import typing as t
+from collections.abc import Mapping
 
 from ansible.plugins.action import ActionBase
 from ansible_collections.queenright.swarm.plugins.plugin_utils._remote import Result, run_on, why
@@ -64,9 +65,12 @@ class SwarmAction(ActionBase):
         """Bring the runtime to the host unless the task says no. None if it is switched off."""
         if not self.flag("install_runtime", True):
             return None
+        options = self.option("runtime_options", {})
+        if not isinstance(options, Mapping):
+            return failure("runtime_options: expected a dictionary, got %s" % type(options).__name__)
         task = self._task.copy()
         task.action = COLLECTION + "swarm_runtime"
-        task.args = dict(self.option("runtime_options", {}), state="present")
+        task.args = dict(self.socket(), **dict(options, state="present"))
         plugin = self._shared_loader_obj.action_loader.get(
             task.action,
             task=task,

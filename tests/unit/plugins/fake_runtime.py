@@ -1,0 +1,351 @@
+# Copyright (c) 2026, the queenright contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Runtimes on unix sockets for the plugins' tests: what the plugins use of the host socket, on the real tables."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import os
+import re
+import shutil
+import socketserver
+import tempfile
+import threading
+import typing as t
+from urllib.parse import parse_qs, urlsplit
+
+from ansible_collections.queenright.swarm.plugins.module_utils._spec.cluster import NodeSpec, SwarmSpec
+from ansible_collections.queenright.swarm.plugins.module_utils._spec.fields import (
+    SpecError,
+    decode,
+    difference,
+    encode,
+    merge,
+)
+from ansible_collections.queenright.swarm.plugins.module_utils._spec.service import ServiceSpec
+
+Json = dict[str, t.Any]
+OUTSIDE = 'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect this node.'
+WORKER = "This node is not a swarm manager. Worker nodes can't be used to view or modify cluster state."
+SETTLED = {"default_addr_pool": ["10.0.0.0/8"], "subnet_size": 24, "data_path_port": 4789}
+
+
+class RefusalError(Exception):
+    """An answer that is an error."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class FakeSwarm:
+    """What the managers of one swarm know together."""
+
+    def __init__(self, cluster_id: str, spec: t.Any = None) -> None:
+        self.cluster_id = cluster_id
+        self.spec = spec or SwarmSpec()
+        self.version = 7
+        self.tokens = {"Worker": "SWMTKN-1-root-workersecret0", "Manager": "SWMTKN-1-root-managersecret0"}
+        self.tickets: dict[str, Json] = {}
+        self.services: dict[str, t.Any] = {}
+        self.auths: dict[str, str] = {}
+        self.nodes: dict[str, t.Any] = {}
+        self.hostnames: dict[str, str] = {}
+        self.down: set[str] = set()
+        self.manager_addrs: list[str] = []
+
+
+class FakeRuntime:
+    """One host's runtime. ``calls`` holds (method, path, query, body) of each request; ``waits`` is answered in turn."""
+
+    def __init__(self, name: str = "h1") -> None:
+        self.name = name
+        self.folder = tempfile.mkdtemp(prefix="qr")
+        self.socket = os.path.join(self.folder, "e.sock")
+        self.swarm: FakeSwarm | None = None
+        self.role = ""
+        self.node_id = ""
+        self.error = ""
+        self.calls: list[tuple[str, str, Json, t.Any]] = []
+        self.waits: list[Json] = []
+        self.refusals: dict[str, list[RefusalError]] = {}
+        self._server: t.Any = None
+
+    # -- life
+
+    def start(self) -> FakeRuntime:
+        runtime = self
+
+        class Handler(_Handler):
+            fake = runtime
+
+        self._server = _Server(self.socket, Handler)
+        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        return self
+
+    def stop(self) -> None:
+        if self._server is not None:
+            self._server.shutdown()
+            self._server.server_close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def become(self, swarm: FakeSwarm, role: str) -> FakeRuntime:
+        """Make this host a member."""
+        self.swarm, self.role, self.node_id = swarm, role, f"node{self.name}"
+        swarm.nodes[self.node_id] = NodeSpec(role=role, availability="active")
+        swarm.hostnames[self.node_id] = self.name
+        if role == "manager":
+            swarm.manager_addrs.append(f"{self.name}:2377")
+        return self
+
+    def called(self, path: str) -> list[t.Any]:
+        """The bodies of all requests to a path."""
+        return [body for _method, asked, _query, body in self.calls if asked == path]
+
+    # -- routes
+
+    def answer(self, method: str, path: str, query: Json, body: t.Any) -> t.Any:
+        self.calls.append((method, path, query, body))
+        waiting = self.refusals.get(path)
+        if waiting:
+            raise waiting.pop(0)
+        for pattern, name in _ROUTES:
+            found = re.match(f"^{pattern[0]} {pattern[1]}$", f"{method} {path}")
+            if found:
+                return getattr(self, name)(query, body, *found.groups())
+        raise RefusalError(404, "page not found")
+
+    def status(self, query: Json, body: t.Any) -> Json:
+        swarm = self.swarm
+        state = "error" if self.error else "active" if swarm else "inactive"
+        return {
+            "version": "0.1.0",
+            "state": state,
+            "role": self.role,
+            "node_id": self.node_id,
+            "node_addr": self.name if swarm else "",
+            "cluster_id": swarm.cluster_id if swarm else "",
+            "managers": [{"node_id": "m", "addr": addr} for addr in swarm.manager_addrs] if swarm else [],
+            "error": self.error,
+            "engine": {"reachable": True, "version": "27.5.1", "error": ""},
+            "ready": not self.error,
+            "started_at": "2026-05-04T08:12:33.000000000Z",
+            "tasks": {"running": 0, "total": 0},
+        }
+
+    def init(self, query: Json, body: Json) -> str:
+        if self.swarm is not None:
+            raise RefusalError(503, "This node is already part of a swarm.")
+        self.become(FakeSwarm(f"swarm-of-{self.name}", decode(SwarmSpec, body.get("Spec") or {})), "manager")
+        return self.node_id
+
+    def join_key(self, query: Json, body: Json) -> Json:
+        return {"key_digest": f"sha256:{self.name}"}
+
+    def tickets(self, query: Json, body: Json) -> Json:
+        swarm = self._managed()
+        ticket = "QRTICKET-1-root-secretof{}".format(body["key_digest"].split(":")[1])
+        swarm.tickets[ticket] = body
+        FakeRuntime.known[swarm.cluster_id] = swarm
+        return {"ticket": ticket, "root_digest": "sha256:root", "managers": list(swarm.manager_addrs)}
+
+    known: dict[str, FakeSwarm] = {}  # swarms that gave tickets: how a joiner finds the one it asks for
+
+    def join(self, query: Json, body: Json) -> None:
+        secret = body["JoinToken"]
+        for swarm in FakeRuntime.known.values():
+            if secret in swarm.tickets and swarm.tickets[secret]["key_digest"] == f"sha256:{self.name}":
+                self.become(swarm, swarm.tickets.pop(secret)["role"])
+                return
+            if secret in swarm.tokens.values():
+                self.become(swarm, "worker" if secret == swarm.tokens["Worker"] else "manager")
+                return
+        raise RefusalError(400, "invalid join token")
+
+    def leave(self, query: Json, body: t.Any) -> None:
+        if self.swarm is None:
+            raise RefusalError(503, "This node is not part of a swarm")
+        self.swarm.down.add(self.node_id)
+        self.swarm, self.role, self.node_id, self.error = None, "", "", ""
+
+    def inspect(self, query: Json, body: t.Any) -> Json:
+        swarm = self._managed()
+        return {
+            "ID": swarm.cluster_id,
+            "Version": {"Index": swarm.version},
+            "Spec": encode(swarm.spec),
+            "TLSInfo": {
+                "TrustRoot": "-----BEGIN CERTIFICATE-----\n",
+                "CertIssuerSubject": "c3Vi",
+                "CertIssuerPublicKey": "a2V5",
+            },
+            "JoinTokens": dict(swarm.tokens),
+        }
+
+    def update(self, query: Json, body: Json) -> None:
+        swarm = self._managed()
+        if int(query["version"]) != swarm.version:
+            raise RefusalError(500, "rpc error: code = Unknown desc = update out of sequence")
+        swarm.version += 1
+        for role in ("Worker", "Manager"):
+            if query.get(f"rotate{role}Token") == "true":
+                swarm.tokens[role] = re.sub(r"\d+$", lambda found: str(int(found.group()) + 1), swarm.tokens[role])
+
+    def apply(self, query: Json, body: Json) -> Json:
+        swarm, dry = self._managed(), query.get("dry_run") == "1"
+        try:
+            return getattr(self, "_apply_{}".format(body["kind"]))(swarm, dry, body)
+        except SpecError as error:
+            raise RefusalError(400, str(error))
+
+    def _apply_swarm(self, swarm: FakeSwarm, dry: bool, body: Json) -> Json:
+        options = dict(body["options"])
+        for name, value in SETTLED.items():
+            if options.pop(name, value) != value:
+                raise RefusalError(400, f"cannot be changed on a live swarm: {name}")
+        for name in ("advertise_addr", "listen_addr"):
+            options.pop(name, None)
+        before, changed = swarm.spec, merge(SwarmSpec, swarm.spec, options)
+        if not dry:
+            swarm.spec = changed
+        return _plan(swarm.cluster_id, encode(before), encode(changed), "update the swarm")
+
+    def _apply_service(self, swarm: FakeSwarm, dry: bool, body: Json) -> Json:
+        name, held = body["name"], swarm.services.get(body["name"])
+        auth = (body.get("context") or {}).get("registry_auth", "")
+        if body["state"] == "absent":
+            if not dry:
+                swarm.services.pop(name, None)
+            return _plan(f"id-{name}" if held else "", held and encode(held), None, f"remove service {name}")
+        spec = merge(ServiceSpec, held, body["options"])
+        verb = "update" if held else "create"
+        plan = _plan(f"id-{name}", held and encode(held), encode(spec), f"{verb} service {name}")
+        if auth and auth != swarm.auths.get(name):
+            plan.update(changed=True)
+        if not dry:
+            swarm.services[name] = spec
+            swarm.auths[name] = auth or swarm.auths.get(name, "")
+        return plan
+
+    def _apply_node(self, swarm: FakeSwarm, dry: bool, body: Json) -> Json:
+        ref = body["name"]
+        key = next((key for key in swarm.nodes if ref in (key, swarm.hostnames[key])), None)
+        if key is None:
+            if body["state"] == "absent":
+                return _plan("", None, None, "")
+            raise RefusalError(404, f"node {ref} not found")
+        held = swarm.nodes[key]
+        if body["state"] == "absent":
+            if key not in swarm.down and not (body.get("context") or {}).get("force"):
+                raise RefusalError(400, f"rpc error: code = FailedPrecondition desc = node {key} is not down")
+            if not dry:
+                del swarm.nodes[key]
+            return _plan(key, encode(held), None, f"remove node {ref}")
+        options = dict(body["options"])
+        labels = options.pop("labels", {})
+        merged = {k: v for k, v in {**held.labels, **(labels or {})}.items() if v is not None}
+        spec = merge(NodeSpec, held, dict(options, labels={} if labels is None else merged))
+        if not dry:
+            swarm.nodes[key] = spec
+        return _plan(key, encode(held), encode(spec), f"update node {ref}")
+
+    def wait(self, query: Json, body: t.Any) -> Json:
+        self._managed()
+        return (
+            self.waits.pop(0) if self.waits else {"converged": True, "state": "converged", "running": 1, "desired": 1}
+        )
+
+    def services(self, query: Json, body: t.Any) -> list[Json]:
+        found = self._managed().services
+        return [{"ID": f"id-{name}", "Spec": dict(encode(spec), Name=name)} for name, spec in sorted(found.items())]
+
+    def tasks(self, query: Json, body: t.Any) -> list[Json]:
+        self._managed()
+        return [{"ID": "task1", "ServiceID": one} for one in json.loads(query["filters"])["service"]]
+
+    def nodes(self, query: Json, body: t.Any) -> list[Json]:
+        swarm = self._managed()
+        return [{"ID": key, "Description": {"Hostname": swarm.hostnames[key]}} for key in sorted(swarm.nodes)]
+
+    def node(self, query: Json, body: t.Any, ref: str) -> Json:
+        for one in self.nodes(query, body):
+            if ref in (one["ID"], one["Description"]["Hostname"]):
+                return one
+        raise RefusalError(404, f"node {ref} not found")
+
+    def _managed(self) -> FakeSwarm:
+        if self.swarm is None or self.role != "manager":
+            raise RefusalError(503, OUTSIDE if self.swarm is None else WORKER)
+        return self.swarm
+
+
+_ROUTES = (
+    (("GET", "/queenright/v1/status"), "status"),
+    (("POST", "/queenright/v1/join/key"), "join_key"),
+    (("POST", "/queenright/v1/tickets"), "tickets"),
+    (("POST", "/queenright/v1/apply"), "apply"),
+    (("GET", "/queenright/v1/wait"), "wait"),
+    (("POST", "/queenright/v1/leave"), "leave"),
+    (("POST", "/swarm/init"), "init"),
+    (("POST", "/swarm/join"), "join"),
+    (("POST", "/swarm/update"), "update"),
+    (("GET", "/swarm"), "inspect"),
+    (("GET", "/services"), "services"),
+    (("GET", "/tasks"), "tasks"),
+    (("GET", "/nodes"), "nodes"),
+    (("GET", "/nodes/([^/]+)"), "node"),
+)
+
+
+def _plan(key: str, before: Json | None, after: Json | None, action: str) -> Json:
+    changed = before != after
+    return {
+        "changed": changed,
+        "before": before,
+        "after": after,
+        "diff": difference(before or {}, after or {}),
+        "actions": [action] if changed else [],
+        "warnings": [],
+        "id": key,
+        "version": 1,
+    }
+
+
+class _Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+    daemon_threads = True
+    request_queue_size = 64
+
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+    fake: FakeRuntime
+
+    def address_string(self) -> str:
+        return "socket"
+
+    def log_message(self, format: str, *args: t.Any) -> None:
+        pass
+
+    def do_GET(self) -> None:
+        self._serve()
+
+    def do_POST(self) -> None:
+        self._serve()
+
+    def _serve(self) -> None:
+        parts = urlsplit(self.path)
+        length = int(self.headers.get("Content-Length") or 0)
+        text = self.rfile.read(length)
+        query = {key: values[-1] for key, values in parse_qs(parts.query).items()}
+        try:
+            value = self.fake.answer(self.command, parts.path, query, json.loads(text) if text else None)
+            status = 200
+        except RefusalError as refusal:
+            status, value = refusal.status, {"message": str(refusal)}
+        answer = b"" if value is None else json.dumps(value).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
