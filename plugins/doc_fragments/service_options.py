@@ -663,7 +663,7 @@ options:
       parallelism:
         description:
           - >-
-            Tasks rolled back at the same time; V(0) is all.
+            Tasks replaced at the same time; V(0) is all.
           - >-
             If it was never set, V(1) applies.
         type: int
@@ -677,7 +677,7 @@ options:
       failure_action:
         description:
           - >-
-            What happens when too many tasks fail.
+            What happens when too many new tasks fail.
           - >-
             If it was never set, V(pause) applies.
         type: str
@@ -687,7 +687,7 @@ options:
       monitor:
         description:
           - >-
-            Time after its start in which the end of a task counts as a failure.
+            Time after its start in which the end of a new task counts as a failure.
           - >-
             If it was never set, 5s applies.
         type: str

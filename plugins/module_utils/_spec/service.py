@@ -235,30 +235,15 @@ class UpdateConfig:
 
 
 @dataclasses.dataclass(frozen=True)
-class RollbackConfig:
-    parallelism: int | None = opt(
-        "Parallelism", INT, "Tasks rolled back at the same time; V(0) is all.", default_doc="V(1)"
-    )
-    delay: int | None = opt("Delay", DURATION, "Pause between two groups.", default_doc="V(0s)")
+class RollbackConfig(UpdateConfig):
+    """As an update, but a rollback that fails is never itself rolled back."""
+
     failure_action: str | None = opt(
         "FailureAction",
         STR,
-        "What happens when too many tasks fail.",
+        "What happens when too many new tasks fail.",
         choices=("pause", "continue"),
         default_doc="V(pause)",
-    )
-    monitor: int | None = opt(
-        "Monitor", DURATION, "Time after its start in which the end of a task counts as a failure.", default_doc="5s"
-    )
-    max_failure_ratio: float | None = opt(
-        "MaxFailureRatio", FLOAT, "Share of failed tasks, 0 to 1, that is borne.", default_doc="V(0)"
-    )
-    order: str | None = opt(
-        "Order",
-        STR,
-        "Whether the old task is stopped before the new one starts.",
-        choices=("stop-first", "start-first"),
-        default_doc="V(stop-first)",
     )
 
 
