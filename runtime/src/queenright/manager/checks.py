@@ -55,6 +55,8 @@ def check_service(spec: ServiceSpec) -> None:
     check_endpoint(spec.endpoint)
     for network in spec.task.networks:
         check_network(network)
+    if len(spec.task.networks) > 1:
+        raise InvalidArgument("a task is in one of the networks host and bridge, not in several")
 
 
 def check_values(document: Any) -> None:
@@ -120,10 +122,10 @@ def check_placement(placement: Placement | None) -> None:
     negative("TaskSpec: max-replicas", placement.max_replicas)
 
 
-def check_update(config: UpdateConfig | RollbackConfig | None) -> None:
+def check_update(config: UpdateConfig | None) -> None:
     if config is None:
         return
-    word = "update" if isinstance(config, UpdateConfig) else "rollback"
+    word = "rollback" if isinstance(config, RollbackConfig) else "update"
     negative(f"TaskSpec: {word}-delay", config.delay)
     negative(f"TaskSpec: {word}-monitor", config.monitor)
     negative(f"TaskSpec: {word}-parallelism", config.parallelism)
