@@ -168,5 +168,7 @@ async def test_why_is_answered_by_managers_and_by_the_task_s_own_node() -> None:
     assert (await worker.error("GET", f"{V1}/why/{task.id}"))[0] == 404
     assert isinstance(worker.host, Host)
     worker.host.local = {"state": TaskState.RUNNING.text}
-    assert await worker.get(f"{V1}/why/{task.id}") == {"state": "running"}
+    local = await worker.get(f"{V1}/why/{task.id}")
+    assert set(local) == {*found, "agent"}
+    assert (local["state"], local["node"]["id"]) == ("running", "w" * 25)
     assert (await Api.outside().error("GET", f"{V1}/why/{task.id}"))[0] == 503

@@ -96,6 +96,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         {"task": {"Networks": [{"Target": "ingress"}]}},
         'Service cannot be explicitly attached to the ingress network "ingress"',
     ),
+    ({"task": {"Networks": [{"Target": "host"}, {"Target": "bridge"}]}}, "not in several"),
     ({"task": {"Networks": [{}]}}, "a network attachment must name its network"),
     ({"container": {"Env": ["A=\0"]}}, "holds a NUL character"),
     ({"container": {"Env": ["A=\ud800"]}}, "not valid Unicode"),

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from runtime.manager.kit import START, World
 
-from queenright.manager.why import find_task
+from queenright.manager.why import explain_locally, find_task
 from queenright.model.errors import InvalidArgument, NotFound
 from queenright.model.objects import TaskStatus, UpdateStatus
 from queenright.model.states import NodeState, TaskState, UpdateState
@@ -170,4 +170,17 @@ async def test_an_ended_task_says_how_and_a_paused_update_is_mentioned() -> None
 async def test_what_the_agent_of_this_host_knows_is_added() -> None:
     world = World.make()
     task = world.task(await world.service())
-    assert why(world, task.id, {"step": "pull"})["agent"] == {"step": "pull"}
+    seen = {"state": "preparing", "trouble": "the registry does not answer", "container": {"health": "starting"}}
+    found = why(world, task.id, seen)
+    assert found["agent"] == seen
+    assert found["explanation"][-2:] == [
+        "The agent of this node has trouble with it: the registry does not answer.",
+        "Its container's health is starting.",
+    ]
+
+
+def test_a_worker_s_answer_has_the_same_shape() -> None:
+    seen = {"state": "running", "desired_state": "running", "message": "started", "err": ""}
+    found = explain_locally("t" * 25, "n" * 25, seen)
+    assert found["explanation"][0] == "It is running on this node: started."
+    assert (found["history"], found["filters"], found["agent"]) == ([], [], seen)

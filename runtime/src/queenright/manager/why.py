@@ -50,7 +50,31 @@ class Why:
         seen = local(task.id)
         if seen is not None:
             document["agent"] = seen
+            document["explanation"].extend(_about_agent(seen))
         return document
+
+
+def explain_locally(task_id: str, node_id: str, seen: dict[str, Any]) -> dict[str, Any]:
+    """The same shape from what the agent of a worker knows; what only managers know is empty."""
+    status = f"It is {seen.get('state', 'unknown')} on this node"
+    reason = seen.get("err") or seen.get("message")
+    return {
+        "task": {"id": task_id, "name": task_id, "slot": 0},
+        "service": None,
+        "node": {"id": node_id, "hostname": ""},
+        "state": seen.get("state", ""),
+        "desired_state": seen.get("desired_state", ""),
+        "message": seen.get("message", ""),
+        "err": seen.get("err", ""),
+        "history": [],
+        "explanation": [
+            f"{status}: {reason}." if reason else f"{status}.",
+            *_about_agent(seen),
+            "This node knows its own tasks only; a manager knows the rest.",
+        ],
+        "filters": [],
+        "agent": seen,
+    }
 
 
 def find_task(store: Store, ref: str) -> Task:
@@ -185,6 +209,14 @@ def _about_service(store: Store, task: Task, service: Service) -> list[str]:
 def node_title(node: Node) -> str:
     """A node as people know it."""
     return node.hostname or node.id
+
+
+def _about_agent(seen: dict[str, Any]) -> list[str]:
+    out = [f"The agent of this node has trouble with it: {seen['trouble']}."] if seen.get("trouble") else []
+    health = (seen.get("container") or {}).get("health")
+    if health in ("starting", "unhealthy"):
+        out.append(f"Its container's health is {health}.")
+    return out
 
 
 def _host(store: Store, node_id: str) -> str:

@@ -17,6 +17,7 @@ from queenright.edge.http.upstream import Upstream
 from queenright.manager.apply import Wish
 from queenright.manager.apply_swarm import HERE
 from queenright.manager.ports import Host
+from queenright.manager.why import explain_locally
 from queenright.model.errors import NotFound
 
 ENGINE_TIMEOUT = 5.0  # seconds; the status must say it when the engine hangs
@@ -133,7 +134,7 @@ class QueenrightHandlers(Handlers):
             local = self.host.explain_local(ref)
             if local is None:
                 raise NotFound(f"task {ref} is not on this node: ask a manager", plain=True)
-            return json_response(local)
+            return json_response(explain_locally(ref, state.node_id, local))
         return json_response(self.control().why.explain(ref, self.host.explain_local))
 
 

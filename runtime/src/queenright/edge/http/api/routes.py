@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from queenright.edge.http.api.data import DataHandlers
+from queenright.edge.http.api.networks import NetworkHandlers
 from queenright.edge.http.api.nodes import NodeHandlers
 from queenright.edge.http.api.queenright import QueenrightHandlers
 from queenright.edge.http.api.services import ServiceHandlers
@@ -26,6 +27,7 @@ class Routes:
             ServiceHandlers(host),
             TaskHandlers(host),
             DataHandlers(host),
+            NetworkHandlers(host),
             QueenrightHandlers(host, upstream, version),
         )
 
