@@ -15,6 +15,8 @@ MESH = "needs the routing mesh"
 
 REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"name": ""}, "name must be provided"),
+    ({"hostname": "{{.Node.Nonsense}}"}, "ContainerSpec: "),
+    ({"env": {"A": "{{.Task.Slot"}}, "the placeholder is not closed"),
     ({"name": "-web"}, "name must be valid as a DNS name component"),
     ({"name": "web-"}, "name must be valid as a DNS name component"),
     ({"name": "we b"}, "name must be valid as a DNS name component"),

@@ -16,6 +16,7 @@ from queenright.manager.check_container import check_container, negative
 from queenright.manager.texts import NEEDS_MESH
 from queenright.model import constraints
 from queenright.model.errors import InvalidArgument
+from queenright.model.templates import TemplateError, validate_templates
 from queenright.spec.fields import encode
 from queenright.spec.service import (
     EndpointSpec,
@@ -57,6 +58,10 @@ def check_service(spec: ServiceSpec) -> None:
         check_network(network)
     if len(spec.task.networks) > 1:
         raise InvalidArgument("a task is in one of the networks host and bridge, not in several")
+    try:
+        validate_templates(spec)
+    except TemplateError as error:
+        raise InvalidArgument(f"ContainerSpec: {error}") from error
 
 
 def check_values(document: Any) -> None:
