@@ -31,6 +31,11 @@ class Addresses:
         return str(dataclasses.replace(self.listen, host=host))
 
 
+def host_of(addr: str) -> str:
+    """The host of ``host:port``; "" of nothing."""
+    return addresses.parse(addr, CONTROL_PORT).host if addr else ""
+
+
 def for_init(options: InitOptions) -> Addresses:
     """A manager's addresses. Raises InvalidArgument."""
     try:

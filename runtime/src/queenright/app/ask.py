@@ -37,7 +37,7 @@ def ask(path: Path, method: str, target: str, body: Any = None, timeout: float =
         raise AskError(f"{path} does not exist: is the service queenright started?") from None
     except PermissionError:
         raise AskError(f"no permission for {path}: use sudo, or become a member of the docker group") from None
-    except OSError as error:
+    except (OSError, http.client.HTTPException) as error:
         raise AskError(f"{path} does not answer ({error}): is the service queenright running?") from None
     finally:
         connection.close()

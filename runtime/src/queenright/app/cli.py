@@ -21,10 +21,9 @@ from queenright.app.settings import Settings, SettingsError
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; gives the exit status (0 good, 1 failed, 2 wrong usage or settings)."""
     arguments = _parser().parse_args(argv)
-    flags = {name: getattr(arguments, name, None) for name in settings_room.FIELDS}
     config = Path(arguments.config) if arguments.config else None
     try:
-        settings = settings_room.load(flags, os.environ, config)
+        settings = settings_room.load(_flags(arguments), os.environ, config)
     except SettingsError as error:
         print(f"queenright: {error}", file=sys.stderr)
         return 2
@@ -35,6 +34,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except BrokenPipeError:
         return 1
+
+
+def _flags(arguments: argparse.Namespace) -> dict[str, Any]:
+    return {name: getattr(arguments, name, None) for name in settings_room.FIELDS}
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -68,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
 def _run(settings: Settings, arguments: argparse.Namespace) -> int:
     from queenright.app.daemon import run
 
-    return run(settings, arguments.config)
+    return run(settings, _flags(arguments), Path(arguments.config) if arguments.config else None)
 
 
 def _version(settings: Settings, arguments: argparse.Namespace) -> int:
@@ -117,6 +120,9 @@ def _why(settings: Settings, arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(answer))
         return 0
+    if "task" not in answer:
+        print("\n".join(_local_lines(arguments.task, answer)))
+        return 0
     task, node = answer["task"], answer.get("node") or {}
     where = f" on {node.get('hostname') or node.get('id')}" if node else ""
     print(f"{task['name']}: {answer['state']} (wanted: {answer['desired_state']}){where}")
@@ -129,3 +135,13 @@ def _why(settings: Settings, arguments: argparse.Namespace) -> int:
         err = f": {entry['err']}" if entry.get("err") else ""
         print(f"  {entry['id'][:12]} {entry['state']} on {entry.get('node') or 'no node'}{err}")
     return 0
+
+
+def _local_lines(ref: str, answer: dict[str, Any]) -> list[str]:
+    """What a worker knows of a task of its own."""
+    container = answer.get("container") or {}
+    lines = [f"{ref}: {answer['state']} (wanted: {answer['desired_state']}) on this node"]
+    lines.extend(f"  {text}" for text in (answer.get("message"), answer.get("err"), answer.get("trouble")) if text)
+    if container.get("id"):
+        lines.append(f"  container {container['id'][:12]}: {container.get('seen')}, health {container.get('health')}")
+    return [*lines, "  ask a manager for the rest"]

@@ -12,8 +12,9 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from queenright import __version__
 from queenright.app import logs, systemd, world
@@ -33,30 +34,36 @@ from queenright.lib.tasks import Background
 
 log = logging.getLogger(__name__)
 
-IDLE_SECONDS = 30.0
-IDLE_LOOK = 2.0
+IDLE_LOOK = 1.0
+TEAR_DOWN = 1.0  # seconds of the stop timeout kept for what comes after the membership's end
 
 
 class StartError(Exception):
     """The daemon cannot run here; the text says why and what to do."""
 
 
-def run(settings: Settings, config: str | None) -> int:
-    """Be the daemon until SIGTERM. Gives the exit status."""
-    logs.configure(settings.log_level, settings.log_file)
+def run(settings: Settings, flags: Mapping[str, Any], config: Path | None) -> int:
+    """Be the daemon until SIGTERM. ``flags`` and ``config`` are read again on SIGHUP. Gives the exit status."""
     os.umask(0o077)
     try:
-        return asyncio.run(_Daemon(settings, config).main())
+        logs.configure(settings.log_level, settings.log_file)
+    except OSError as error:
+        print(f"queenright: the log file {settings.log_file} cannot be written: {error}", file=sys.stderr)
+        return 1
+    try:
+        return asyncio.run(_Daemon(settings, flags, config).main())
     except (StartError, ListenError) as error:
         log.error("cannot start: %s", error)
-        print(f"queenright: {error}", file=sys.stderr)
+        if settings.log_file is not None:
+            print(f"queenright: {error}", file=sys.stderr)
         return 1
 
 
 class _Daemon:
-    def __init__(self, settings: Settings, config: str | None) -> None:
+    def __init__(self, settings: Settings, flags: Mapping[str, Any], config: Path | None) -> None:
         self._settings = settings
-        self._config = Path(config) if config else None
+        self._flags = flags
+        self._config = config
         self._notifier = systemd.Notifier(os.environ)
         self._background = Background()
         self._stopping = asyncio.Event()
@@ -94,7 +101,7 @@ class _Daemon:
         """New calls are refused first, then the membership goes; containers stay."""
         self._notifier.tell("STOPPING=1")
         log.info("stopping")
-        budget = float(self._settings.stop_timeout)
+        budget = max(0.5, self._settings.stop_timeout - TEAR_DOWN)
         try:
             async with asyncio.timeout(budget):
                 await server.stop(own_grace=min(3.0, budget / 3), stream_grace=0.5)
@@ -104,12 +111,17 @@ class _Daemon:
         await self._background.stop()
 
     def _listen(self) -> Listening:
-        inherited = systemd.inherited_socket(os.environ)
+        try:
+            inherited = systemd.inherited_socket(os.environ)
+        except OSError as error:
+            raise StartError(f"descriptor {systemd.FIRST}, handed over by socket activation, is no socket: {error}")
         if inherited is not None:
             return listener.adopt(inherited)
         path = self._settings.socket
-        path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-        os.chmod(path.parent, 0o755)  # noqa: S103 - members of the group have to reach the socket in it
+        try:
+            _reachable_directory(path.parent)
+        except OSError as error:
+            raise StartError(f"the directory of the socket {path} cannot be made: {error}") from error
         return listener.bind(str(path), gid=self._group())
 
     def _group(self) -> int | None:
@@ -151,11 +163,11 @@ class _Daemon:
     def _reload(self) -> None:
         """Take a new log level and log file; what cannot change while running is said."""
         try:
-            fresh = settings_room.load({}, os.environ, self._config)
-        except SettingsError as error:
+            fresh = settings_room.load(self._flags, os.environ, self._config)
+            logs.configure(fresh.log_level, fresh.log_file)
+        except (SettingsError, OSError) as error:
             log.error("settings are kept as they were: %s", error)
             return
-        logs.configure(fresh.log_level, fresh.log_file)
         kept = [
             name
             for name, value in fresh.shown().items()
@@ -168,7 +180,7 @@ class _Daemon:
         not use a swarm pays nothing. The next client starts the daemon again.
         """
         idle = 0.0
-        while idle < IDLE_SECONDS:
+        while idle < self._settings.idle_timeout:
             await asyncio.sleep(IDLE_LOOK)
             used = server.connections > 0 or host.local_state().state != "inactive"
             idle = 0.0 if used else idle + IDLE_LOOK
@@ -179,3 +191,11 @@ class _Daemon:
         while self._notifier.watchdog_interval is not None:
             self._notifier.tell("WATCHDOG=1")
             await asyncio.sleep(self._notifier.watchdog_interval)
+
+
+def _reachable_directory(path: Path) -> None:
+    """Make a directory whose sockets others can reach. One that is there is left as it is: it may be /run or /tmp."""
+    if not path.is_dir():
+        _reachable_directory(path.parent)
+        path.mkdir(exist_ok=True)
+        os.chmod(path, 0o755)  # noqa: S103 - members of the group have to reach the socket in it

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The local member's life: found, join, leave, resume. Each step is whole or undone (see ``manager.ports.Host``)."""
+"""The local member's life: found, join, leave, resume. Each step is whole or undone (see ``manager.ports.Host``).
+
+A membership that is on disk but cannot go on is shown with its reason, tried again where that may help, and can be
+given up by leaving with force.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +12,17 @@ import dataclasses
 import logging
 from typing import TYPE_CHECKING, Any
 
-from queenright.app.addressing import Addresses, for_init, for_join
-from queenright.app.engine import require_no_swarm
+from queenright.app import world
+from queenright.app.addressing import Addresses, for_init, for_join, host_of
+from queenright.app.engine import own_swarm, require_no_swarm
 from queenright.app.settings import Settings
 from queenright.app.state import MemberState, StateError, StateFile
 from queenright.edge.http.upstream import Upstream
+from queenright.lib.backoff import Backoff
+from queenright.lib.tasks import Background
 from queenright.manager import texts
 from queenright.manager.ports import Clock, InitOptions, JoinOptions, LocalState
-from queenright.model.errors import InvalidArgument, Refusal, Unavailable
+from queenright.model.errors import FailedPrecondition, InvalidArgument, Refusal, Unavailable
 
 if TYPE_CHECKING:
     from queenright.app.member import Member
@@ -23,6 +30,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 JOIN_TIMEOUT = 60.0
+AGAIN_FIRST = 0.5  # seconds before a membership that could not go on is tried again; longer each time
+AGAIN_MOST = 30.0
+MAY_PASS = (OSError, FailedPrecondition)  # a port in use, an address that is not up yet, dockerd's own swarm
 
 
 class Host:
@@ -34,8 +44,10 @@ class Host:
         self._clock = clock
         self._file = StateFile(settings.state_dir)
         self._member: Member | None = None
-        self._error = ""
+        self._held: MemberState | None = None  # the membership that is on disk and does not run
+        self._error = ""  # why it does not
         self._busy = asyncio.Lock()
+        self._background = Background()
         self._started_at = clock.wall()
 
     # -- what the host socket asks
@@ -44,7 +56,18 @@ class Host:
         if self._member is not None:
             return dataclasses.replace(self._member.local_state(), started_at=self._started_at)
         state = "error" if self._error else "pending" if self._busy.locked() else "inactive"
-        return LocalState(state=state, error=self._error, started_at=self._started_at, ready=not self._error)
+        shown = LocalState(state=state, error=self._error, started_at=self._started_at, ready=state == "inactive")
+        held = self._held
+        if held is None:
+            return shown
+        return dataclasses.replace(
+            shown,
+            role=held.role,
+            node_id=held.node_id,
+            node_addr=host_of(held.advertise_addr),
+            cluster_id=held.cluster_id,
+            managers=held.managers,
+        )
 
     def manager(self) -> Any:
         if self._member is None:
@@ -58,7 +81,10 @@ class Host:
         from queenright.edge.pki.keystore import KeyStore
 
         self._require_no_member()
-        return KeyStore(self._settings.state_dir / "certificates").pending_key_digest()
+        try:
+            return KeyStore(self._settings.state_dir / "certificates").pending_key_digest()
+        except (OSError, ValueError) as error:
+            raise _unusable(error) from error
 
     # -- founding, joining, leaving
 
@@ -72,11 +98,13 @@ class Host:
                 raise InvalidArgument("a new cluster can be forced only on a manager that lost its quorum", plain=True)
             await require_no_swarm(self._upstream)
             addresses = for_init(options)
-            self._file.clear_leftovers()
             try:
+                self._file.clear_leftovers()
                 member = await member_room.found(self._settings, self._clock, options, addresses, self._file)
-            except BaseException:
+            except BaseException as error:
                 self._file.wipe()
+                if isinstance(error, OSError):
+                    raise _unusable(error) from error
                 raise
             self._adopt(member)
             return member.state.node_id
@@ -89,58 +117,95 @@ class Host:
             self._require_no_member()
             await require_no_swarm(self._upstream)
             addresses: Addresses = for_join(options)
-            self._file.clear_leftovers()
             try:
-                member = await asyncio.wait_for(
-                    member_room.join(self._settings, self._clock, options, addresses, self._file), JOIN_TIMEOUT
-                )
+                self._file.clear_leftovers()
+                async with asyncio.timeout(JOIN_TIMEOUT):
+                    member = await member_room.join(self._settings, self._clock, options, addresses, self._file)
             except TimeoutError:
                 raise Unavailable(texts.JOIN_TIMEOUT, plain=True) from None
+            except OSError as error:
+                raise _unusable(error) from error
             self._adopt(member)
 
     async def leave(self, force: bool) -> None:
         """End the membership: tasks stop, their containers are removed, keys and log are wiped."""
         async with self._busy:
-            if self._member is None and not self._error:
-                raise Unavailable(texts.NOT_PART, plain=True)
             if self._member is not None:
                 self._member.require_may_leave(force)
                 await self._member.leave()
                 self._member = None
+            elif not self._error:
+                raise Unavailable(texts.NOT_PART, plain=True)
             elif not force:
                 raise Unavailable(f"{self._error}; leaving with force gives the local state up", plain=True)
+            elif self._held is not None:
+                await self._give_up(self._held)
             self._file.wipe()
-            self._error = ""
+            self._error, self._held = "", None
             log.info("left the swarm")
+
+    async def _give_up(self, held: MemberState) -> None:
+        from queenright.app import working
+
+        await working.remove_containers(self._settings.docker_socket, held.cluster_id, self._clock)
 
     # -- the daemon's start and end
 
     async def resume(self) -> None:
         """Go on with the membership that the state directory holds. What hinders it stands in the status."""
         try:
-            state = self._file.load()
-            if state is None:
-                return
-            await self._resume(state)
-        except (StateError, Refusal, OSError, ValueError, RuntimeError) as error:
+            self._held = self._file.load()
+        except StateError as error:
             self._error = str(error)
-            log.error("the membership cannot go on: %s", error, exc_info=not isinstance(error, (StateError, Refusal)))
+            log.error("the membership cannot go on: %s", error)
+            return
+        if self._held is not None and await self._may_resume_later(self._held):
+            self._background.start(self._resume_later(self._held), "resume")
 
-    async def _resume(self, state: MemberState) -> None:
+    async def _may_resume_later(self, state: MemberState) -> bool:
+        """Try to go on. Whether it did not work and another try may help."""
         from queenright.app import member as member_room
 
         async with self._busy:
-            self._adopt(await member_room.resume(self._settings, self._clock, state, self._file))
+            if self._held is not state:
+                return False  # it was given up meanwhile
+            try:
+                if problem := await own_swarm(self._upstream):
+                    raise FailedPrecondition(problem)
+                member = await member_room.resume(self._settings, self._clock, state, self._file)
+            except Exception as error:  # whatever it is, the status has to say it
+                known = isinstance(error, (*MAY_PASS, StateError, Refusal, ValueError))
+                reason = str(error) or type(error).__name__
+                if reason != self._error:
+                    log.error("the membership cannot go on: %s", reason, exc_info=None if known else error)
+                self._error = reason
+                return isinstance(error, MAY_PASS)
+            self._adopt(member)
+            return False
+
+    async def _resume_later(self, state: MemberState) -> None:
+        backoff = Backoff(lambda: 0.5 + world.dice() / 2, first=AGAIN_FIRST, most=AGAIN_MOST)
+        while True:
+            await asyncio.sleep(backoff.next())
+            if not await self._may_resume_later(state):
+                return
 
     async def stop(self) -> None:
         """End the daemon's part in the swarm; containers stay."""
+        await self._background.stop()
         if self._member is not None:
             await self._member.stop(restarting=True)
 
     def _adopt(self, member: Member) -> None:
         self._member = member
-        self._error = ""
+        self._error, self._held = "", None
+        log.info("membership runs", extra={"node": member.state.node_id, "role": member.state.role})
 
     def _require_no_member(self) -> None:
-        if self._member is not None or self._file.path.exists():
+        if self._member is not None or self._held is not None or self._file.path.exists():
             raise Unavailable(texts.ALREADY_PART, plain=True)
+
+
+def _unusable(error: Exception) -> Unavailable:
+    """The disk, a port or a key refuses; nothing was changed."""
+    return Unavailable(f"this host cannot be made a member: {error}", plain=True)

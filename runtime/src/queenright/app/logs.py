@@ -44,14 +44,17 @@ class JsonFormatter(logging.Formatter):
 
 
 def configure(level: str, file: Path | None) -> None:
-    """Set the root logger up. Calling it again (SIGHUP) reopens the file and takes the new level."""
+    """Set the root logger up. Calling it again (SIGHUP) reopens the file and takes the new level.
+
+    Raises OSError for a file that cannot be written; then all stays as it was.
+    """
+    fresh = logging.handlers.WatchedFileHandler(file) if file is not None else logging.StreamHandler(sys.stderr)
+    fresh.setFormatter(JsonFormatter())
     root = logging.getLogger()
     for handler in list(root.handlers):
         root.removeHandler(handler)
         handler.close()
-    handler = logging.handlers.WatchedFileHandler(file) if file is not None else logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonFormatter())
-    root.addHandler(handler)
+    root.addHandler(fresh)
     root.setLevel(level.upper())
     for noisy in ("docker", "urllib3", "asyncio", "pysyncobj"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))

@@ -10,12 +10,14 @@ from pathlib import Path
 from queenright.app import world
 from queenright.app.addressing import Addresses
 from queenright.app.certificates import Credentials, PeerReader, PkiMaker
+from queenright.app.logbook import Logbook
+from queenright.app.state import StateError
 from queenright.decide import nodes as liveness
 from queenright.decide.orchestrate import DECIDERS, Decider
 from queenright.edge.grpc.authorize import Authorizer
-from queenright.edge.grpc.server import ControlServer
+from queenright.edge.grpc.server import ControlServer, ServerError
 from queenright.edge.http.join_server import JoinServer
-from queenright.edge.raft import RaftLog
+from queenright.edge.raft import RaftError, RaftLog
 from queenright.lib.tasks import Background
 from queenright.manager.authority import Authority
 from queenright.manager.context import Context
@@ -45,13 +47,15 @@ class Managing:
         snapshot_entries: int,
         on_fatal: Callable[[BaseException], None],
     ) -> None:
+        self._directory = directory
+        self._cluster_id = cluster_id
         self._addresses = addresses
         self._clock = clock
         self.store = Store()
         self._log = RaftLog(
             directory, node_id, StoreMachine(self.store), snapshot_every=snapshot_entries, on_fatal=on_fatal
         )
-        self.proposer = LogProposer(self._log, clock)
+        self.proposer = LogProposer(Logbook(self._log), clock)
         self._context = Context(self.store, self.proposer, clock, world.ids)
         self._authority = Authority(self._context, PkiMaker())
         self.dispatcher = Dispatcher(self.store, self.proposer, clock, world.ids, on_beat=self._on_beat)
@@ -66,20 +70,43 @@ class Managing:
         self.control = Control(self._context, self._authority)
 
     async def start(self, founding: Sequence[Change] = ()) -> None:
-        """Bring the log up, write the founding entry of a new swarm, open the ports, begin to decide."""
-        await self._log.start()
+        """Bring the log up, write the founding entry of a new swarm, open the ports, begin to decide.
+
+        Raises StateError (the log cannot be used) or OSError (a port or the disk refuses); then nothing runs.
+        """
+        try:
+            await self._log.start()
+        except RaftError as error:
+            raise StateError(str(error)) from error
         try:
             if founding:
                 await self.proposer.propose(founding)
-            await self._log.barrier()
-            listen = self._addresses.listen
-            await self._control_server.start(listen.host, listen.port)
-            await self._join_server.start(listen.host, listen.port + 1)
+            await self.proposer.barrier()
+            self._require_swarm()
+            await self._open_ports()
         except BaseException:
             await self.stop()
             raise
         self.dispatcher.start()
         self._background.start(self._reconciler.run(), "reconcile")
+
+    def _require_swarm(self) -> None:
+        """A log that is there but holds another swarm, or none, must not become a new one by and by."""
+        cluster = self.store.cluster
+        if cluster is None or cluster.id != self._cluster_id:
+            held = "nothing" if cluster is None else f"swarm {cluster.id}"
+            raise StateError(
+                f"the log in {self._directory} holds {held} instead of swarm {self._cluster_id}: restore the state "
+                "directory from a backup, or leave with force"
+            )
+
+    async def _open_ports(self) -> None:
+        listen = self._addresses.listen
+        try:
+            await self._control_server.start(listen.host, listen.port)
+        except ServerError as error:
+            raise OSError(str(error)) from error
+        await self._join_server.start(listen.host, listen.port + 1)
 
     async def stop(self) -> None:
         """Refuse new calls, end sessions, drain the log. Every write that was answered is on disk."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from queenright import __version__
 from queenright.app import certificates, world
-from queenright.app.addressing import Addresses
+from queenright.app.addressing import Addresses, host_of
 from queenright.app.certificates import Credentials, PkiMaker
 from queenright.app.managing import Managing
 from queenright.app.settings import Settings
@@ -47,6 +47,7 @@ class Member:
         self.state = state
         self._addresses = addresses
         self._file = file
+        self._seen_addr = ""  # where a manager sees this node, if it advertises no address
         self._error = ""
         self._credentials = Credentials(_keys(settings))
         self._managing: Managing | None = None
@@ -65,16 +66,16 @@ class Member:
 
     def _make_working(self) -> Working:
         state = self.state
-        local = self.state.role == MANAGER
-        managers = ((state.node_id, self._addresses.local),) if local else state.managers
+        here = {state.node_id: self._addresses.local} if state.role == MANAGER else {}
         return Working(
             self._settings.state_dir / "tasks.db",
             self._settings.docker_socket,
             state.cluster_id,
-            managers,
+            state.managers,
             self._credentials,
             self._clock,
-            addr=_host_of(state.advertise_addr),
+            here=here,
+            addr=host_of(state.advertise_addr),
             on_news=self._on_news,
             on_failure=lambda name, error: self._failed(error),
         )
@@ -126,7 +127,7 @@ class Member:
             state="error" if failure or session.removed else "active",
             role=self.state.role,
             node_id=self.state.node_id,
-            node_addr=_host_of(self.state.advertise_addr),
+            node_addr=host_of(self.state.advertise_addr) or self._seen_addr,
             cluster_id=self.state.cluster_id,
             error=error,
             managers=managers,
@@ -137,11 +138,14 @@ class Member:
 
     def _on_news(self, news: SessionNews) -> None:
         """Remember the managers for the next start."""
-        if self.state.role != MANAGER and news.managers and news.managers != self.state.managers:
-            self.state = dataclasses.replace(self.state, managers=news.managers)
+        self._seen_addr = news.node.status.addr
+        if not news.managers or news.managers == self.state.managers:
+            return
+        self.state = dataclasses.replace(self.state, managers=news.managers)
+        try:
             self._file.save(self.state)
-        if not self.state.advertise_addr and news.node.status.addr:
-            self.state = dataclasses.replace(self.state, advertise_addr=news.node.status.addr)
+        except OSError as error:  # no reason to end a session; the next news tries again
+            log.warning("the addresses of the managers cannot be written to %s: %s", self._file.path, error)
 
     def _failed(self, error: BaseException) -> None:
         """Something that everything stands on broke: say so in the status, answer nothing wrong."""
@@ -153,14 +157,12 @@ def _keys(settings: Settings) -> KeyStore:
     return KeyStore(settings.state_dir / "certificates")
 
 
-def _host_of(addr: str) -> str:
-    return address_room.parse(addr, 2377).host if addr else ""
-
-
 async def found(
     settings: Settings, clock: Clock, options: InitOptions, addresses: Addresses, file: StateFile
 ) -> Member:
-    """A new swarm with this host as its manager, running when this returns."""
+    """A new swarm with this host as its manager, running when this returns. On failure nothing runs; what is on disk
+    is the caller's to wipe.
+    """
     chosen = founding.settings_of(options)
     keys = _keys(settings)
     keys.discard_pending_key()
@@ -187,12 +189,20 @@ async def found(
     )
     member = Member(settings, clock, state, addresses, file)
     await member.start(swarm.changes)
-    file.save(state)
+    try:
+        file.save(state)
+    except BaseException:
+        await member.stop(restarting=False)
+        raise
     return member
 
 
 async def join(settings: Settings, clock: Clock, options: JoinOptions, addresses: Addresses, file: StateFile) -> Member:
-    """A member of the swarm that the secret belongs to, running when this returns."""
+    """A member of the swarm that the secret belongs to, running when this returns.
+
+    A refused join keeps the key, so that asking again gives the same membership. One that was granted and then failed
+    on this host leaves nothing behind.
+    """
     try:
         secret = parse_join_secret(options.secret)
     except TokenError as error:
@@ -219,7 +229,6 @@ async def join(settings: Settings, clock: Clock, options: JoinOptions, addresses
     except (PkiError, address_room.AddressError) as error:
         raise InvalidArgument(str(error), plain=True) from error
     grant = joined.grant
-    keys.save(NodeCredentials(key, grant.certificate_pem, joined.root_pem))
     state = MemberState(
         node_id=grant.node_id,
         cluster_id=grant.cluster_id,
@@ -229,8 +238,13 @@ async def join(settings: Settings, clock: Clock, options: JoinOptions, addresses
         data_path_addr=addresses.data_path,
         managers=tuple((manager.node_id, manager.addr) for manager in grant.managers),
     )
-    file.save(state)
-    return await resume(settings, clock, state, file)
+    try:
+        keys.save(NodeCredentials(key, grant.certificate_pem, joined.root_pem))
+        file.save(state)
+        return await resume(settings, clock, state, file)
+    except BaseException:
+        file.wipe()
+        raise
 
 
 async def resume(settings: Settings, clock: Clock, state: MemberState, file: StateFile) -> Member:

@@ -69,6 +69,9 @@ class Settings:
     log_file: Path | None = _setting(None, "log file instead of standard error (reopened on SIGHUP)", _optional_path)
     snapshot_entries: int = _setting(10_000, "log entries between two snapshots", _positive)
     stop_timeout: int = _setting(10, "seconds in which the daemon has to be gone after SIGTERM", _positive)
+    idle_timeout: int = _setting(
+        30, "seconds without a client after which a daemon in no swarm, started by its socket, ends", _positive
+    )
 
     def shown(self) -> dict[str, Any]:
         """For people and JSON."""

@@ -10,6 +10,8 @@ import os
 import socket
 from collections.abc import Mapping
 
+FIRST = 3  # the first descriptor that is handed over
+
 
 class Notifier:
     """Speaks the notify protocol. ``environment`` is the process's."""
@@ -27,6 +29,7 @@ class Notifier:
             return
         address = "\0" + self._address[1:] if self._address.startswith("@") else self._address
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel:
+            channel.setblocking(False)  # a supervisor that hangs shall not hang us
             try:
                 channel.connect(address)
                 channel.sendall(state.encode())
@@ -35,12 +38,14 @@ class Notifier:
 
 
 def inherited_socket(environment: Mapping[str, str]) -> socket.socket | None:
-    """The listening socket that socket activation handed over (the first), if any."""
-    if environment.get("LISTEN_PID") != str(os.getpid()) or not environment.get("LISTEN_FDS", "0").isdigit():
+    """The listening socket that socket activation handed over (the first), if any.
+
+    Raises OSError where something else than a socket was handed over.
+    """
+    count = environment.get("LISTEN_FDS", "0")
+    if environment.get("LISTEN_PID") != str(os.getpid()) or not count.isdecimal() or int(count) < 1:
         return None
-    if int(environment["LISTEN_FDS"]) < 1:
-        return None
-    handed = socket.socket(fileno=3)
+    handed = socket.socket(fileno=FIRST)
     handed.setblocking(False)
     os.set_inheritable(handed.fileno(), False)
     return handed

@@ -6,18 +6,20 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from queenright import __version__
-from queenright.agent.database import TaskDatabase
-from queenright.agent.ports import ExecutorError
+from queenright.agent.database import DatabaseError, TaskDatabase
+from queenright.agent.link import ManagerLink
+from queenright.agent.ports import ExecutorError, Found
 from queenright.agent.remotes import Remotes
 from queenright.agent.reporter import Reporter
 from queenright.agent.session import SessionLoop, SessionState
 from queenright.agent.worker import Worker
 from queenright.app import world
 from queenright.app.certificates import Credentials
+from queenright.app.state import StateError
 from queenright.edge.docker.executor import DockerExecutor
 from queenright.edge.grpc.client import GrpcConnector
 from queenright.edge.pki.describe import issuer_info
@@ -30,8 +32,21 @@ from queenright.wire.messages import SessionNews
 
 log = logging.getLogger(__name__)
 
-
 LEAVE_SECONDS = 60.0
+GIVE_UP_GRACE = 10.0  # seconds for a container of a membership that is given up
+
+
+class _Connector:
+    """Reaches the managers where they say they are, and those of ``here`` (node id -> address) there: a manager need
+    not be able to reach itself at the address it has for others.
+    """
+
+    def __init__(self, certificates: Credentials, here: Mapping[str, str]) -> None:
+        self._connector = GrpcConnector(certificates.for_grpc)
+        self._here = here
+
+    def connect(self, node_id: str, addr: str) -> ManagerLink:
+        return self._connector.connect(node_id, self._here.get(node_id, addr))
 
 
 class Working:
@@ -46,6 +61,7 @@ class Working:
         credentials: Credentials,
         clock: Clock,
         *,
+        here: Mapping[str, str],
         addr: str,
         on_news: Callable[[SessionNews], None],
         on_failure: Callable[[str, BaseException], None],
@@ -57,7 +73,7 @@ class Working:
         self.worker = Worker(self._executor, database_file, Reporter(world.dice), clock)
         self.session = SessionLoop(
             Remotes(managers, world.dice),
-            GrpcConnector(credentials.for_grpc),
+            _Connector(credentials, here),
             self.worker,
             self._describe,
             addr=addr,
@@ -68,8 +84,15 @@ class Working:
         self._background = Background(on_failure)
 
     async def start(self) -> None:
+        """Raises StateError where the remembered tasks cannot be read; then nothing runs."""
         self._executor.open()
-        await self.worker.start()
+        try:
+            await self.worker.start()
+        except BaseException as error:
+            await self._executor.close()
+            if isinstance(error, DatabaseError):
+                raise StateError(str(error)) from error
+            raise
         self._background.start(self.session.run(), "session")
 
     async def stop(self, *, restarting: bool) -> None:
@@ -117,3 +140,26 @@ class Working:
             runtime_version=__version__,
         )
         return self._described
+
+
+async def remove_containers(docker_socket: Path, cluster_id: str, clock: Clock) -> None:
+    """End and remove every container of a membership that cannot go on; what resists is logged."""
+    executor = DockerExecutor(cluster_id, wall=clock.wall, socket=str(docker_socket))
+
+    async def remove(item: Found) -> None:
+        if item.running:
+            await executor.stop(item.container_id, "", GIVE_UP_GRACE)
+        await executor.remove(item.container_id)
+
+    executor.open()
+    try:
+        async with asyncio.timeout(LEAVE_SECONDS):
+            found = await executor.found()
+            ends = await asyncio.gather(*(remove(item) for item in found), return_exceptions=True)
+            for item, error in zip(found, ends, strict=True):
+                if error is not None:
+                    log.error("container %s is still there: %s", item.container_id[:12], error)
+    except (ExecutorError, TimeoutError) as error:
+        log.error("containers of the swarm that was left may still be there: %s", error)
+    finally:
+        await executor.close()
