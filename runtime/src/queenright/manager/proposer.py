@@ -11,8 +11,6 @@ from queenright.model.errors import OutOfSequence, Unavailable
 from queenright.store.store import Store
 from queenright.wire import codec
 
-MAX_CHANGES = 200  # of one entry; a longer list of independent changes is cut by its maker
-
 
 class StoreMachine:
     """Applies log entries to the store (see ``ports.StateMachine``). A snapshot record is one object."""
@@ -64,9 +62,3 @@ class ConflictError(OutOfSequence):
     def __init__(self, conflict: Conflict) -> None:
         super().__init__("update out of sequence")
         self.conflict = conflict
-
-
-def slices(changes: Sequence[Change], most: int = MAX_CHANGES) -> Iterator[Sequence[Change]]:
-    """Cut a list whose prefixes are each right into entries of bearable size."""
-    for start in range(0, len(changes), most):
-        yield changes[start : start + most]

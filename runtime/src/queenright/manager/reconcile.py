@@ -18,8 +18,8 @@ from collections.abc import Callable, Sequence
 
 from queenright.decide.base import Dirty, Now
 from queenright.decide.orchestrate import Decider, mark
+from queenright.manager import slices
 from queenright.manager.ports import Clock, Proposer
-from queenright.manager.proposer import slices
 from queenright.model.errors import OutOfSequence
 from queenright.store.store import Commit, Store
 
@@ -98,8 +98,7 @@ class Reconciler:
         if decision.wake_at is not None:
             heapq.heappush(seat.wakes, (decision.wake_at, next(self._order), dirty))
         try:
-            for part in slices(decision.changes):
-                await self._proposer.propose(part)
+            await slices.write(self._proposer, decision.changes)
         except OutOfSequence:
             _merge(seat.dirty, dirty)
 

@@ -24,6 +24,10 @@ class InvalidArgument(Refusal):
     code = "InvalidArgument"
 
 
+class TooLarge(InvalidArgument):
+    """More than one entry of the log may hold."""
+
+
 class NotFound(Refusal):
     code = "NotFound"
 
