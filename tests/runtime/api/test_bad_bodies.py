@@ -11,7 +11,7 @@ from urllib.parse import quote
 from hypothesis import given
 from hypothesis import strategies as st
 from runtime.api.kit import Api
-from runtime.manager.kit import World, service_json
+from runtime.manager.kit import World, key_digest, service_json
 
 SCALARS = st.one_of(
     st.none(),
@@ -139,7 +139,10 @@ def test_apply_answers_any_body(body: Any) -> None:
 
 @given(bodies(["role", "key_digest", "availability", "labels"]))
 def test_tickets_answer_any_body(body: Any) -> None:
-    assert ask("POST", "/queenright/v1/tickets", body)[0] == 400
+    base = {"role": "worker", "key_digest": key_digest("one")}
+    status, world = ask("POST", "/queenright/v1/tickets", over(base, body))
+    assert status in (201, 400)
+    assert len(world.store.tickets) == (status == 201)
 
 
 @given(st.sampled_from(["/nodes", "/services", "/tasks", "/secrets", "/configs"]), VALUES)
@@ -181,6 +184,7 @@ def test_references_of_any_text_are_answered(ref: str) -> None:
             {"update_config": {"max_failure_ratio": 1e999}},
             {"replicas": 10**400},
             {"env": {"A": "\ud800"}},
+            {"image": "\ud800"},
         ]
     )
 )

@@ -82,6 +82,15 @@ async def test_the_address_is_what_the_node_says_or_where_it_came_from(advertise
     assert node.status.addr == stored
 
 
+@pytest.mark.parametrize("advertised", ["a b", "http://x", "192.0.2.1:0", "\ud800", "x" * 300])
+async def test_an_address_that_is_none_is_refused_and_spends_nothing(advertised: str) -> None:
+    world = World.make()
+    secret = await ticket(world)
+    with pytest.raises(BadRequest, match="advertise_addr in the join request"):
+        await admit(world, secret, advertise_addr=advertised)
+    assert (len(world.store.nodes), len(world.store.tickets)) == (1, 1)
+
+
 async def test_the_manager_token_is_refused_before_anything_is_made() -> None:
     world = World.make()
     before, issued = world.store.index, len(world.certificates.issued)
@@ -180,6 +189,8 @@ async def test_tickets_are_refused_for_managers_and_for_nonsense() -> None:
         {"role": "worker", "key_digest": "one"},
         {"role": "worker", "key_digest": key_digest("one").upper()},
         {"role": "worker", "key_digest": key_digest("one"), "availability": "asleep"},
+        {"role": "worker", "key_digest": key_digest("one"), "labels": {"": "x"}},
+        {"role": "worker", "key_digest": key_digest("one"), "labels": {"a": "\ud800"}},
     ):
         with pytest.raises(InvalidArgument):
             await issue(**values)

@@ -15,8 +15,8 @@ MESH = "needs the routing mesh"
 
 REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"name": ""}, "name must be provided"),
-    ({"hostname": "{{.Node.Nonsense}}"}, "ContainerSpec: "),
-    ({"env": {"A": "{{.Task.Slot"}}, "the placeholder is not closed"),
+    ({"container": {"Hostname": "{{.Node.Nonsense}}"}}, "ContainerSpec: "),
+    ({"container": {"Env": ["A={{.Task.Slot"]}}, "the placeholder is not closed"),
     ({"name": "-web"}, "name must be valid as a DNS name component"),
     ({"name": "web-"}, "name must be valid as a DNS name component"),
     ({"name": "we b"}, "name must be valid as a DNS name component"),
@@ -126,6 +126,7 @@ TAKEN: list[dict[str, Any]] = [
     {"container": {"Image": "[::1]:5000/app"}},
     {"container": {"Image": "sha256:" + "0" * 64}},
     {"container": {"Env": ["A", "B=", "C=d=e"]}},
+    {"container": {"Hostname": "{{.Service.Name}}-{{.Task.Slot}}", "Env": ["N={{.Node.Hostname}}"]}},
     {"container": {"Mounts": [{"Target": "/a"}, {"Target": "/b", "Source": "/b", "Type": "bind"}]}},
     {"container": {"Healthcheck": {"Test": ["NONE"]}}},
     {"task": {"Resources": {"Limits": {"NanoCPUs": 1_000_000, "MemoryBytes": 4 << 20}}}},

@@ -237,6 +237,6 @@ def _text(values: Mapping[str, Any], name: str) -> str:
     value = values.get(name)
     if value is None:
         return ""
-    if not isinstance(value, str):
-        raise InvalidArgument(f"{name}: expected a string", plain=True)
+    if not isinstance(value, str) or not value.isascii():
+        raise InvalidArgument(f"{name}: expected a string of ASCII characters", plain=True)
     return value

@@ -14,6 +14,8 @@ import logging
 import re
 from typing import Literal
 
+from queenright.lib import addresses
+from queenright.manager.checks import check_labels
 from queenright.manager.context import MOST_TRIES, Context
 from queenright.manager.ports import CertificateMaker, IssuedCertificate, RootCA
 from queenright.manager.swarm_spec import certificate_validity
@@ -39,6 +41,7 @@ from queenright.spec.cluster import ACTIVE, DRAIN, MANAGER, PAUSE, WORKER, NodeS
 
 log = logging.getLogger(__name__)
 
+CONTROL_PORT = 2377
 MINUTE = 60 * 1_000_000_000
 TICKET_LIFE = 10 * MINUTE
 REPEAT_LIFE = 15 * MINUTE  # in which a joiner that never connected may ask again
@@ -91,6 +94,7 @@ class Authority:
             raise InvalidArgument("key_digest is not sha256: and 64 hexadecimal digits", plain=True)
         if availability not in ("", ACTIVE, PAUSE, DRAIN):
             raise InvalidArgument(f"availability {availability!r} is none of active, pause, drain", plain=True)
+        check_labels(labels or {})
         cluster, now = self._context.cluster, self._context.clock.wall()
         expired = [ticket for ticket in self._context.store.tickets if ticket.expires_at <= now]
         if len(self._context.store.tickets) - len(expired) >= MOST_TICKETS:
@@ -146,6 +150,7 @@ class Authority:
             await self._context.write([Update(renewed)])
             return self._grant(cluster, renewed, certificate)
         leave = self._leave(cluster, request, key_digest, now)
+        addr = _address(request, source_ip)
         if known is not None:
             node_id = self._context.ids()
         certificate = self._certificate(cluster, node_id, leave.role, request.csr_pem)
@@ -153,7 +158,7 @@ class Authority:
             id=node_id,
             spec=NodeSpec(role=leave.role, availability=leave.availability, labels=leave.labels),
             role=leave.role,
-            status=NodeStatus(addr=_address(request, source_ip)),
+            status=NodeStatus(addr=addr),
             serial=certificate.serial,
         )
         await self._context.write([Create(node), *leave.uses])
@@ -239,10 +244,11 @@ def _asks_again(node: Node, now: int) -> bool:
 
 
 def _address(request: JoinRequest, source_ip: str) -> str:
-    """What the node advertises, or where it came from if it advertises nothing of use."""
-    host = request.advertise_addr
-    if host.startswith("["):
-        host = host[1:].partition("]")[0]
-    elif host.count(":") == 1:
-        host = host.partition(":")[0]
-    return source_ip if host in ("", "0.0.0.0", "::") else host
+    """What the node advertises, or where it came from if it advertises nothing of use. Raises BadRequest."""
+    if not request.advertise_addr:
+        return source_ip
+    try:
+        address = addresses.parse(request.advertise_addr, CONTROL_PORT)
+    except addresses.AddressError as error:
+        raise BadRequest(f"advertise_addr in the join request: {error}") from None
+    return source_ip if address.is_unspecified else address.host

@@ -80,6 +80,13 @@ def check_values(document: Any) -> None:
             raise InvalidArgument(f"the number {value} in the spec is out of range")
 
 
+def check_labels(labels: dict[str, str]) -> None:
+    """Refuse a label without a key, and texts that cannot be stored."""
+    if "" in labels:
+        raise InvalidArgument("a label must have a key")
+    check_values(labels)
+
+
 def _leaves(value: Any) -> Iterator[Any]:
     if isinstance(value, dict):
         yield from value

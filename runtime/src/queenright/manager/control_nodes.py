@@ -6,7 +6,7 @@ from __future__ import annotations
 import dataclasses
 
 from queenright.decide.nodes import remove_node
-from queenright.manager.checks import check_values
+from queenright.manager.checks import check_labels, check_values
 from queenright.manager.context import MOST_TRIES, Context
 from queenright.manager.texts import NEEDS_CONSENSUS
 from queenright.model.changes import Change, Update
@@ -69,9 +69,3 @@ class Nodes:
         if not force and node.status.state == NodeState.READY:
             raise FailedPrecondition(f"node {node.id} is not down and can't be removed")
         return tuple(remove_node(self._context.store, node, self._context.clock.wall()))
-
-
-def check_labels(labels: dict[str, str]) -> None:
-    """Refuse a label without a key."""
-    if "" in labels:
-        raise InvalidArgument("a label must have a key")
