@@ -7,8 +7,8 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Protocol
 
+from queenright.manager import slices
 from queenright.manager.ports import Clock, Proposer
-from queenright.manager.proposer import slices
 from queenright.model.changes import Change
 from queenright.model.errors import Unavailable
 from queenright.model.objects import Cluster
@@ -44,5 +44,4 @@ class Context:
 
     async def write(self, changes: Sequence[Change]) -> None:
         """Write a short list as one entry; a long one, each of whose prefixes must be right, in slices."""
-        for part in slices(changes):
-            await self.proposer.propose(part)
+        await slices.write(self.proposer, changes)

@@ -19,8 +19,8 @@ from queenright.decide.assignments import changes as difference_of
 from queenright.decide.base import SECOND
 from queenright.decide.nodes import Beat
 from queenright.lib.tasks import Background
+from queenright.manager import slices
 from queenright.manager.ports import Clock, Proposer
-from queenright.manager.proposer import slices
 from queenright.model.changes import Change, Update
 from queenright.model.errors import InvalidArgument, NotFound, OutOfSequence, PermissionDenied, Unavailable
 from queenright.model.objects import Node, NodeDescription, NodeStatus, Task, TaskStatus
@@ -292,8 +292,7 @@ class Dispatcher:
                 if task is not None and (merged := merge_status(task.status, status, now)) is not None:
                     changes.append(Update(dataclasses.replace(task, status=merged)))
             try:
-                for part in slices(changes):
-                    await self._proposer.propose(part)
+                await slices.write(self._proposer, changes)
                 return
             except OutOfSequence:
                 continue
