@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import grp
 import json
 import os
@@ -238,6 +239,8 @@ class RuntimeHost:
         for manager in managers:
             self._actions.append("remove the service")
             manager.remove(self._check)
+            if not self._check:
+                _remove_socket(self._params["socket"])
         if installed:
             self._actions.append("remove %s" % self._releases.prefix)
             if not self._check:
@@ -258,6 +261,13 @@ class RuntimeHost:
             self._actions.append("remove %s" % LOG)
             if not self._check:
                 os.unlink(LOG)
+
+
+def _remove_socket(path: str) -> None:
+    """systemd leaves the file behind, and a folder that was made for it."""
+    with contextlib.suppress(OSError):
+        os.unlink(path)
+        os.rmdir(os.path.dirname(path))
 
 
 def _membership() -> str:
