@@ -159,3 +159,9 @@ def test_a_hostile_image_name_is_refused_without_delay() -> None:
     for image in ("a" * 5000, "a." * 500, "a-" * 500 + "!", "a/" * 500, "1" * 1000 + ":"):
         with pytest.raises(InvalidArgument):
             check_service(service_spec(container={"Image": image}))
+
+
+def test_hostile_placeholders_are_refused_without_delay() -> None:
+    for text in ("{{" * 50_000, "{{" + " " * 100_000, "{{ " * 30_000 + "}}", " " * 100_000 + "{{"):
+        with pytest.raises(InvalidArgument, match="ContainerSpec: "):
+            check_service(service_spec(container={"Env": ["A=" + text]}))

@@ -16,7 +16,6 @@ from queenright.model.objects import NodeDescription, Task
 from queenright.spec.container import ContainerSpec, Mount, VolumeDriver, VolumeOptions
 from queenright.spec.service import ServiceSpec
 
-_ACTION = re.compile(r"(?P<before>\s*)\{\{(?P<trim>-(?=\s))?(?P<body>.*?)(?P<trim_after>(?<=\s)-)?\}\}", re.DOTALL)
 _TOKEN = re.compile(r'\s*(?:(?P<field>\.[\w.]*)|(?P<text>"(?:[^"\\\n]|\\.)*"|`[^`]*`)|(?P<word>\w+))')
 FIELDS = (
     ".Service.ID",
@@ -70,11 +69,14 @@ def expand(text: str, context: Context) -> str:
     out: list[str] = []
     position = 0
     trim = False
-    for match in _ACTION.finditer(text):
-        start = match.start() if match["trim"] else match.end("before")
-        out.append(_literal(text[position:start], trim))
-        out.append(_evaluate(match["body"], match[0].strip(), context))
-        position, trim = match.end(), bool(match["trim_after"])
+    while (start := text.find("{{", position)) >= 0 and (end := text.find("}}", start + 2)) >= 0:
+        before, body = text[position:start], text[start + 2 : end]
+        if body[:1] == "-" and body[1:2].isspace():
+            before, body = before.rstrip(), body[1:]
+        out.append(_literal(before, trim))
+        trim = body[-1:] == "-" and body[-2:-1].isspace()
+        out.append(_evaluate(body[:-1] if trim else body, text[start : end + 2], context))
+        position = end + 2
     out.append(_literal(text[position:], trim))
     return "".join(out)
 
@@ -100,7 +102,7 @@ def validate_templates(spec: ServiceSpec) -> None:
 
 def _literal(text: str, trim: bool) -> str:
     if "{{" in text:
-        raise TemplateError(f"{text.strip()!r}: the placeholder is not closed by }}}}")
+        raise TemplateError(f"{text.strip()[:200]!r}: the placeholder is not closed by }}}}")
     return text.lstrip() if trim else text
 
 
