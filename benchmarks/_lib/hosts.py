@@ -52,7 +52,7 @@ class Host:
         self.address = f"{NETWORK}.{index}"
         self.folder = scratch / str(index)
         self.docker_socket = str(self.folder / "docker.sock")
-        self._cgroup = f"{scratch.name}-{index}"
+        self._cgroup = f"{scratch.name}/{index}"
         self._mac = f"02:87:00:00:00:{index:02x}"
         self._init: subprocess.Popen[bytes] | None = None
         self.dockerd = 0  # process id

@@ -22,6 +22,7 @@ NEEDED = {
     "tini": "tini",
     "/bin/busybox": "busybox-static",
 }
+CGROUPS = pathlib.Path("/sys/fs/cgroup")
 UNSHARE = ("unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--propagation", "private")
 
 
@@ -42,7 +43,7 @@ def enter(argv: list[str]) -> int:
     if missing:
         raise BenchError(f"programs are missing: apt-get install {' '.join(missing)}")
     folder = pathlib.Path(tempfile.mkdtemp(prefix="qrb", dir=_real_disk()))
-    command = [*UNSHARE, "tini", "-s", "--", sys.executable, "-B", *argv]
+    command = [*_in_cgroup(folder.name), *UNSHARE, "tini", "-s", "--", sys.executable, "-B", *argv]
     process = subprocess.Popen(command, env={**os.environ, INSIDE: str(folder)})
     try:
         return process.wait()
@@ -51,6 +52,29 @@ def enter(argv: list[str]) -> int:
         process.wait()
         _remove_cgroups(folder.name)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def cpu_seconds() -> float:
+    """Processor time that everything in the sandbox has used so far: engines, daemons, containers and this program."""
+    folder = scratch()
+    assert folder is not None
+    top = _cpu_cgroups() / folder.name
+    if (top / "cpuacct.usage").exists():
+        return int((top / "cpuacct.usage").read_text()) / 1e9
+    return int((top / "cpu.stat").read_text().split()[1]) / 1e6
+
+
+def _cpu_cgroups() -> pathlib.Path:
+    """The root of the hierarchy that counts processor time, in version 1 or 2."""
+    named = [path.parent for path in CGROUPS.glob("*/cpuacct.usage")]
+    return named[0] if named else CGROUPS
+
+
+def _in_cgroup(name: str) -> tuple[str, ...]:
+    """What to write in front of a command, so that it and all that it starts is counted together."""
+    own = _cpu_cgroups() / name / "sandbox"
+    own.mkdir(parents=True)
+    return ("sh", "-c", 'echo $$ >"$1"; shift; exec "$@"', "sh", str(own / "cgroup.procs"))
 
 
 def _real_disk() -> str:
@@ -63,7 +87,7 @@ def _real_disk() -> str:
 
 
 def _remove_cgroups(name: str) -> None:
-    for top in [*pathlib.Path("/sys/fs/cgroup").glob(f"*/{name}*"), *pathlib.Path("/sys/fs/cgroup").glob(f"{name}*")]:
+    for top in [*CGROUPS.glob(f"*/{name}"), *CGROUPS.glob(name)]:
         for path, _, _ in os.walk(top, topdown=False):
             with contextlib.suppress(OSError):
                 os.rmdir(path)
