@@ -100,6 +100,13 @@ class DockerEngine:
         return pids
 
     @property
+    def namespaces(self) -> int:
+        """Id of the process that holds the network and mount namespaces."""
+        if self._holder is None:
+            raise RuntimeError("the engine was never started")
+        return self._holder.pid
+
+    @property
     def pid(self) -> int:
         """Process id of dockerd."""
         if self._process is None:
