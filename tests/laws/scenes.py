@@ -80,6 +80,8 @@ members = st.sampled_from(NODES)
 steps: st.SearchStrategy[Step] = st.one_of(
     st.tuples(st.just("put"), names, changes),
     st.tuples(st.just("put"), names, changes),
+    st.tuples(st.just("image"), names, st.sampled_from(sorted(IMAGES))),
+    st.tuples(st.just("image"), names, st.sampled_from(sorted(IMAGES))),
     st.tuples(st.just("remove"), names),
     st.tuples(st.just("rollback"), names),
     st.tuples(st.just("exit"), st.integers(0, 20), st.sampled_from([0, 1])),
@@ -93,7 +95,14 @@ steps: st.SearchStrategy[Step] = st.one_of(
     st.tuples(st.just("pass"), st.sampled_from([0.5, 2, 6, 20])),
     st.tuples(st.just("pass"), st.sampled_from([1, 4, 11])),
 )
-scenes = st.lists(steps, min_size=3, max_size=14)
+first_spec = st.fixed_dictionaries(
+    {"replicas": st.integers(1, 5), "image": st.sampled_from(["good:1", "good:2"])},
+    optional={"restart": restart_policies, "update": rollouts, "ports": st.sampled_from([[], [8080]])},
+)
+opening: st.SearchStrategy[list[Step]] = st.lists(
+    st.tuples(st.just("put"), names, first_spec), min_size=1, max_size=2
+).map(lambda puts: [*puts, ("pass", 1)])
+scenes = st.builds(list.__add__, opening, st.lists(steps, min_size=2, max_size=12))
 
 
 def world() -> World:
@@ -137,6 +146,14 @@ def _put(made: World, name: str, change: dict[str, Any]) -> None:
         made.create(wanted)
     else:
         made.update(wanted)
+
+
+def _image(made: World, name: str, image: str) -> None:
+    """Only the image changes: an update by the service's own configuration."""
+    held = made.store.services.get(name)
+    if held is not None:
+        container = dataclasses.replace(held.spec.task.container, image=image)
+        made.change(name, task=dataclasses.replace(held.spec.task, container=container))
 
 
 def _remove(made: World, name: str) -> None:
@@ -196,6 +213,7 @@ def _forget(made: World, name: str) -> None:
 
 _STEPS = {
     "put": _put,
+    "image": _image,
     "remove": _remove,
     "rollback": _rollback,
     "exit": _exit,

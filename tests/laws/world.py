@@ -50,7 +50,7 @@ class World:
         self.behaviours: dict[str, Behaviour] = {}
         self.beats: dict[str, liveness.Beat] = {}
         self.dead: set[str] = set()  # nodes whose agents do nothing
-        self.seen: list[Event] = []
+        self.seen: list[tuple[int, Event]] = []  # with the wall time
         self._agents: dict[str, tuple[str, float]] = {}  # task id -> (what its container does, until when)
         self._seats = {name: Dirty(everything=True) for name in ("nodes", *(name for name, _ in DECIDERS))}
         self._wakes: dict[str, float] = {}
@@ -68,7 +68,7 @@ class World:
     def do(self, *changes: Change) -> None:
         """Write changes, one entry each; invariants are checked after each."""
         events = kit.apply(self.store, changes, self.wall)
-        self.seen.extend(events)
+        self.seen.extend((self.wall, event) for event in events)
         for event in events:
             for dirty in self._seats.values():
                 mark(dirty, event)

@@ -101,7 +101,7 @@ def test_a_paused_update_is_told_with_the_failed_task_first() -> None:
     assert (now.state, now.running, now.converged) == ("paused", 0, False)
     assert now.reasons[0] == now.update_message
     assert now.reasons[0].startswith("update paused due to failure or early termination of task ")
-    assert now.reasons[1].startswith("task web.1 on node h1: failed: task: non-zero exit (1); not restarted: update")
+    assert now.reasons[1].startswith("task web.1 on node h1: failed: task: non-zero exit (1); not restarted while the")
     assert now.reasons[2:] == ("task web.2 on node h2: not updated yet", "task web.3 on node h3: not updated yet")
 
 

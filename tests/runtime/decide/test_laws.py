@@ -3,14 +3,15 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from laws import scenes
 from laws.scenes import Step
 
 from queenright.decide.convergence import convergence
 
 
-@settings(max_examples=40)
+# Shrinking a scene takes minutes; add Phase.shrink where one has failed.
+@settings(max_examples=40, phases=[Phase.explicit, Phase.reuse, Phase.generate])
 @given(scenes.scenes)
 def test_deciders_obey_the_laws_and_the_cluster_heals(scene: list[Step]) -> None:
     world = scenes.world()

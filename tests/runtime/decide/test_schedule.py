@@ -210,6 +210,29 @@ def test_nodes_without_the_label_are_a_branch_of_their_own() -> None:
     assert per_node(world.running("web")) == {"h1": 2, "h2": 1, "h3": 1}
 
 
+def test_a_task_that_takes_anothers_place_does_not_count_it_so_that_services_stay_spread() -> None:
+    world = World(node("h1"), node("h2"), node("h3"))
+    world.behaviours["app:2"] = Behaviour(starts=1)
+    config = {"UpdateConfig": {"Order": "start-first", "Monitor": 0}}
+    world.create(spec("web", 3, **config))
+    world.settle()
+    world.update(spec("web", 3, "app:2", **config))
+    world.advance(30)
+    assert per_node(world.running("web")) == {"h1": 1, "h2": 1, "h3": 1}
+
+
+def test_a_limit_per_node_holds_for_tasks_about_to_go_too() -> None:
+    world = World(node("h1"), node("h2"))
+    task = {"Placement": {"MaxReplicas": 1}}
+    config = {"UpdateConfig": {"Order": "start-first"}, "task": task}
+    world.create(spec("web", 2, **config))
+    world.settle()
+    world.update(spec("web", 2, "app:2", **config))
+    world.advance(30)
+    assert error(world) == "no suitable node (max replicas per node limit exceed)"
+    assert per_node(world.running("web")) == {"h1": 1, "h2": 1}
+
+
 def test_a_node_on_which_a_revision_keeps_failing_is_avoided() -> None:
     world = World(node("h1"), node("h2"))
     held = service("web", 1)

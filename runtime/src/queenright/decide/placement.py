@@ -15,6 +15,7 @@ from collections.abc import Iterable, Sequence
 from queenright.decide import filters
 from queenright.model import constraints
 from queenright.model.objects import Node, Task
+from queenright.model.states import TaskState
 from queenright.store.load import NodeLoad
 from queenright.store.store import Store
 
@@ -27,10 +28,23 @@ class Plan:
     def __init__(self, view: Store) -> None:
         self._view = view
         self._loads: dict[str, NodeLoad] = {}
+        self._leaving: dict[tuple[str, str], int] = {}
 
     def load(self, node_id: str) -> NodeLoad:
         changed = self._loads.get(node_id)
         return changed if changed is not None else self._view.load(node_id)
+
+    def discount(self, task: Task) -> None:
+        """The task still runs but is about to be replaced (start-first): it does not count for the ranking."""
+        if task.active and not task.state.terminal and task.state >= TaskState.ASSIGNED:
+            for key in ((task.node_id, task.service_id), (task.node_id, "")):
+                self._leaving[key] = self._leaving.get(key, 0) + 1
+
+    def counts(self, node_id: str, service_id: str) -> tuple[int, int]:
+        """(tasks of the service, all tasks) on the node that will stay."""
+        load = self.load(node_id)
+        of_service = load.services.get(service_id, 0) - self._leaving.get((node_id, service_id), 0)
+        return of_service, load.active - self._leaving.get((node_id, ""), 0)
 
     def take(self, task: Task, node_id: str) -> None:
         """Count one more task on the node."""
@@ -74,7 +88,7 @@ class Candidates:
         load = self._plan.load(node.id)
         failures = load.recent_failures(self._sample.service_id, self._sample.spec_version, self._now)
         faulty = failures if failures >= FAULTY_AFTER else 0
-        return faulty, load.services.get(self._sample.service_id, 0), load.active, node.id
+        return faulty, *self._plan.counts(node.id, self._sample.service_id), node.id
 
     def fits(self, node: Node) -> bool:
         load = self._plan.load(node.id)
@@ -91,7 +105,7 @@ class Candidates:
             values.setdefault(constraints.label_value(node, descriptors[0]) or "", []).append(node)
         service_id = self._sample.service_id
         branches = [
-            (sum(self._plan.load(node.id).services.get(service_id, 0) for node in members), value, members)
+            (sum(self._plan.counts(node.id, service_id)[0] for node in members), value, members)
             for value, members in values.items()
         ]
         return _Fork([(held, value, self._branch(members, descriptors[1:])) for held, value, members in branches])

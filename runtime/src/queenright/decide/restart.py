@@ -47,7 +47,7 @@ def refusal(view: Store, service: Service, slot: slots.Slot, task: Task, now: No
     status = service.update_status
     if status is not None and status.state.paused and task.spec_version == service.spec_version:
         if trial.failed(task, defaults.rollout(service).monitor):
-            return f"not restarted: {status.message or 'the update is paused'}"
+            return "not restarted while the update is paused"
     if policy.condition == "none":
         return "not restarted: the restart condition is none"
     if policy.condition == "on-failure" and task.state == TaskState.COMPLETE:
@@ -110,15 +110,17 @@ def _replace(view: Store, service: Service, task: Task, now: Now, ids: Callable[
     succeeded = any(other.wanted for other in slot.tasks[place + 1 :])
     if succeeded or _paused_node(view, service, task) or refusal(view, service, slot, task, now) is not None:
         return [stop]
+    status = service.update_status
+    # While an update is paused, tasks of the revision before it are healed with that revision.
+    own = status is not None and status.state.paused and task.spec_version != service.spec_version
     not_before = task.not_before if not _due(task, now) else 0
-    if not slots.on_leaving_node(view, task) and not defaults.is_dirty(service, task):
+    if not slots.on_leaving_node(view, task) and (own or not defaults.is_dirty(service, task)):
         # A task that failed while it was prepared counts as ended when its own time had come: one try in each delay.
         ended = max(trial.ended_at(task, now.wall), min(task.not_before, now.wall))
         not_before = ended + defaults.restart(task.spec).delay
     at_once = not_before <= now.wall and all(slots.stopped(view, other) for other in slot.tasks)
     desired = TaskState.RUNNING if at_once else TaskState.READY
-    status = service.update_status
-    if status is not None and status.state.paused and task.spec_version != service.spec_version:
+    if own:
         return [tasks.same_again(task, task_id=ids(), now=now, desired=desired, not_before=not_before), stop]
     replacement = tasks.new_task(
         service,

@@ -35,6 +35,8 @@ def decide(view: Store, dirty: Dirty, now: Now, ids: Callable[[], str]) -> Decis
             changes.extend(_confirm(view, task, plan, now))
         else:
             groups.setdefault((task.service_id, task.spec_version), []).append(task)
+    for service_id in {task.service_id for group in groups.values() for task in group if _displaces(view, task)}:
+        _discount(view, service_id, plan)
     nodes = sorted(view.nodes, key=lambda node: node.id)
     for group in groups.values():
         changes.extend(_place(nodes, group, plan, now))
@@ -71,6 +73,20 @@ def _matters(view: Store, dirty: Dirty) -> bool:
         if task is None or task.state < TaskState.ASSIGNED or task.state.terminal or not task.active:
             return True
     return False
+
+
+def _displaces(view: Store, task: Task) -> Task | None:
+    """The running task whose place this one takes once it runs (start-first), if it is of that kind."""
+    before = view.tasks.get(task.replaces)
+    return before if before is not None and task.wanted and before.wanted else None
+
+
+def _discount(view: Store, service_id: str, plan: Plan) -> None:
+    """Tasks of the service that are about to go do not count: else it would leave the nodes that it is on."""
+    for task in view.tasks.by("service", service_id):
+        before = _displaces(view, task)
+        if before is not None:
+            plan.discount(before)
 
 
 def _confirm(view: Store, task: Task, plan: Plan, now: Now) -> list[Change]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable
+from operator import attrgetter, itemgetter
 
 from queenright.model.objects import Node, Service, Task
 from queenright.model.states import NodeState, TaskState
@@ -40,7 +41,7 @@ def of_service(view: Store, service_id: str) -> dict[tuple[int, str], Slot]:
     groups: dict[tuple[int, str], list[Task]] = {}
     for task in view.tasks.by("service", service_id):
         groups.setdefault(_key(task), []).append(task)
-    return {key: Slot(key[0], key[1], _aged(groups[key])) for key in sorted(groups)}
+    return {key: Slot(key[0], key[1], _aged(held)) for key, held in sorted(groups.items(), key=itemgetter(0))}
 
 
 def of_task(view: Store, task: Task) -> Slot:
@@ -93,4 +94,5 @@ def _key(task: Task) -> tuple[int, str]:
 
 def _aged(tasks: Iterable[Task]) -> tuple[Task, ...]:
     """Oldest first. The indexes keep the order of creation; equal times leave it as it is."""
-    return tuple(sorted(tasks, key=lambda task: task.created_at))
+    held = tuple(tasks)
+    return held if len(held) < 2 else tuple(sorted(held, key=attrgetter("created_at")))

@@ -24,6 +24,8 @@ from queenright.model.states import TaskState, UpdateState
 from queenright.spec.cluster import PAUSE
 from queenright.store.store import Store
 
+ROLLED_BACK = "update rolled back"
+
 
 class Stage(enum.Enum):
     """Where a slot is in an update."""
@@ -186,7 +188,7 @@ def _finish(view: Store, service: Service, states: Iterable[Progress], now: Now)
     revision = Revision(view, service)
     changes: list[Change] = []
     for each in states:
-        wanted = each.slot.wanted
+        wanted = each.slot.wanted if len(each.slot.tasks) > 1 else ()
         clean = [task for task in wanted if revision.clean(task)]
         ready = any(task.state == TaskState.RUNNING for task in clean)
         follows = {task.replaces for task in clean if task.desired_state == TaskState.READY and not task.attempt}
@@ -211,6 +213,7 @@ def _advance(states: Sequence[Progress], service: Service, now: Now, ids: Callab
 
 
 def _renew(slot: slots.Slot, service: Service, start_first: bool, now: Now, ids: Callable[[], str]) -> list[Change]:
+    """A new task for the slot. A new one that has to wait names the old task for which it waits."""
     old = slot.wanted
     renewed = tasks.new_task(
         service,
@@ -219,11 +222,12 @@ def _renew(slot: slots.Slot, service: Service, start_first: bool, now: Now, ids:
         slot=slot.number,
         node_id=slot.node_id,
         desired=TaskState.RUNNING if start_first and slot.running else TaskState.READY,
-        replaces=slot.newest,
+        replaces=old[-1] if old else slot.newest,
     )
     if start_first and slot.running:
         return [renewed]
-    return [renewed, *(tasks.stop(task, TaskState.SHUTDOWN, now) for task in old)]
+    stops = [tasks.stop(task, TaskState.SHUTDOWN, now) for task in old]
+    return [*stops[:-1], renewed, *stops[-1:]]
 
 
 def _judge(view: Store, service: Service, states: Sequence[Progress], now: Now) -> Service:
@@ -238,7 +242,7 @@ def _judge(view: Store, service: Service, states: Sequence[Progress], now: Now) 
     back = service.update_status.state == UpdateState.ROLLBACK_STARTED
     reason = f"due to failure or early termination of task {culprit.id}{_why(view, culprit)}"
     if rollout.failure_action == "rollback" and not back and service.previous_spec is not None:
-        return _rolled_back(service, f"update rolled back {reason}", now)
+        return _rolled_back(service, f"{ROLLED_BACK} {reason}", now)
     state = UpdateState.ROLLBACK_PAUSED if back else UpdateState.PAUSED
     word = "rollback" if back else "update"
     status = dataclasses.replace(service.update_status, state=state, message=f"{word} paused {reason}")
@@ -267,6 +271,12 @@ def _rolled_back(service: Service, message: str, now: Now) -> Service:
     )
 
 
+def _rollback_message(status: UpdateStatus) -> str:
+    """The reason stays: whoever looks later wants to know why the old revision runs."""
+    by_itself = status.message.startswith(ROLLED_BACK)
+    return f"rollback completed ({status.message})" if by_itself else "rollback completed"
+
+
 def _completed(service: Service, now: Now) -> Service:
     status = service.update_status
     assert status is not None
@@ -275,6 +285,6 @@ def _completed(service: Service, now: Now) -> Service:
         status,
         state=UpdateState.ROLLBACK_COMPLETED if back else UpdateState.COMPLETED,
         completed_at=now.wall,
-        message="rollback completed" if back else "update completed",
+        message=_rollback_message(status) if back else "update completed",
     )
     return dataclasses.replace(service, update_status=done)

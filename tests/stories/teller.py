@@ -1,0 +1,251 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Plays a story: a text of commands, each followed by what the cluster did.
+
+A line that begins with ``$`` is a command; the indented lines below it are what happened, each with the seconds since
+the command. Everything else is prose. The clock is virtual and ids are counted, so a story is the same each time.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from laws.builders import SECOND, node, spec
+from laws.world import FOREVER, Behaviour, World
+
+from queenright.decide import schedule
+from queenright.decide.convergence import convergence
+from queenright.model.changes import Create
+from queenright.model.objects import Node, Service, Task
+from queenright.model.states import TaskState
+from queenright.spec.service import ServiceSpec
+from queenright.store.store import Event
+
+WORDS = {
+    TaskState.RUNNING: "runs",
+    TaskState.COMPLETE: "completed",
+    TaskState.SHUTDOWN: "has stopped",
+    TaskState.FAILED: "failed",
+    TaskState.REJECTED: "was rejected",
+    TaskState.ORPHANED: "is given up",
+}
+ORDERS = {
+    TaskState.RUNNING: "is told to start",
+    TaskState.SHUTDOWN: "is told to stop",
+    TaskState.REMOVE: "is told to go",
+}
+DURATIONS = {"delay": "Delay", "monitor": "Monitor", "window": "Window"}
+KEYS = {
+    "parallelism": "Parallelism",
+    "action": "FailureAction",
+    "ratio": "MaxFailureRatio",
+    "order": "Order",
+    "condition": "Condition",
+    "attempts": "MaxAttempts",
+}
+
+
+def tell(text: str) -> str:
+    """The story with what happens in it now."""
+    teller = Teller()
+    out: list[str] = []
+    for line in text.splitlines():
+        if line.startswith("$ "):
+            out.append(line)
+            out.extend(f"    {told}" for told in teller.command(line[2:]))
+        elif not line.startswith("    "):
+            out.append(line)
+    return "\n".join(out) + "\n"
+
+
+class Teller:
+    """One story's world."""
+
+    def __init__(self) -> None:
+        self.world = World()
+        self._flags: dict[str, dict[str, Any]] = {}
+
+    def command(self, line: str) -> list[str]:
+        """Carry a command out; gives the lines that tell what came of it."""
+        name, *words = shlex.split(line)
+        self.world.seen.clear()
+        began = self.world.wall
+        told = list(self._commands()[name](*words) or ())
+        self.world.settle()
+        return [*(line for at, event in self.world.seen if (line := self._line(event, at - began))), *told]
+
+    def _commands(self) -> dict[str, Callable[..., Iterable[str] | None]]:
+        return {
+            "nodes": self._nodes,
+            "image": self._image,
+            "create": self._create,
+            "update": self._update,
+            "scale": lambda name, count: self._update(name, "--replicas", count),
+            "rollback": self.world.rollback,
+            "remove": self.world.remove,
+            "advance": lambda time: self.world.advance(float(time.removesuffix("s"))),
+            "exit": self._exit,
+            "node": self._node,
+            "leader": self._leader,
+            "ps": self._ps,
+            "why": self._why,
+            "wait": self._wait,
+        }
+
+    # -- what happened
+
+    def _line(self, event: Event, after: int) -> str:
+        thing = event.object
+        text = ""
+        if isinstance(thing, Task):
+            text = self._task_line(event.before, event.after, thing)  # type: ignore[arg-type]
+        elif isinstance(thing, Service):
+            text = self._service_line(event.before, event.after)  # type: ignore[arg-type]
+        elif isinstance(thing, Node):
+            text = self._node_line(event.before, event.after)  # type: ignore[arg-type]
+        return f"{after / SECOND:5.1f}  {text}" if text else ""
+
+    def _task_line(self, before: Task | None, after: Task | None, task: Task) -> str:
+        name = f"{task.service_name}.{task.slot or task.node_id} {task.id}"
+        if after is None:
+            return f"{name} is forgotten"
+        if before is None:
+            waits = after.desired_state == TaskState.READY
+            replaced = f", after {after.replaces}" if after.replaces else ""
+            return f"{name} is made{replaced}" + (", not to start yet" if waits else "")
+        said = []
+        if after.desired_state != before.desired_state:
+            said.append(ORDERS[after.desired_state])
+        if after.state != before.state and after.state in WORDS:
+            said.append(WORDS[after.state] + (f": {after.status.err}" if after.status.err else ""))
+        elif before.state < TaskState.ASSIGNED <= after.state:
+            said.append(f"goes to {after.node_id}")
+        elif after.status.err != before.status.err and after.status.err:
+            said.append(f"is pending: {after.status.err}")
+        return f"{name} {' and '.join(said)}" if said else ""
+
+    @staticmethod
+    def _service_line(before: Service | None, after: Service | None) -> str:
+        held = after.update_status if after is not None else None
+        earlier = before.update_status if before is not None else None
+        if after is None or held is None or held == earlier:
+            return ""
+        return f"service {after.name} is {held.state}: {held.message}"
+
+    @staticmethod
+    def _node_line(before: Node | None, after: Node | None) -> str:
+        if before is None or after is None or before.status.state == after.status.state:
+            return ""
+        because = f": {after.status.message}" if after.status.message else ""
+        return f"node {after.id} is {after.status.state}{because}"
+
+    # -- commands
+
+    def _nodes(self, *names: str) -> None:
+        """``nodes h1 h2:zone=a,ssd=yes h3``"""
+        for word in names:
+            name, _, labels = word.partition(":")
+            self.world.do(Create(node(name, labels=dict(pair.split("=") for pair in labels.split(",") if pair))))
+            self.world.beat(name)
+
+    def _image(self, name: str, *words: str) -> None:
+        """``image app:2 lives=2 code=1 starts=0 stops=0 pull=ERROR``"""
+        given = dict(word.split("=", 1) for word in words)
+        self.world.behaviours[name] = Behaviour(
+            lives=float(given.get("lives", FOREVER)),
+            code=int(given.get("code", 1)),
+            starts=float(given.get("starts", 0)),
+            stops=float(given.get("stops", 0)),
+            pull=given.get("pull", ""),
+        )
+
+    def _create(self, name: str, *flags: str) -> None:
+        self._flags[name] = {}
+        self.world.create(self._spec(name, flags))
+
+    def _update(self, name: str, *flags: str) -> None:
+        self.world.update(self._spec(name, flags))
+
+    def _spec(self, name: str, flags: Iterable[str]) -> ServiceSpec:
+        """Flags are remembered, as ``docker service update`` leaves alone what is not given."""
+        words = iter(flags)
+        held = self._flags[name]
+        for flag in words:
+            held[flag] = True if flag == "--global" else next(words)
+        task: dict[str, Any] = {}
+        if "--constraint" in held:
+            task["Placement"] = {"Constraints": held["--constraint"].split(" and ")}
+        if "--restart" in held:
+            task["RestartPolicy"] = _pairs(held["--restart"])
+        if "--cpus" in held:
+            task["Resources"] = {"Reservations": {"NanoCPUs": int(float(held["--cpus"]) * 1e9)}}
+        if "--force" in held:
+            task["ForceUpdate"] = int(held["--force"])
+        api: dict[str, Any] = {"task": task, "ports": [int(held["--port"])] if "--port" in held else []}
+        for flag, key in (("--update", "UpdateConfig"), ("--rollback", "RollbackConfig")):
+            if flag in held:
+                api[key] = _pairs(held[flag])
+        replicas = None if "--global" in held else int(held.get("--replicas", 1))
+        return spec(name, replicas, held.get("--image", "app:1"), **api)
+
+    def _exit(self, place: str, code: str = "1") -> None:
+        """``exit web.2 137``: the container of the task that runs there ends."""
+        name, _, slot = place.partition(".")
+        [task] = [task for task in self.world.running(name) if slot in (str(task.slot), task.node_id)]
+        self.world.end(task, int(code))
+
+    def _node(self, name: str, what: str, *words: str) -> None:
+        if what == "silent":
+            self.world.silence(name)
+        elif what == "back":
+            self.world.beat(name)
+        elif what == "remove":
+            self.world.remove_node(name)
+        elif what == "label":
+            self.world.set_node(name, labels=dict(word.split("=") for word in words))
+        else:
+            self.world.set_node(name, availability=what)
+
+    def _leader(self) -> None:
+        """Another manager takes over; the nodes find it at once."""
+        self.world.settle()
+        self.world.change_leader()
+
+    def _ps(self, name: str) -> list[str]:
+        self.world.settle()
+        rows = [
+            (
+                *(f"{task.slot or task.node_id}", task.id, task.spec.container.image or "", task.node_id or "-"),
+                *(task.desired_state.text, task.state.text, task.status.err),
+            )
+            for task in self.world.tasks(name)
+        ]
+        widths = [max((len(row[column]) for row in rows), default=0) for column in range(7)]
+        return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+    def _why(self, place: str) -> list[str]:
+        self.world.settle()
+        name, _, slot = place.partition(".")
+        task = [task for task in self.world.tasks(name) if slot in (str(task.slot), task.node_id)][-1]
+        return [
+            f"{one}: " + "; ".join(f"{key} {reason or 'fits'}" for key, reason in verdicts.items())
+            for one, verdicts in schedule.explain(self.world.store, task, self.world.now)
+        ]
+
+    def _wait(self, name: str) -> list[str]:
+        self.world.settle()
+        found = convergence(self.world.store, self.world.service(name), self.world.now)
+        return [f"{found.state}: {found.running} of {found.desired} run", *(f"- {reason}" for reason in found.reasons)]
+
+
+def _pairs(text: str) -> dict[str, Any]:
+    """``parallelism=2,delay=5s`` as Engine JSON."""
+    out: dict[str, Any] = {}
+    for pair in text.split(","):
+        key, _, value = pair.partition("=")
+        if key in DURATIONS:
+            out[DURATIONS[key]] = int(float(value.removesuffix("s")) * SECOND)
+        else:
+            out[KEYS[key]] = value if value.replace("-", "").isalpha() else float(value) if "." in value else int(value)
+    return out
