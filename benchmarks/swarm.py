@@ -30,6 +30,7 @@ OURS, THEIRS = "queenright", "swarm"
 CADENCE = 0.025  # seconds between two looks at the tasks
 SMALL, LARGE, KILLED = 30, 60, 12  # replicas
 SETTLE = 5.0
+LATENCIES = ("create_p50_ms", "inspect_p50_ms", "list_p50_ms", "tasks_p50_ms")
 
 
 def say(text: str) -> None:
@@ -61,6 +62,9 @@ class Round:
         self._add("form", time.monotonic() - began)
         self._measure("create30", lambda: self._create("web", SMALL), SMALL)
         self._measure("scale60", lambda: self._scale("web", LARGE), LARGE)
+        self._add(
+            "tasks_p50_ms", *(self._milliseconds(lambda: self._running("web")) for _ in range(self._options.calls))
+        )
         if thorough:
             self._idle()
         if isinstance(side, Queenright):
@@ -232,9 +236,9 @@ def summary(figures: Figures) -> dict[str, float]:
         "killed_replaced_s": ours.get("killed_replaced"),
         "swarm_killed_replaced_s": theirs.get("killed_replaced"),
     }
-    for name in ("worker_rss_mib", "manager_rss_mib", "create_p50_ms", "inspect_p50_ms", "list_p50_ms"):
+    for name in ("worker_rss_mib", "manager_rss_mib", *LATENCIES):
         out[name] = ours.get(name)
-    for name in ("create_p50_ms", "inspect_p50_ms", "list_p50_ms"):
+    for name in LATENCIES:
         out[f"swarm_{name}"] = theirs.get(name)
     return {key: round(value, 3) for key, value in out.items() if value is not None}
 
