@@ -8,7 +8,7 @@
 """Fills a directory with the wheels that hosts without an index need; the playbook C(wheelhouse) runs it as a script.
 
 C(_wheelhouse.py DIRECTORY PYTHON/MACHINE...), for example C(3.11/x86_64). Prints the names of the wheels that it added.
-What to fetch stands in the runtime's own wheel, which pins all of its dependencies. pip on this machine decides where from.
+What to fetch stands in the runtime's own wheel, which pins all of its dependencies; where from is up to pip.
 """
 
 from __future__ import annotations
