@@ -425,6 +425,18 @@ def test_a_failed_start_first_task_leaves_the_old_one_running() -> None:
     assert newest(made, 1).state == TaskState.REJECTED
 
 
+def test_a_start_first_task_that_is_overtaken_by_a_later_change_is_given_up() -> None:
+    made = started(2, world(app_2=Behaviour(starts=60)), **rolling(Order="start-first"))
+    made.update(web(2, "app:2", **rolling(Order="start-first")))
+    made.advance(2)
+    assert newest(made, 1).state == TaskState.STARTING
+    made.update(web(2, "app:3"))
+    made.settle()
+    assert sorted(task.spec.container.image or "" for task in made.tasks("web") if task.wanted) == ["app:1", "app:3"]
+    made.advance(30)
+    assert images(made) == ["app:3"] * 2
+
+
 def test_the_specification_may_be_written_with_null_and_empty_values() -> None:
     made = started(1)
     same = decode(

@@ -65,12 +65,12 @@ def explain(view: Store, task: Task, now: Now) -> list[tuple[str, dict[str, str 
 
 
 def _matters(view: Store, dirty: Dirty) -> bool:
-    """Whether a node changed, a task is new, or one left room: only that can change where pending tasks fit."""
+    """Whether a node changed, a task is new, or one took or left room: only that changes where pending tasks fit."""
     if dirty.everything or dirty.nodes:
         return True
     for key in dirty.tasks:
         task = view.tasks.get(key)
-        if task is None or task.state < TaskState.ASSIGNED or task.state.terminal or not task.active:
+        if task is None or task.state <= TaskState.ASSIGNED or task.state.terminal or not task.active:
             return True
     return False
 

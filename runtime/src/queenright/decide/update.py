@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 
 from queenright.decide import defaults, slots, tasks, trial
 from queenright.decide.base import Decision, Dirty, Now, earliest
@@ -169,10 +169,12 @@ def _steer(view: Store, service: Service, now: Now, ids: Callable[[], str]) -> t
     if all(each.stage in (Stage.DONE, Stage.FAILED) for each in states):
         return [Update(_completed(service, now)), *_finish(view, service, states, now)], None
     first = [Update(service)] if service is not held else []
+    superfluous = _finish(view, service, states, now)
+    stopped = {change.object.id for change in superfluous}
     return [
         *first,
-        *_finish(view, service, states, now),
-        *_advance(states, service, now, ids),
+        *superfluous,
+        *_advance(states, service, stopped, now, ids),
     ], earliest(now.wake_at(each.until) for each in states if each.until > now.wall)
 
 
@@ -183,38 +185,54 @@ def _begun(service: Service, now: Now) -> Service:
     return dataclasses.replace(service, update_status=status)
 
 
-def _finish(view: Store, service: Service, states: Iterable[Progress], now: Now) -> list[Change]:
-    """Stop the old tasks of slots whose new one runs (start-first), or was made to follow one of them (stop-first)."""
+def _finish(view: Store, service: Service, states: Iterable[Progress], now: Now) -> list[Update]:
+    """Leave each slot with the one task that it shall have."""
     revision = Revision(view, service)
-    changes: list[Change] = []
-    for each in states:
-        wanted = each.slot.wanted if len(each.slot.tasks) > 1 else ()
-        clean = [task for task in wanted if revision.clean(task)]
-        ready = any(task.state == TaskState.RUNNING for task in clean)
+    return [
+        tasks.stop(task, TaskState.SHUTDOWN, now)
+        for each in states
+        if len(each.slot.tasks) > 1
+        for task in _superfluous(view, each.slot.wanted, revision)
+    ]
+
+
+def _superfluous(view: Store, wanted: Sequence[Task], revision: Revision) -> list[Task]:
+    """Old tasks whose successor runs (start-first) or was made to follow them (stop-first).
+
+    Of several old ones (a later change came while one was about to follow the other) the one that runs stays.
+    """
+    clean = [task for task in wanted if revision.clean(task)]
+    if clean:
+        runs = any(task.state == TaskState.RUNNING for task in clean)
         follows = {task.replaces for task in clean if task.desired_state == TaskState.READY and not task.attempt}
-        changes.extend(
-            tasks.stop(task, TaskState.SHUTDOWN, now)
-            for task in wanted
-            if clean and not revision.clean(task) and (ready or task.id in follows)
-        )
-    return changes
+        return [task for task in wanted if not revision.clean(task) and (runs or task.id in follows)]
+    runs_well = [task for task in wanted if task.state == TaskState.RUNNING and not slots.on_leaving_node(view, task)]
+    kept = (runs_well or wanted)[-1:]
+    return [task for task in wanted if task not in kept]
 
 
-def _advance(states: Sequence[Progress], service: Service, now: Now, ids: Callable[[], str]) -> list[Change]:
-    """Renew as many dirty slots as parallelism leaves room for; those that do not run come first."""
+def _advance(
+    states: Sequence[Progress], service: Service, stopped: Container[str], now: Now, ids: Callable[[], str]
+) -> list[Change]:
+    """Renew as many dirty slots as parallelism leaves room for; those that do not run come first.
+
+    Tasks whose ids are in ``stopped`` are told to stop in any case.
+    """
     rollout = defaults.rollout(service)
     dirty = [each.slot for each in states if each.stage is Stage.DIRTY]
     busy = sum(1 for each in states if each.resting or each.stage is Stage.TRIAL)
     room = len(dirty) if rollout.parallelism <= 0 else max(0, rollout.parallelism - busy)
     changes: list[Change] = []
     for slot in sorted(dirty, key=lambda slot: slot.running)[:room]:
-        changes.extend(_renew(slot, service, rollout.start_first, now, ids))
+        old = [task for task in slot.wanted if task.id not in stopped]
+        changes.extend(_renew(slot, old, service, rollout.start_first, now, ids))
     return changes
 
 
-def _renew(slot: slots.Slot, service: Service, start_first: bool, now: Now, ids: Callable[[], str]) -> list[Change]:
+def _renew(
+    slot: slots.Slot, old: Sequence[Task], service: Service, start_first: bool, now: Now, ids: Callable[[], str]
+) -> list[Change]:
     """A new task for the slot. A new one that has to wait names the old task for which it waits."""
-    old = slot.wanted
     renewed = tasks.new_task(
         service,
         task_id=ids(),
