@@ -13,7 +13,7 @@ import typing as t
 from collections.abc import Mapping
 
 from ansible.plugins.action import ActionBase
-from ansible_collections.queenright.swarm.plugins.plugin_utils._remote import Result, run_on, why
+from ansible_collections.queenright.swarm.plugins.plugin_utils._remote import RELAYED, Result, run_on, why
 
 COLLECTION = "queenright.swarm."
 GROUP = "swarm_managers"
@@ -114,7 +114,8 @@ class ManagerAction(SwarmAction):
         result = self.begin(tmp, task_vars)
         arguments = dict(self._task.args)
         first = self.local(self.module, arguments)
-        if first.pop("needs_manager", False):
+        relayed = getattr(self._task, RELAYED, False)  # asked by another host's task, which tries the next one itself
+        if not relayed and first.pop("needs_manager", False):
             first = self._by_another(arguments, first)
         result.update(first)
         return result

@@ -23,6 +23,7 @@ from ansible.plugins.action import ActionBase
 
 Result = t.Dict[str, t.Any]
 
+RELAYED = "queenright_relayed"  # attribute of a task that is such a copy
 # What the task at hand says about itself and not about how to reach a host.
 _OF_THE_TASK = {
     "loop": None,
@@ -69,6 +70,7 @@ def run_on(
     task.args = {key: value for key, value in arguments.items() if value is not None}
     task.delegate_to = host
     task.no_log = bool(secret or action._task.no_log)
+    setattr(task, RELAYED, True)
     variables = {key: value for key, value in task_vars.items() if key != "ansible_delegated_vars"}
     hostvars = task_vars["hostvars"]
     known = {

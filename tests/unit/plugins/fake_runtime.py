@@ -58,7 +58,7 @@ class FakeSwarm:
 
 
 class FakeRuntime:
-    """One host's runtime. ``calls`` holds (method, path, query, body) of each request; ``waits`` is answered in turn."""
+    """One host's runtime. ``calls``: (method, path, query, body) of each request; ``waits`` is answered in turn."""
 
     def __init__(self, name: str = "h1") -> None:
         self.name = name
@@ -99,6 +99,10 @@ class FakeRuntime:
         if role == "manager":
             swarm.manager_addrs.append(f"{self.name}:2377")
         return self
+
+    def refuse(self, path: str, status: int, message: str) -> None:
+        """Answer the next request to a path with an error."""
+        self.refusals.setdefault(path, []).append(RefusalError(status, message))
 
     def called(self, path: str) -> list[t.Any]:
         """The bodies of all requests to a path."""

@@ -82,7 +82,7 @@ def test_an_update_that_failed_is_not_waited_for(manager, state, words) -> None:
         "running": 1,
         "desired": 3,
         "update": {"state": state, "message": "update paused due to failure"},
-        "reasons": ["task web.%d: no such image" % slot for slot in range(1, 8)],
+        "reasons": [f"task web.{slot}: no such image" for slot in range(1, 8)],
     }
     with pytest.raises(WaitError) as caught:
         wait(_waits(manager, last), "service", "web", 600)
