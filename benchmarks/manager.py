@@ -89,7 +89,7 @@ class Scene:
         await self.proposer.propose([Create(Cluster(id="swarm")), *(Create(node) for node in nodes)])
         for number in range(tasks // REPLICAS):
             service = Service(id=f"service{number}", spec=spec(f"s{number}", REPLICAS))
-            await self.proposer.propose([Create(service), *(Create(task) for task in self._tasks(service))])
+            await self.proposer.propose([Create(service), *(Create(task) for task in self._tasks(number, service))])
         self.dispatcher.start()
         for node in nodes:
             session = await self.dispatcher.open(node.id, DESCRIPTION, "")
@@ -124,7 +124,7 @@ class Scene:
             raise RuntimeError(f"{len(running)} tasks of {service_id} run, not {replicas}")
         return 1000 * used
 
-    def _tasks(self, service: Service) -> list[Task]:
+    def _tasks(self, number: int, service: Service) -> list[Task]:
         running = TaskStatus(state=TaskState.RUNNING, at=time.time_ns(), running_since=time.time_ns())
         return [
             Task(
@@ -133,7 +133,7 @@ class Scene:
                 service_name=service.name,
                 spec=service.spec.task,
                 slot=slot + 1,
-                node_id=f"node{slot % NODES}",
+                node_id=f"node{(number * REPLICAS + slot) % NODES}",
                 status=running,
             )
             for slot in range(REPLICAS)

@@ -29,6 +29,13 @@ def test_a_node_is_told_of_its_own_tasks_only() -> None:
     assert assignments(world.store, "nowhere") == {}
 
 
+def test_a_part_of_the_assignments_can_be_asked_for() -> None:
+    world = running()
+    mine, others = assignments(world.store, "h1"), assignments(world.store, "h2")
+    one = next(iter(mine))
+    assert assignments(world.store, "h1", [one, *others, "nothing"]) == {one: mine[one]}
+
+
 def test_a_task_that_is_not_assigned_yet_is_nobodys() -> None:
     world = World(node("h1", cpus=0))
     world.create(spec("agent", None, task={"Resources": {"Reservations": {"NanoCPUs": 10**9}}}))

@@ -158,6 +158,35 @@ async def test_a_new_task_and_a_removed_one_come_as_a_difference(scene: Scene) -
     assert ([one.id for one in change.updates], list(change.removes)) == (["t2"], ["t1"])
 
 
+async def test_a_difference_costs_nothing_for_tasks_that_did_not_change(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.write(*(Create(task(f"t{number}")) for number in range(9)))
+    session = await scene.dispatcher.open("n1", DESCRIPTION, "a")
+    stream = scene.dispatcher.assignments(session)
+    await anext(stream)
+    scene.write(Create(task("u0")))
+    await asyncio.wait_for(anext(stream), 8)  # with it the news of all that was written before is behind us
+    asked: list[str] = []
+    get = scene.store.tasks.get
+    monkeypatch.setattr(scene.store.tasks, "by", lambda *_: pytest.fail("all tasks of the node were looked at"))
+    monkeypatch.setattr(scene.store.tasks, "get", lambda key: asked.append(key) or get(key))
+    scene.write(Create(task("u2")), Create(task("u1")))
+    change = await asyncio.wait_for(anext(stream), 8)
+    assert [one.id for one in change.updates] == ["u2", "u1"]
+    assert set(asked) == {"u1", "u2"}
+
+
+async def test_a_task_that_came_and_went_between_two_messages_is_not_sent(scene: Scene) -> None:
+    session = await scene.dispatcher.open("n1", DESCRIPTION, "a")
+    stream = scene.dispatcher.assignments(session)
+    await anext(stream)
+    scene.write(Create(task("t1")))
+    scene.write(Delete("task", "t1"), Create(task("t2")))
+    change = await asyncio.wait_for(anext(stream), 8)
+    assert ([one.id for one in change.updates], list(change.removes)) == (["t2"], [])
+
+
 async def test_a_task_of_which_only_the_status_changed_is_not_sent_again(scene: Scene) -> None:
     scene.write(Create(task("t1")))
     session = await scene.dispatcher.open("n1", DESCRIPTION, "a")

@@ -4,16 +4,22 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from queenright.model.objects import Task
 from queenright.model.states import TaskState
 from queenright.store.store import Store
 
 
-def assignments(view: Store, node_id: str) -> dict[str, Task]:
-    """The node's tasks by id, those to be stopped and those that have ended included."""
-    return {task.id: task for task in view.tasks.by("node", node_id) if task.state >= TaskState.ASSIGNED}
+def assignments(view: Store, node_id: str, among: Iterable[str] | None = None) -> dict[str, Task]:
+    """The node's tasks by id, those to be stopped and those that have ended included; with ``among`` only of these
+    ids, at the cost of their number.
+    """
+    if among is None:
+        tasks: Iterable[Task] = view.tasks.by("node", node_id)
+    else:
+        tasks = [task for key in among if (task := view.tasks.get(key)) is not None and task.node_id == node_id]
+    return {task.id: task for task in tasks if task.state >= TaskState.ASSIGNED}
 
 
 def changes(before: Mapping[str, Task], after: Mapping[str, Task]) -> tuple[list[Task], list[str]]:

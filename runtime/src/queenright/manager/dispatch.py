@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What managers do for agents: sessions, heartbeats, assignments and the taking of statuses.
 
-Assignments follow commits: one watcher marks the nodes whose tasks changed and each node's stream computes only its own
-difference. Statuses that
-arrive while a batch is being written go into the next one, so that a storm costs few log entries; a call is answered
-when its statuses are durable.
+Assignments follow commits: one watcher notes for each node which of its tasks changed, and the node's stream looks at
+these only: the cost follows the change, not the number of tasks. Statuses that arrive while a batch is being written go
+into the next one, so that a storm costs few log entries; a call is answered when its statuses are durable.
 """
 
 from __future__ import annotations
@@ -47,6 +46,7 @@ class Session:
     node_id: str
     deadline: float
     restarting_until: float | None = None
+    touched: dict[str, None] = dataclasses.field(default_factory=dict)  # tasks changed since the last message, in order
     tasks_changed: asyncio.Event = dataclasses.field(default_factory=asyncio.Event)
     node_changed: asyncio.Event = dataclasses.field(default_factory=asyncio.Event)
     closed: str = ""  # why, once it is
@@ -203,6 +203,7 @@ class Dispatcher:
     async def assignments(self, session: Session) -> AsyncIterator[AssignmentSet]:
         """The complete set, then differences as they come, until the session ends."""
         session.tasks_changed.clear()
+        session.touched.clear()
         known = wanted_of(self._store, session.node_id)
         token = str(self._store.index)
         yield AssignmentSet(True, "", token, tuple(known.values()), ())
@@ -211,9 +212,12 @@ class Dispatcher:
             await asyncio.sleep(SETTLE)
             self._check_open(session)
             session.tasks_changed.clear()
-            wanted = wanted_of(self._store, session.node_id)
-            updates, removes = difference_of(known, wanted)
-            known = wanted
+            touched, session.touched = session.touched, {}
+            wanted = wanted_of(self._store, session.node_id, touched)
+            updates, removes = difference_of({key: known[key] for key in touched if key in known}, wanted)
+            known.update(wanted)
+            for key in removes:
+                del known[key]
             if updates or removes:
                 applies_to, token = token, f"{self._store.index}.{self._ids()}"
                 yield AssignmentSet(False, applies_to, token, tuple(updates), tuple(removes))
@@ -225,13 +229,14 @@ class Dispatcher:
                 for event in commit.events:
                     value = event.object
                     if isinstance(value, Task):
-                        self._mark(value.node_id)
+                        self._mark(value)
                     elif isinstance(value, Node):
                         self._node_moved(value, gone=event.after is None)
 
-    def _mark(self, node_id: str) -> None:
-        session = self._sessions.get(node_id)
+    def _mark(self, task: Task) -> None:
+        session = self._sessions.get(task.node_id)
         if session is not None:
+            session.touched[task.id] = None
             session.tasks_changed.set()
 
     def _node_moved(self, node: Node, *, gone: bool) -> None:
