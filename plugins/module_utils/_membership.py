@@ -15,7 +15,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.queenright.swarm.plugins.module_utils._engine import Engine, EngineError
 from ansible_collections.queenright.swarm.plugins.module_utils._resource import Result, apply, said
 from ansible_collections.queenright.swarm.plugins.module_utils._spec.cluster import ACTIVE as TAKES_TASKS
-from ansible_collections.queenright.swarm.plugins.module_utils._spec.cluster import DRAIN, PAUSE, SwarmSpec
+from ansible_collections.queenright.swarm.plugins.module_utils._spec.cluster import DRAIN, PAUSE, NodeSpec, SwarmSpec
 from ansible_collections.queenright.swarm.plugins.module_utils._spec.fields import encode, merge, option_names
 from ansible_collections.queenright.swarm.plugins.module_utils._standing import (
     ACTIVE,
@@ -154,7 +154,9 @@ def leave(module: AnsibleModule, engine: Engine) -> Result:
 
 def ticket(module: AnsibleModule, engine: Engine) -> Result:
     """A one-time ticket of this manager for one joiner's key."""
-    wish = {name: module.params[name] for name in ("role", "key_digest", "availability", "labels")}
+    wish = {name: module.params[name] for name in ("role", "key_digest", "availability")}
+    if module.params["labels"]:
+        wish["labels"] = merge(NodeSpec, None, {"labels": module.params["labels"]}).labels  # all values as text
     if module.check_mode:
         here = standing(engine)
         if not here.manager:

@@ -88,7 +88,7 @@ tasks:
     running: 3
     total: 3
 runtime:
-  description: The runtime on the host. RV(runtime.engine) is the Docker Engine it works with.
+  description: The runtime on the host; C(engine) in it is the Docker Engine that it works with.
   type: dict
   returned: success
   sample:

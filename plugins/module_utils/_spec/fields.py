@@ -89,8 +89,10 @@ class Nested(Codec):
 
     many = False
 
-    def __init__(self, record: t.Any) -> None:
-        Codec.__init__(self, "dict", check=_plain)
+    def __init__(
+        self, record: t.Any, ansible: str = "dict", elements: t.Optional[str] = None, empty: t.Any = None
+    ) -> None:
+        Codec.__init__(self, ansible, check=_plain, elements=elements, empty=empty)
         self.record = record
 
     def from_api(self, value: t.Any, path: str, version: t.Optional[t.Tuple[int, int]]) -> t.Any:
@@ -122,8 +124,7 @@ class NestedList(Nested):
     many = True
 
     def __init__(self, record: t.Any) -> None:
-        Codec.__init__(self, "list", check=_plain, elements="dict", empty=())
-        self.record = record
+        Nested.__init__(self, record, "list", elements="dict", empty=())
 
     def from_api(self, value: t.Any, path: str, version: t.Optional[t.Tuple[int, int]]) -> t.Any:
         items = _expect(value, list, "a list", path)
@@ -193,8 +194,10 @@ def opt(
         immutable,
     )
     if isinstance(codec, Inline) or isinstance(codec.empty, dict):
-        return dataclasses.field(default_factory=codec.absent, metadata={META: row})
-    return dataclasses.field(default=codec.empty, metadata={META: row})
+        return dataclasses.field(  # pylint: disable=invalid-field-call
+            default_factory=codec.absent, metadata={META: row}
+        )
+    return dataclasses.field(default=codec.empty, metadata={META: row})  # pylint: disable=invalid-field-call
 
 
 def rows(record: t.Any) -> t.Tuple[t.Tuple[str, str, Row], ...]:

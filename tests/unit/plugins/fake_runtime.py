@@ -267,11 +267,21 @@ class FakeRuntime:
 
     def tasks(self, query: Json, body: t.Any) -> list[Json]:
         self._managed()
-        return [{"ID": "task1", "ServiceID": one} for one in json.loads(query["filters"])["service"]]
+        return [
+            {"ID": "task1", "ServiceID": one, "NodeID": "n", "Status": {"State": "running"}}
+            for one in json.loads(query["filters"])["service"]
+        ]
 
     def nodes(self, query: Json, body: t.Any) -> list[Json]:
         swarm = self._managed()
-        return [{"ID": key, "Description": {"Hostname": swarm.hostnames[key]}} for key in sorted(swarm.nodes)]
+        return [
+            {
+                "ID": key,
+                "Description": {"Hostname": swarm.hostnames[key]},
+                "Status": {"State": "down" if key in swarm.down else "ready"},
+            }
+            for key in sorted(swarm.nodes)
+        ]
 
     def node(self, query: Json, body: t.Any, ref: str) -> Json:
         for one in self.nodes(query, body):
