@@ -28,11 +28,11 @@ _PACKAGES = (
     ("ubuntu", "22", ["python3.11-venv"]),
     ("ubuntu", "", ["python3-venv"]),
     ("debian", "", ["python3-venv"]),
-    ("fedora", "", ["python3"]),
     ("rhel", "10", ["python3"]),
     ("rhel", "", ["python3.11"]),
     ("centos", "10", ["python3"]),
     ("centos", "", ["python3.11"]),
+    ("fedora", "", ["python3"]),  # behind those that are like it
     ("suse", "", ["python311"]),
     ("arch", "", ["python"]),
     ("alpine", "", ["python3"]),

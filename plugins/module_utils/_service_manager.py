@@ -18,6 +18,7 @@ from ansible_collections.queenright.swarm.plugins.module_utils._units import (
     INIT_SCRIPT,
     LOG,
     LOGROTATE,
+    PIDFILE,
     SERVICE,
     SOCKET,
 )
@@ -136,7 +137,7 @@ class InitScript(ServiceManager):
         super().__init__(run, files)
         self._log_command = ["tail", "-n", "5", LOG]
         self._path = os.path.join(INIT_D, "queenright")
-        script = INIT_SCRIPT.format(command=command, program=command.split(" ")[0], log=LOG)
+        script = INIT_SCRIPT.format(command=command, program=command.split(" ")[0], log=LOG, pidfile=PIDFILE)
         self._owned = {
             self._path: (script, 0o755),
             os.path.join(LOGROTATE_D, "queenright"): (LOGROTATE, 0o644),

@@ -78,7 +78,7 @@ INIT_SCRIPT = """\
 # Default-Stop:      0 1 6
 # Short-Description: queenright, Docker's swarm mode
 ### END INIT INFO
-PIDFILE=/run/queenright.pid
+PIDFILE={pidfile}
 LOG={log}
 PATH=/usr/sbin:/usr/bin:/sbin:/bin
 export PATH
@@ -123,6 +123,7 @@ case "$1" in
     *) echo "usage: $0 {{start|stop|restart|reload|status}}" >&2; exit 2 ;;
 esac
 """
+PIDFILE = "/run/queenright.pid"
 LOG = "/var/log/queenright.log"
 LOGROTATE = """\
 # Managed by queenright.swarm.swarm_runtime.
