@@ -66,6 +66,10 @@ class DockerEngine:
             self._process.wait(60)
             self._process = None
 
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to dockerd: SIGSTOP makes it hang, SIGCONT go on."""
+        os.kill(self.pid, number)
+
     def close(self) -> None:
         """Remove all containers, end dockerd and whatever it left running, remove the folder."""
         if self._process is not None:

@@ -24,7 +24,7 @@ import queenright
 
 T = TypeVar("T")
 
-PATIENCE = 180.0
+PATIENCE = 90.0
 SOURCE = pathlib.Path(queenright.__file__).parents[1]
 DOCKER = "/usr/bin/docker"
 SLEEP = ("sleep", "100000")
@@ -280,7 +280,9 @@ class Machine:
     """A dockerd, an address, and a place for a daemon."""
 
     def __init__(self, number: int, fabric: Fabric, *options: str) -> None:
+        self.number = number
         self.address = f"10.99.0.{number}"
+        self._fabric = fabric
         self.engine = DockerEngine("--iptables=false", "--bridge=none", *options)
         self.engine.start()
         self.engine.make_image()
@@ -300,6 +302,10 @@ class Machine:
     def inspect(self, container: str) -> dict[str, Any]:
         with self.engine.client() as client:
             return dict(client.inspect_container(container))
+
+    def plugged(self, plugged: bool) -> None:
+        """Pull the network cable, or plug it in again."""
+        self._fabric.plugged(self.number, plugged)
 
     def started(self) -> dict[str, str]:
         """When each container was started, by its id."""
@@ -344,11 +350,9 @@ class Fabric:
         )
         subprocess.run(["nsenter", f"--net=/proc/{pid}/ns/net", "sh", "-ec", inner], check=True)
 
-    def unplug(self, number: int) -> None:
-        self._run(f"ip link set port{number} down")
-
-    def replug(self, number: int) -> None:
-        self._run(f"ip link set port{number} up")
+    def plugged(self, number: int, plugged: bool) -> None:
+        """Pull the cable of a machine, or plug it in again."""
+        self._run(f"ip link set port{number} {'up' if plugged else 'down'}")
 
     def _run(self, script: str) -> None:
         subprocess.run(["nsenter", f"--net=/proc/{self._holder.pid}/ns/net", "sh", "-ec", script], check=True)
