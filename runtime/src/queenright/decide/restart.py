@@ -118,7 +118,8 @@ def _replace(view: Store, service: Service, task: Task, now: Now, ids: Callable[
         # A task that failed while it was prepared counts as ended when its own time had come: one try in each delay.
         ended = max(trial.ended_at(task, now.wall), min(task.not_before, now.wall))
         not_before = ended + defaults.restart(task.spec).delay
-    at_once = not_before <= now.wall and all(slots.stopped(view, other) for other in slot.tasks)
+    stopping = [other for other in slot.tasks if other is task or not other.wanted]
+    at_once = not_before <= now.wall and all(slots.stopped(view, other) for other in stopping)
     desired = TaskState.RUNNING if at_once else TaskState.READY
     if own:
         return [tasks.same_again(task, task_id=ids(), now=now, desired=desired, not_before=not_before), stop]

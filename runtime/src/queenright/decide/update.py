@@ -122,7 +122,7 @@ def _stage(
     if not clean:  # it ended by itself, after its trial or as it should, and has no successor
         return Progress(slot, Stage.DONE, new=new)
     passed = trial.passed_at(current, rollout.monitor)
-    if not new and not _doubled(slot, revision):
+    if not new and (passed is not None or not _doubled(slot, revision)):
         return Progress(slot, Stage.DONE)
     if passed is None or passed > now.wall:
         return Progress(slot, Stage.TRIAL, passed or 0, new=new)
