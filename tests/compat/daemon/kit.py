@@ -62,7 +62,7 @@ class _UnixConnection(http.client.HTTPConnection):
 class Daemon:
     """``queenright run`` as a child process. State, socket and log lie in ``folder`` and outlive it.
 
-    ``inside`` is the id of a process in whose network it runs (0: in ours).
+    ``inside`` is the id of a process in whose network and mounts it runs (0: in ours).
     """
 
     def __init__(self, folder: pathlib.Path, docker_socket: str, *, inside: int = 0) -> None:
@@ -77,7 +77,8 @@ class Daemon:
     # -- the process
 
     def command(self, *arguments: str) -> list[str]:
-        prefix = ["nsenter", f"--net=/proc/{self._inside}/ns/net"] if self._inside else []
+        spaces = f"/proc/{self._inside}/ns"
+        prefix = ["nsenter", f"--net={spaces}/net", f"--mount={spaces}/mnt", "--"] if self._inside else []
         return [*prefix, sys.executable, "-m", "queenright", *arguments]
 
     def flags(self) -> list[str]:
@@ -302,6 +303,12 @@ class Machine:
     def inspect(self, container: str) -> dict[str, Any]:
         with self.engine.client() as client:
             return dict(client.inspect_container(container))
+
+    def run(self, *command: str) -> str:
+        """Run a command in the machine's network and mounts."""
+        spaces = f"/proc/{self.engine.namespaces}/ns"
+        enter = ["nsenter", f"--net={spaces}/net", f"--mount={spaces}/mnt", "--"]
+        return subprocess.run([*enter, *command], check=True, capture_output=True, text=True).stdout
 
     def plugged(self, plugged: bool) -> None:
         """Pull the network cable, or plug it in again."""

@@ -12,7 +12,6 @@ from compat.daemon.kit import Machine, Swarm, container_of, until
 
 from queenright.edge.docker.container_config import CLUSTER_LABEL, TASK_LABEL
 
-
 AWAY = ("ready", "disconnected")  # of a node that has said that it restarts
 
 

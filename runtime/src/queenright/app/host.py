@@ -103,7 +103,7 @@ class Host:
                 member = await member_room.found(self._settings, self._clock, options, addresses, self._file)
             except BaseException as error:
                 self._file.wipe()
-                if isinstance(error, OSError):
+                if isinstance(error, (OSError, StateError)):
                     raise _unusable(error) from error
                 raise
             self._adopt(member)
@@ -123,7 +123,7 @@ class Host:
                     member = await member_room.join(self._settings, self._clock, options, addresses, self._file)
             except TimeoutError:
                 raise Unavailable(texts.JOIN_TIMEOUT, plain=True) from None
-            except OSError as error:
+            except (OSError, StateError) as error:
                 raise _unusable(error) from error
             self._adopt(member)
 
