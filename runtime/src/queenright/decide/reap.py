@@ -16,15 +16,15 @@ from queenright.store.store import Store
 def decide(view: Store, dirty: Dirty, now: Now, ids: Callable[[], str]) -> Decision:
     """Look at the touched slots and services; tickets are few and looked at each time."""
     changes: list[Change] = []
-    seen: set[tuple[str, int, str]] = set()
-    for task in _touched(view, dirty):
-        service = view.services.get(task.service_id)
-        if service is None:
+    places: set[tuple[str, int, str]] = set()
+    for task in sorted(_touched(view, dirty), key=lambda task: (task.created_at, task.id)):
+        if task.service_id in view.services:
+            places.add((task.service_id, task.slot, "" if task.slot else task.node_id))
+        else:
             changes.extend(_orphaned(view, task, now))
-            continue
-        place = (task.service_id, task.slot, "" if task.slot else task.node_id)
-        if place not in seen:
-            seen.add(place)
+    for place in sorted(places):
+        service = view.services.get(place[0])
+        if service is not None:
             changes.extend(_slot(view, service, slots.at(view, *place)))
     changes.extend(Delete("ticket", ticket.id) for ticket in view.tickets if ticket.expires_at <= now.wall)
     waits = (now.wake_at(ticket.expires_at) for ticket in view.tickets if ticket.expires_at > now.wall)
@@ -32,9 +32,9 @@ def decide(view: Store, dirty: Dirty, now: Now, ids: Callable[[], str]) -> Decis
 
 
 def _touched(view: Store, dirty: Dirty) -> Iterable[Task]:
-    """Touched tasks, those of services that are gone and those of nodes that are gone, by age."""
+    """Touched tasks, those of services that are gone and those of nodes that are gone."""
     if dirty.everything:
-        return list(view.tasks)
+        return view.tasks
     found = {key: task for key in dirty.tasks if (task := view.tasks.get(key)) is not None}
     for service_id in dirty.services:
         if service_id not in view.services:
@@ -42,7 +42,7 @@ def _touched(view: Store, dirty: Dirty) -> Iterable[Task]:
     for node_id in dirty.nodes:
         if node_id not in view.nodes:
             found.update((task.id, task) for task in view.tasks.by("node", node_id))
-    return sorted(found.values(), key=lambda task: (task.created_at, task.id))
+    return found.values()
 
 
 def _removable(view: Store, task: Task) -> bool:
