@@ -10,20 +10,35 @@ import contextlib
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 
 INSIDE = "QR_BENCH_SCRATCH"
 NEEDED = {
     "dockerd": "docker.io",
     "ip": "iproute2",
     "nsenter": "util-linux",
+    "setpriv": "util-linux",
     "tini": "tini",
     "/bin/busybox": "busybox-static",
 }
+DIE_WITH_US = ("setpriv", "--pdeathsig", "KILL", "--")
 CGROUPS = pathlib.Path("/sys/fs/cgroup")
-UNSHARE = ("unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--propagation", "private")
+UNSHARE = (
+    *DIE_WITH_US,
+    "unshare",
+    "--net",
+    "--mount",
+    "--pid",
+    "--fork",
+    "--kill-child",
+    "--mount-proc",
+    "--propagation",
+    "private",
+)
 
 
 class BenchError(Exception):
@@ -44,6 +59,7 @@ def enter(argv: list[str]) -> int:
         raise BenchError(f"programs are missing: apt-get install {' '.join(missing)}")
     folder = pathlib.Path(tempfile.mkdtemp(prefix="qrb", dir=_real_disk()))
     command = [*_in_cgroup(folder.name), *UNSHARE, "tini", "-s", "--", sys.executable, "-B", *argv]
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     process = subprocess.Popen(command, env={**os.environ, INSIDE: str(folder)})
     try:
         return process.wait()
@@ -74,7 +90,7 @@ def _in_cgroup(name: str) -> tuple[str, ...]:
     """What to write in front of a command, so that it and all that it starts is counted together."""
     own = _cpu_cgroups() / name / "sandbox"
     own.mkdir(parents=True)
-    return ("sh", "-c", 'echo $$ >"$1"; shift; exec "$@"', "sh", str(own / "cgroup.procs"))
+    return ("sh", "-c", 'echo $$ >"$1" && shift && exec "$@"', "sh", str(own / "cgroup.procs"))
 
 
 def _real_disk() -> str:
@@ -87,7 +103,13 @@ def _real_disk() -> str:
 
 
 def _remove_cgroups(name: str) -> None:
-    for top in [*CGROUPS.glob(f"*/{name}"), *CGROUPS.glob(name)]:
-        for path, _, _ in os.walk(top, topdown=False):
-            with contextlib.suppress(OSError):
-                os.rmdir(path)
+    """Remove them; what was just killed may keep them busy for a moment."""
+    deadline = time.monotonic() + 10
+    while tops := [*CGROUPS.glob(f"*/{name}"), *CGROUPS.glob(name)]:
+        for top in tops:
+            for path, _, _ in os.walk(top, topdown=False):
+                with contextlib.suppress(OSError):
+                    os.rmdir(path)
+        if time.monotonic() > deadline:
+            return
+        time.sleep(0.05)
