@@ -9,6 +9,8 @@ from typing import Any
 
 import grpc
 import grpc.aio
+from google.protobuf import message_factory
+from google.protobuf.message import DecodeError, Message
 
 from queenright.edge.grpc import options
 from queenright.edge.grpc.authorize import Authorizer, DeniedError, require_rows
@@ -20,6 +22,8 @@ from queenright.wire.gen import dispatcher_pb2 as pb
 from queenright.wire.gen import dispatcher_pb2_grpc
 
 log = logging.getLogger(__name__)
+
+SERVICE = "queenright.v1.Dispatcher"
 
 CODES = {
     "InvalidArgument": grpc.StatusCode.INVALID_ARGUMENT,
@@ -45,7 +49,7 @@ class DispatcherService(dispatcher_pb2_grpc.DispatcherServicer):
         self._authorizer = authorizer
 
     async def Session(self, request: pb.SessionRequest, context: Any) -> AsyncIterator[pb.SessionMessage]:
-        peer = await _admit(self._authorizer, "Session", context)
+        peer = await _admit(self._authorizer, "Session", request, context)
         description, addr = messages.read_session_request(request)
         async with _told(context):
             session = await self._dispatcher.open(peer.node_id, description, addr or _source(context))
@@ -53,7 +57,7 @@ class DispatcherService(dispatcher_pb2_grpc.DispatcherServicer):
                 yield messages.news_message(news)
 
     async def Assignments(self, request: pb.AssignmentsRequest, context: Any) -> AsyncIterator[pb.AssignmentsMessage]:
-        peer = await _admit(self._authorizer, "Assignments", context)
+        peer = await _admit(self._authorizer, "Assignments", request, context)
         async with _told(context):
             session = self._dispatcher.session(peer.node_id, request.session_id)
             async for assigned in self._dispatcher.assignments(session):
@@ -61,30 +65,58 @@ class DispatcherService(dispatcher_pb2_grpc.DispatcherServicer):
                     yield part
 
     async def Heartbeat(self, request: pb.HeartbeatRequest, context: Any) -> pb.HeartbeatResponse:
-        peer = await _admit(self._authorizer, "Heartbeat", context)
+        peer = await _admit(self._authorizer, "Heartbeat", request, context)
         async with _told(context):
             return pb.HeartbeatResponse(period_ns=self._dispatcher.heartbeat(peer.node_id, request.session_id))
 
     async def UpdateTaskStatus(self, request: pb.UpdateTaskStatusRequest, context: Any) -> pb.UpdateTaskStatusResponse:
-        peer = await _admit(self._authorizer, "UpdateTaskStatus", context)
+        peer = await _admit(self._authorizer, "UpdateTaskStatus", request, context)
         async with _told(context):
             updates = messages.read_status_request(request)
             await self._dispatcher.update_statuses(peer.node_id, request.session_id, updates)
             return pb.UpdateTaskStatusResponse()
 
     async def Restarting(self, request: pb.RestartingRequest, context: Any) -> pb.RestartingResponse:
-        peer = await _admit(self._authorizer, "Restarting", context)
+        peer = await _admit(self._authorizer, "Restarting", request, context)
         async with _told(context):
             return pb.RestartingResponse(grace_ns=self._dispatcher.restarting(peer.node_id, request.session_id))
 
 
-async def _admit(authorizer: Authorizer, method: str, context: Any) -> Peer:
+async def _admit(authorizer: Authorizer, method: str, request: Message | None, context: Any) -> Peer:
+    """Who calls; ends the call of whom may not, and one whose message cannot be read (None)."""
     try:
-        return authorizer.check(f"/queenright.v1.Dispatcher/{method}", context.auth_context())
+        peer = authorizer.check(f"/{SERVICE}/{method}", context.auth_context())
     except DeniedError as denied:
         log.warning("refused %s from %s: %s", method, context.peer(), denied)
         await context.abort(denied.code, str(denied))
         raise
+    if request is None:
+        log.warning("refused %s from node %s: the message cannot be read", method, peer.node_id)
+        await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"the message of {method} cannot be read")
+    return peer
+
+
+def _handlers(service: DispatcherService) -> dict[str, grpc.RpcMethodHandler[Any, Any]]:
+    """The methods of the proto file. A message that cannot be read arrives as None, and is judged after its sender."""
+    found = {}
+    for method in pb.DESCRIPTOR.services_by_name["Dispatcher"].methods:
+        make = grpc.unary_stream_rpc_method_handler if method.server_streaming else grpc.unary_unary_rpc_method_handler
+        found[method.name] = make(
+            getattr(service, method.name),
+            request_deserializer=_reader(message_factory.GetMessageClass(method.input_type)),
+            response_serializer=message_factory.GetMessageClass(method.output_type).SerializeToString,
+        )
+    return found
+
+
+def _reader(kind: type[Message]) -> Callable[[bytes], Message | None]:
+    def read(data: bytes) -> Message | None:
+        try:
+            return kind.FromString(data)
+        except DecodeError:
+            return None
+
+    return read
 
 
 class _told:  # noqa: N801 - used as a statement
@@ -123,10 +155,9 @@ class ControlServer:
         """Listen; gives the port (useful where 0 was asked). Raises ServerError."""
         key, chain, roots = self._certificates()
         server = grpc.aio.server(options=options.SERVER)
-        dispatcher_pb2_grpc.add_DispatcherServicer_to_server(self._service, server)  # type: ignore[no-untyped-call]
-        require_rows(
-            f"/queenright.v1.Dispatcher/{name}" for name in pb.DESCRIPTOR.services_by_name["Dispatcher"].methods_by_name
-        )
+        handlers = _handlers(self._service)
+        require_rows(f"/{SERVICE}/{name}" for name in handlers)
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
         credentials = grpc.ssl_server_credentials([(key, chain)], root_certificates=roots, require_client_auth=True)
         address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         try:
