@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import abc
 import contextlib
 import os
 import pathlib
@@ -18,7 +19,7 @@ PORT = 2377
 SOURCE = pathlib.Path(__file__).resolve().parents[2] / "runtime/src"
 
 
-class Side:
+class Side(abc.ABC):
     """A swarm over the hosts; the first is its only manager. ``api`` speaks to the manager."""
 
     name: str
@@ -29,9 +30,9 @@ class Side:
         self.api = self.apis[0]
         self.node_ids: dict[str, str] = {}  # by host name
 
+    @abc.abstractmethod
     def socket(self, host: Host) -> str:
         """Where the Engine API with swarm routes is."""
-        raise NotImplementedError
 
     def form(self) -> None:
         """Found the swarm, join all others, wait until every node is ready."""
