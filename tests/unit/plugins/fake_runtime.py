@@ -331,6 +331,9 @@ class _Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
     daemon_threads = True
     request_queue_size = 64
 
+    def handle_error(self, request: t.Any, client_address: t.Any) -> None:
+        """A client that hung up has its reasons."""
+
 
 class _Handler(http.server.BaseHTTPRequestHandler):
     fake: FakeRuntime

@@ -44,7 +44,7 @@ def _play(tasks: list, hosts: str = "all") -> str:
 def test_every_example_is_correct_playbook_syntax(fleet: Fleet, tmp_path: pathlib.Path) -> None:
     playbook = tmp_path / "examples.yml"
     playbook.write_text("".join(_play(block(module, "EXAMPLES")) for module in MODULES))
-    done = fleet.ansible("playbook", "-i", "localhost,", "--syntax-check", str(playbook))
+    done = fleet.ansible_playbook("-i", "localhost,", "--syntax-check", str(playbook))
     assert done.code == 0, done.output
 
 

@@ -18,6 +18,7 @@ import pytest
 from ansible_collections.queenright.swarm.tests.unit.plugins.fake_runtime import FakeRuntime
 
 CHECKOUT = pathlib.Path(__file__).resolve().parents[4]
+ENTRY = "import sys; from ansible.cli.playbook import main; main(sys.argv[1:])"
 DEAD = '''
 from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.connection.local import Connection as Local
@@ -83,6 +84,14 @@ class Fleet:
         """Take a host's runtime away."""
         self.hosts[name].stop()
 
+    def over_ssh(self, name: str) -> None:
+        """Reach a host by the ssh plugin, with a program that plays ssh and runs the command right here."""
+        program = self._folder / "ssh"
+        program.write_text('#!/bin/bash\nexec /bin/sh -c "${@: -1}"\n')
+        program.chmod(0o755)
+        options = f"ansible_ssh_executable={program} ansible_ssh_transfer_method=piped ansible_host=192.0.2.1"
+        self._lines[name] = self._lines[name].replace("=local ", f"=ssh {options} ", 1)
+
     def kill(self, name: str) -> None:
         """A host does not answer any more."""
         self._lines[name] = f"{name} ansible_connection=dead"
@@ -105,10 +114,10 @@ class Fleet:
         playbook = self._folder / "play.yml"
         body = textwrap.indent(textwrap.dedent(tasks).strip("\n"), "    ")
         playbook.write_text(f"- hosts: {hosts}\n  gather_facts: false\n  tasks:\n{body}\n")
-        return self.ansible("playbook", "-i", str(inventory), str(playbook), *arguments)
+        return self.ansible_playbook("-i", str(inventory), str(playbook), *arguments)
 
-    def ansible(self, *command: str) -> Played:
-        """Run a command of ansible-core with this checkout as the collection."""
+    def ansible_playbook(self, *arguments: str) -> Played:
+        """Run ``ansible-playbook`` with this checkout as the collection."""
         env = {key: value for key, value in os.environ.items() if not key.startswith("ANSIBLE_")}
         env.update(
             ANSIBLE_COLLECTIONS_PATH=str(self._collections()),
@@ -121,7 +130,7 @@ class Fleet:
             LC_ALL="C.UTF-8",
         )
         done = subprocess.run(
-            [sys.executable, "-m", "ansible", *command],
+            [sys.executable, "-c", ENTRY, "ansible-playbook", *arguments],
             env=env,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

@@ -33,13 +33,17 @@ def _swarms(fleet) -> dict:
 def test_a_swarm_forms_and_the_second_run_changes_nothing(fleet) -> None:
     fleet.manager("m1")
     fleet.worker("w1", "w2", "w3")
-    first = fleet.play(FORM, "-vvv", "-f", "50")
+    for name in fleet.hosts:
+        fleet.over_ssh(name)
+    first = fleet.play(FORM, "-vvvv", "-f", "50")
     assert first.code == 0, first.output
     member = ("worker", "swarm-of-m1")
     assert _swarms(fleet) == {"m1": ("manager", "swarm-of-m1"), "w1": member, "w2": member, "w3": member}
     assert [first.recap(host)["changed"] for host in fleet.hosts] == [1, 1, 1, 1]
     for secret in ("QRTICKET", "secretof", "SWMTKN"):
         assert secret not in first.output
+    assert "censored due to no log" in first.output
+    assert '"key_digest": "sha256:w1"' in first.text().replace('\\"', '"')
     again = fleet.play(FORM)
     assert again.code == 0, again.output
     assert [again.recap(host)["changed"] for host in fleet.hosts] == [0, 0, 0, 0]
