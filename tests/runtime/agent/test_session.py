@@ -1,0 +1,309 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The session loop against managers that lie in memory: it opens, follows, ends as a whole, and begins anew."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Any
+
+import pytest
+from runtime.agent.kit import make_task, until
+
+from queenright.agent import session as session_room
+from queenright.agent.link import LinkError
+from queenright.agent.remotes import Remotes
+from queenright.agent.session import SECOND, SessionLoop
+from queenright.model.objects import Node, NodeDescription, Task, TaskStatus
+from queenright.model.states import TaskState
+from queenright.wire.messages import AssignmentSet, SessionNews, StatusUpdate
+
+HERE = NodeDescription(hostname="here")
+NOW = 1_700_000_000 * SECOND
+
+
+class Manager:
+    """One that can be told what to say; ``None`` in a queue ends the stream, an error breaks it."""
+
+    def __init__(self) -> None:
+        self.news: asyncio.Queue[SessionNews | LinkError | None] = asyncio.Queue()
+        self.sets: asyncio.Queue[AssignmentSet | LinkError | None] = asyncio.Queue()
+        self.heart: LinkError | None = None
+        self.beats = 0
+        self.described: list[tuple[NodeDescription, str]] = []
+        self.statuses: list[StatusUpdate] = []
+        self.restarts: list[str] = []
+        self.restart_error: Exception | None = None
+        self.opened = 0
+        self.closed = 0
+
+    async def _stream(self, queue: asyncio.Queue[Any]) -> AsyncIterator[Any]:
+        while (item := await queue.get()) is not None:
+            if isinstance(item, LinkError):
+                raise item
+            yield item
+
+    def session(self, description: NodeDescription, addr: str) -> AsyncIterator[SessionNews]:
+        self.described.append((description, addr))
+        return self._stream(self.news)
+
+    def assignments(self, session_id: str) -> AsyncIterator[AssignmentSet]:
+        return self._stream(self.sets)
+
+    async def heartbeat(self, session_id: str) -> int:
+        self.beats += 1
+        if self.heart is not None:
+            raise self.heart
+        return SECOND // 100
+
+    async def update_statuses(self, session_id: str, updates: Sequence[StatusUpdate]) -> None:
+        self.statuses.extend(updates)
+
+    async def restarting(self, session_id: str) -> None:
+        if self.restart_error is not None:
+            raise self.restart_error
+        self.restarts.append(session_id)
+
+    async def close(self) -> None:
+        self.closed += 1
+
+
+class Agent:
+    """A session loop with all that it needs; its worker notes what it is given."""
+
+    def __init__(self, *names: str) -> None:
+        self.managers = {name: Manager() for name in names}
+        self.connects: list[tuple[str, str]] = []
+        self.applied: list[tuple[str, list[str], list[str]]] = []
+        self.send: Callable[[Sequence[StatusUpdate]], Awaitable[None]] | None = None
+        self.news: list[SessionNews] = []
+        self.description = HERE
+        self.loop = SessionLoop(
+            Remotes([(name, f"{name}:2377") for name in names], lambda: 0.0),
+            self,
+            self,
+            self.describe,
+            addr="10.0.0.9",
+            dice=lambda: 0.0,
+            wall=lambda: NOW,
+            on_news=self.news.append,
+        )
+
+    def connect(self, node_id: str, addr: str) -> Manager:
+        self.connects.append((node_id, addr))
+        manager = self.managers[node_id]
+        manager.opened += 1
+        return manager
+
+    async def describe(self) -> NodeDescription:
+        return self.description
+
+    async def apply_complete(self, tasks: Sequence[Task]) -> None:
+        self.applied.append(("complete", [task.id for task in tasks], []))
+
+    async def apply_incremental(self, updates: Sequence[Task], removes: Sequence[str]) -> None:
+        self.applied.append(("incremental", [task.id for task in updates], list(removes)))
+
+    def connected(self, send: Callable[[Sequence[StatusUpdate]], Awaitable[None]]) -> None:
+        self.send = send
+
+    def disconnected(self) -> None:
+        self.send = None
+
+
+def told(
+    session_id: str = "s1", managers: tuple[tuple[str, str], ...] = (("m", "m:2377"),), at: int = NOW
+) -> SessionNews:
+    return SessionNews(session_id, Node(id="n"), managers, 5 * SECOND, "ROOT", at)
+
+
+@contextlib.asynccontextmanager
+async def running(agent: Agent) -> AsyncIterator[Agent]:
+    task = asyncio.create_task(agent.loop.run())
+    try:
+        yield agent
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def opened(agent: Agent, name: str = "m", session_id: str = "s1") -> Manager:
+    manager = agent.managers[name]
+    manager.news.put_nowait(told(session_id))
+    await until(lambda: agent.loop.state.session_id == session_id)
+    return manager
+
+
+async def test_a_session_opens_and_says_who_this_node_is() -> None:
+    agent = Agent("m")
+    assert agent.loop.state.error == "no manager has been asked yet"
+    async with running(agent):
+        manager = await opened(agent)
+        state = agent.loop.state
+        assert (state.manager, state.session_id, state.error, state.removed) == ("m:2377", "s1", "", False)
+        assert manager.described == [(HERE, "10.0.0.9")]
+        assert agent.news == [told()]
+        assert agent.send is not None
+        await agent.send([("t1", TaskStatus(state=TaskState.RUNNING))])
+        assert [key for key, _ in manager.statuses] == ["t1"]
+    assert (agent.send, manager.closed) == (None, 1)
+
+
+async def test_assignments_are_handed_on_in_order() -> None:
+    agent = Agent("m")
+    async with running(agent):
+        manager = await opened(agent)
+        manager.sets.put_nowait(AssignmentSet(True, "", "1", (make_task("a"), make_task("b"))))
+        manager.sets.put_nowait(AssignmentSet(False, "1", "2", (make_task("c"),), ("a",)))
+        await until(lambda: len(agent.applied) == 2)
+    assert agent.applied == [("complete", ["a", "b"], []), ("incremental", ["c"], ["a"])]
+
+
+async def test_a_missing_difference_ends_the_session_and_the_next_begins_with_all() -> None:
+    agent = Agent("m")
+    async with running(agent):
+        manager = await opened(agent)
+        manager.sets.put_nowait(AssignmentSet(True, "", "1", (make_task("a"),)))
+        manager.sets.put_nowait(AssignmentSet(False, "7", "8", (make_task("x"),)))
+        await until(lambda: manager.closed == 1)
+        assert "an assignment message is missing" in agent.loop.state.error
+        await opened(agent, session_id="s2")
+        manager.sets.put_nowait(AssignmentSet(True, "", "9", ()))
+        await until(lambda: len(agent.applied) == 2)
+    assert agent.applied == [("complete", ["a"], []), ("complete", [], [])]
+
+
+@pytest.mark.parametrize("part", ["news", "sets", "heart", "news ends", "sets end"])
+async def test_when_one_part_breaks_the_whole_session_ends_and_a_new_one_opens(part: str) -> None:
+    agent = Agent("m")
+    error = LinkError("Unavailable", "the cable broke")
+    async with running(agent):
+        manager = agent.managers["m"]
+        manager.news.put_nowait(dataclasses.replace(told(), heartbeat=SECOND // 100))
+        await until(lambda: agent.loop.state.session_id == "s1")
+        match part:
+            case "news":
+                manager.news.put_nowait(error)
+            case "sets":
+                manager.sets.put_nowait(error)
+            case "heart":
+                manager.heart = error
+            case "news ends":
+                manager.news.put_nowait(None)
+            case "sets end":
+                manager.sets.put_nowait(None)
+        await until(lambda: manager.closed == 1)
+        assert agent.send is None
+        manager.heart = None
+        await opened(agent, session_id="s2")
+        assert agent.send is not None
+    assert manager.closed == manager.opened
+
+
+async def test_heartbeats_go_out_at_the_period_the_manager_says() -> None:
+    agent = Agent("m")
+    async with running(agent):
+        manager = agent.managers["m"]
+        manager.news.put_nowait(dataclasses.replace(told(), heartbeat=SECOND // 100))
+        await until(lambda: manager.beats >= 3)
+        assert agent.loop.state.session_id == "s1"
+
+
+async def test_a_manager_that_refuses_is_left_for_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    agent = Agent("a", "b")
+    numbers = iter([0.0] * 3 + [0.9999] * 1000)
+    agent.loop._remotes._dice = lambda: next(numbers)
+    agent.managers["a"].news.put_nowait(LinkError("Unavailable", "this manager is not the leader of the swarm"))
+    async with running(agent):
+        agent.managers["b"].news.put_nowait(told(managers=(("a", "a:2377"), ("b", "b:2377"))))
+        await until(lambda: agent.loop.state.manager == "b:2377")
+    assert agent.connects[0] == ("a", "a:2377")
+    assert agent.managers["a"].closed >= 1
+
+
+async def test_a_manager_that_does_not_answer_is_given_up_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session_room, "OPEN_TIMEOUT", 0.05)
+    agent = Agent("m")
+    async with running(agent):
+        await until(lambda: "no answer within" in agent.loop.state.error)
+        await opened(agent)
+    assert agent.managers["m"].opened >= 2
+
+
+async def test_a_stream_that_ends_before_it_began_is_an_error() -> None:
+    agent = Agent("m")
+    agent.managers["m"].news.put_nowait(None)
+    async with running(agent):
+        await until(lambda: "the session ended before it began" in agent.loop.state.error)
+        await opened(agent)
+
+
+@pytest.mark.parametrize("when", ["opening", "open"])
+async def test_a_removed_node_stops_asking(when: str) -> None:
+    agent = Agent("m")
+    error = LinkError("PermissionDenied", "Permission denied: node n was removed from swarm")
+    task = asyncio.create_task(agent.loop.run())
+    if when == "open":
+        await opened(agent)
+    agent.managers["m"].news.put_nowait(error)
+    await asyncio.wait_for(task, 60)
+    assert agent.loop.state.removed
+    assert "removed from swarm" in agent.loop.state.error
+    assert agent.managers["m"].closed == agent.managers["m"].opened == 1
+
+
+async def test_other_refusals_are_tried_again() -> None:
+    agent = Agent("m")
+    agent.managers["m"].news.put_nowait(LinkError("PermissionDenied", "Permission denied: the certificate has expired"))
+    async with running(agent):
+        await until(lambda: "expired" in agent.loop.state.error)
+        assert not agent.loop.state.removed
+        await opened(agent)
+
+
+async def test_the_list_of_managers_follows_the_news() -> None:
+    agent = Agent("m")
+    async with running(agent):
+        manager = await opened(agent)
+        manager.news.put_nowait(told(managers=(("m", "m:2377"), ("k", "k:2377"))))
+        await until(lambda: len(agent.news) == 2)
+        assert list(agent.loop._remotes) == [("k", "k:2377"), ("m", "m:2377")]
+        assert manager.opened == 1
+
+
+async def test_a_machine_that_changed_opens_a_new_session(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session_room, "DESCRIBE_EVERY", 0.02)
+    agent = Agent("m")
+    async with running(agent):
+        manager = await opened(agent)
+        agent.description = dataclasses.replace(HERE, memory_bytes=1)
+        await until(lambda: manager.closed == 1)
+        await opened(agent, session_id="s2")
+    assert [description.memory_bytes for description, _ in manager.described[:2]] == [HERE.memory_bytes, 1]
+
+
+async def test_a_restart_is_announced_and_a_failure_to_do_so_is_borne() -> None:
+    agent = Agent("m")
+    await agent.loop.restarting()
+    async with running(agent):
+        manager = await opened(agent)
+        await agent.loop.restarting()
+        assert manager.restarts == ["s1"]
+        manager.restart_error = LinkError("Unavailable", "gone")
+        await agent.loop.restarting()
+    await agent.loop.restarting()
+    assert manager.restarts == ["s1"]
+
+
+@pytest.mark.parametrize(("seconds", "said"), [(0, 0), (59, 0), (61, 1), (-3600, 1)])
+async def test_a_clock_far_from_the_manager_s_is_said_once(
+    caplog: pytest.LogCaptureFixture, seconds: int, said: int
+) -> None:
+    agent = Agent("m")
+    async with running(agent):
+        for number in (1, 2):
+            agent.managers["m"].news.put_nowait(told(at=NOW + seconds * SECOND))
+            await until(lambda: len(agent.news) == number)  # noqa: B023
+    assert caplog.text.count("certificates need right clocks") == said
