@@ -4,6 +4,7 @@ by a bridge in a private namespace."""
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
@@ -18,6 +19,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
+import docker
 from compat.engine import IMAGE, DockerEngine
 
 import queenright
@@ -316,14 +318,20 @@ class Machine:
 
     def started(self) -> dict[str, str]:
         """When each container was started, by its id."""
-        return {one["Id"]: self.inspect(one["Id"])["State"]["StartedAt"] for one in self.containers()}
+        found = {}
+        for one in self.containers():
+            with contextlib.suppress(docker.errors.NotFound):  # gone since
+                found[one["Id"]] = self.inspect(one["Id"])["State"]["StartedAt"]
+        return found
 
     def clean(self) -> None:
         """End the daemon, remove all containers."""
         self.daemon.close()
         with self.engine.client() as client:
-            for container in client.containers(all=True):
-                client.remove_container(container["Id"], force=True, v=True)
+            while found := client.containers(all=True):
+                for container in found:
+                    with contextlib.suppress(docker.errors.APIError):  # on its way out already
+                        client.remove_container(container["Id"], force=True, v=True)
         shutil.rmtree(self.daemon.folder, ignore_errors=True)
 
     def close(self) -> None:

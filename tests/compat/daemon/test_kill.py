@@ -135,13 +135,13 @@ def test_a_scale_that_was_acknowledged_goes_on_after_the_manager_s_death(swarm: 
 
 def test_services_larger_than_an_entry_of_the_log_all_get_their_tasks(swarm: Swarm) -> None:
     """A task carries its service's spec: ten of them are more than one entry may hold."""
-    environment = [f"V{number}={'x' * 60_000}" for number in range(6)]
-    swarm.manager.service("large", 10, Env=environment)
-    swarm.manager.running("large", 10)
+    environment = [f"V{number}={'x' * 70_000}" for number in range(3)]
+    swarm.manager.service("large", 20, Env=environment)
+    swarm.manager.running("large", 20)
     swarm.manager.api("DELETE", "/services/large")
     status, _, text = swarm.manager.exchange(
         "POST", "/services/create", service_spec("huge", 2, Env=[f"V={'x' * 2_000_000}"])
     )
-    assert (status, b"too much for one write" in text) == (400, True), text[:500]
+    assert (status, b"larger than 256 KiB" in text) == (400, True), text[:500]
     swarm.manager.becomes(state="active", ready=True)
     until(lambda: not swarm.started(), swarm.started)
