@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The lab keeps its word: hosts are real, faults do what they are called, and nothing stays behind."""
+
 from __future__ import annotations
 
 import json
@@ -81,8 +82,15 @@ def test_a_memory_limit_of_a_unit_is_real(lab: RunningLab) -> None:
 
 
 def test_a_hardened_unit_that_keeps_the_mount_namespace_starts(lab: RunningLab) -> None:
-    limits = ["CapabilityBoundingSet=CAP_NET_ADMIN", "NoNewPrivileges=yes", "RestrictAddressFamilies=AF_UNIX AF_INET",
-              "SystemCallFilter=@system-service", "LockPersonality=yes", "MemoryDenyWriteExecute=yes", "UMask=0077"]
+    limits = [
+        "CapabilityBoundingSet=CAP_NET_ADMIN",
+        "NoNewPrivileges=yes",
+        "RestrictAddressFamilies=AF_UNIX AF_INET",
+        "SystemCallFilter=@system-service",
+        "LockPersonality=yes",
+        "MemoryDenyWriteExecute=yes",
+        "UMask=0077",
+    ]
     options = [word for limit in limits for word in ("-p", limit)]
     done = lab["host1"].run(["systemd-run", "--quiet", "--wait", "--pipe", *options, "readlink", "/proc/self/ns/mnt"])
     assert done.stdout.strip() == lab["host1"].out("readlink /proc/1/ns/mnt")
@@ -104,8 +112,11 @@ def test_a_power_cycle_keeps_the_disk_and_the_containers_but_no_process(lab: Run
     assert host.out("ls /root/on-disk /run/in-ram 2>/dev/null; true") == "/root/on-disk"
     assert len(host.out("journalctl --list-boots --no-pager -q").splitlines()) >= 2
     try:
-        lab.poll(lambda: host.out(state).startswith("true ") and host.out(state) != before_cut, 120,
-                 "the container to run again")
+        lab.poll(
+            lambda: host.out(state).startswith("true ") and host.out(state) != before_cut,
+            120,
+            "the container to run again",
+        )
     finally:
         host.run("docker rm -f stays; rm /root/on-disk")
 
@@ -156,8 +167,11 @@ def test_the_wheelhouse_installs_the_runtime_without_a_way_out(lab: RunningLab) 
 
 def _left_behind(name: str, nets: set[str]) -> list[str]:
     """Network namespaces of the lab that live on, and cgroups and mounts that carry its name."""
-    found = [f"{pid.name}: {pid / 'ns/net'}" for pid in pathlib.Path("/proc").iterdir()
-             if pid.name.isdigit() and namespace(pid.name, "net") in nets]
+    found = [
+        f"{pid.name}: {pid / 'ns/net'}"
+        for pid in pathlib.Path("/proc").iterdir()
+        if pid.name.isdigit() and namespace(pid.name, "net") in nets
+    ]
     mounts = pathlib.Path("/proc/self/mounts").read_text().splitlines()
     mounts = [line for line in mounts if line.split()[1] != "/"]  # this machine may be a fresh one itself
     found += [line for line in mounts if f"/labs/{name}" in line or "lab-cgroups" in line]
@@ -205,12 +219,14 @@ def _outer_pid(lab: RunningLab) -> int:
 
 def test_a_fresh_machine_runs_a_command_on_a_clone_and_is_gone() -> None:
     seen = "git rev-parse HEAD; hostname; command -v docker; ls /run/systemd; readlink /proc/self/ns/net"
+
     def git(*words: str) -> list[str]:
         return call("git", "-C", str(REPOSITORY), *words).stdout.split()
 
     (before,) = git("rev-parse", "HEAD")
-    done = subprocess.run([SCRIPT, "fresh", "bash", "-c", f"{seen}; exit 9"], capture_output=True, text=True,
-                          stdin=subprocess.DEVNULL)
+    done = subprocess.run(
+        [SCRIPT, "fresh", "bash", "-c", f"{seen}; exit 9"], capture_output=True, text=True, stdin=subprocess.DEVNULL
+    )
     assert done.returncode == 9, done.stderr
     head, name, net = done.stdout.split()
     assert head in [before, *git("rev-list", f"{before}..HEAD")]  # somebody may commit while the test runs

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The faults of the lab do what they are called, to whom they are meant for, and end when healed."""
+
 from __future__ import annotations
 
 from lablib.handle import Host, RunningLab

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The lab's parts that need neither root nor a lab."""
+
 from __future__ import annotations
 
 import hashlib
@@ -37,20 +38,28 @@ def test_names_lead_to_addresses_and_wrong_ones_are_refused() -> None:
 @pytest.mark.parametrize(
     ("file", "text"),
     [
-        ("sources.list", "# a note\ndeb [signed-by=/k.gpg] http://m/debian bookworm main contrib\n"
-                         "deb-src http://m bookworm main\n"
-                         "deb [signed-by=/k.gpg] http://m/sec bookworm-security main\n"),
-        ("sources.list.d/debian.sources", "Types: deb deb-src\nURIs: http://m/debian\n# a note\nSuites: bookworm\n"
-                                          "Components: main contrib\nSigned-By: /k.gpg\n\nTypes: deb\nURIs: http://m/sec\n"
-                                          "Suites: bookworm-security\nComponents:\n main\nSigned-By: /k.gpg\n"),
+        (
+            "sources.list",
+            "# a note\ndeb [signed-by=/k.gpg] http://m/debian bookworm main contrib\n"
+            "deb-src http://m bookworm main\n"
+            "deb [signed-by=/k.gpg] http://m/sec bookworm-security main\n",
+        ),
+        (
+            "sources.list.d/debian.sources",
+            "Types: deb deb-src\nURIs: http://m/debian\n# a note\nSuites: bookworm\n"
+            "Components: main contrib\nSigned-By: /k.gpg\n\nTypes: deb\nURIs: http://m/sec\n"
+            "Suites: bookworm-security\nComponents:\n main\nSigned-By: /k.gpg\n",
+        ),
     ],
 )
 def test_apt_sources_of_both_forms_serve_another_release(tmp_path: pathlib.Path, file: str, text: str) -> None:
     (tmp_path / "sources.list.d").mkdir()
     (tmp_path / file).write_text(text)
     (tmp_path / "sources.list.d/other.list").write_text("deb https://example.test/node nodistro main\n")
-    assert apt.sources("trixie", tmp_path) == ["deb [signed-by=/k.gpg] http://m/debian trixie main",
-                                               "deb [signed-by=/k.gpg] http://m/sec trixie-security main"]
+    assert apt.sources("trixie", tmp_path) == [
+        "deb [signed-by=/k.gpg] http://m/debian trixie main",
+        "deb [signed-by=/k.gpg] http://m/sec trixie-security main",
+    ]
 
 
 def test_a_machine_without_debian_sources_gets_debians_mirror(tmp_path: pathlib.Path) -> None:
@@ -78,7 +87,8 @@ def test_hierarchies_are_read_from_the_machine(text: str, folders: list[str]) ->
 
 
 def test_on_version_2_freezing_and_throttling_use_its_files(
-        tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(cgroups, "VIEW", tmp_path)
     monkeypatch.setattr(cgroups, "hierarchies", lambda: [cgroups.Hierarchy("")])
     (tmp_path / "unified").mkdir()
@@ -98,7 +108,8 @@ def test_on_version_2_freezing_and_throttling_use_its_files(
 
 
 def test_a_changed_recipe_has_another_name_and_a_changed_preparation_keeps_the_tarball(
-        monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     host = rootfs.Recipe("host")
     tree, tarball = host.tree, host.tarball
     assert rootfs.Recipe("host", "trixie").tarball != tarball
@@ -191,8 +202,9 @@ def test_a_push_uploads_every_blob_once_and_then_the_manifest(busybox: pathlib.P
 def test_a_refused_push_says_what_the_registry_answered(busybox: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     handler = type("Handler", (_Registry,), {"blobs": {}, "manifests": {}})
     monkeypatch.setattr(images, "digest", lambda data: "sha256:wrong")
-    monkeypatch.setattr(handler, "do_PUT", lambda self: (self.rfile.read(int(self.headers["Content-Length"])),
-                                                         self._answer(400)))
+    monkeypatch.setattr(
+        handler, "do_PUT", lambda self: (self.rfile.read(int(self.headers["Content-Length"])), self._answer(400))
+    )
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         try:
@@ -205,19 +217,30 @@ def test_a_refused_push_says_what_the_registry_answered(busybox: pathlib.Path, m
 def test_the_inventory_has_one_manager_and_the_rest_as_workers() -> None:
     tree = json.loads(inventory.ansible(Lab("x"), 3))["all"]
     assert tree["hosts"] == {f"host{i}": {"ansible_host": f"10.77.0.1{i}"} for i in (1, 2, 3)}
-    assert tree["children"] == {"swarm_managers": {"hosts": {"host1": {}}},
-                                "swarm_workers": {"hosts": {"host2": {}, "host3": {}}}}
+    assert tree["children"] == {
+        "swarm_managers": {"hosts": {"host1": {}}},
+        "swarm_workers": {"hosts": {"host2": {}, "host3": {}}},
+    }
 
 
 def test_a_fresh_machine_gets_proxies_and_an_index_but_no_local_paths(
-        tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(carry, "_pip_configuration", lambda: {"PIP_INDEX_URL": "https://configured.test/simple"})
-    for name, value in {"https_proxy": "http://proxy.test:3128", "PIP_EXTRA_INDEX_URL": "file:///opt/simple",
-                        "PIP_CERT": "/no/such/file", "SSL_CERT_FILE": "/etc/bundle", "SECRET": "x"}.items():
+    for name, value in {
+        "https_proxy": "http://proxy.test:3128",
+        "PIP_EXTRA_INDEX_URL": "file:///opt/simple",
+        "PIP_CERT": "/no/such/file",
+        "SSL_CERT_FILE": "/etc/bundle",
+        "SECRET": "x",
+    }.items():
         monkeypatch.setenv(name, value)
     (tmp_path / "etc").mkdir()
     (tmp_path / "etc/bundle").write_text("")
     given = carry.environment(tmp_path)
-    assert {"https_proxy=http://proxy.test:3128", "PIP_INDEX_URL=https://configured.test/simple",
-            "SSL_CERT_FILE=/etc/bundle"} <= set(given)
+    assert {
+        "https_proxy=http://proxy.test:3128",
+        "PIP_INDEX_URL=https://configured.test/simple",
+        "SSL_CERT_FILE=/etc/bundle",
+    } <= set(given)
     assert not [line for line in given if line.startswith(("PIP_EXTRA", "PIP_CERT", "SECRET"))]

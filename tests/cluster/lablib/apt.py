@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The machine's own apt sources, as sources for another Debian tree (mirrors, keys, proxies and all)."""
+
 from __future__ import annotations
 
 import pathlib

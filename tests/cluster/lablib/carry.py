@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a fresh machine needs of this one to reach package mirrors: proxies, an index, trusted certificates."""
+
 from __future__ import annotations
 
 import os

@@ -4,6 +4,7 @@
 The hierarchies are taken from /proc/self/cgroup and mounted in the lab's own mount namespace, so neither their list
 nor their places outside are assumed. Version 1, version 2 and both at once are handled.
 """
+
 from __future__ import annotations
 
 import contextlib

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The ``lab`` command: words to requests."""
+
 from __future__ import annotations
 
 import argparse
@@ -33,16 +34,23 @@ def parser() -> argparse.ArgumentParser:
     up.add_argument("--tied", action="store_true", help="the lab ends when stdin does (for programs)")
     verb("down", "end the lab").add_argument("--wipe", action="store_true", help="remove the disks too")
     verb("status", "what is up").add_argument("--json", action="store_true")
-    for name, text in (("ssh", "a shell or a command on a host, over ssh"),
-                       ("exec", "a command on a host, past its network and sshd")):
+    for name, text in (
+        ("ssh", "a shell or a command on a host, over ssh"),
+        ("exec", "a command on a host, past its network and sshd"),
+    ):
         one = verb(name, text, "host")
         one.add_argument("argv", nargs=argparse.REMAINDER, metavar="CMD...")
     verb("run", "a command on the control side").add_argument("argv", nargs=argparse.REMAINDER, metavar="CMD...")
-    for name, text in (("kill", "power off, as if the mains plug were pulled"), ("start", "power on"),
-                       ("reboot", "power off and on"), ("wait", "wait until hosts answer ssh"),
-                       ("freeze", "stop all processes of a host (its kernel still answers ping)"),
-                       ("thaw", "let a frozen host go on"), ("unplug", "network cable out"),
-                       ("plug", "network cable in")):
+    for name, text in (
+        ("kill", "power off, as if the mains plug were pulled"),
+        ("start", "power on"),
+        ("reboot", "power off and on"),
+        ("wait", "wait until hosts answer ssh"),
+        ("freeze", "stop all processes of a host (its kernel still answers ping)"),
+        ("thaw", "let a frozen host go on"),
+        ("unplug", "network cable out"),
+        ("plug", "network cable in"),
+    ):
         verb(name, text, "hosts")
     split = verb("split", "cut the network between two sides", "one", "other")
     split.add_argument("--one-way", action="store_true", help="drop only what ONE sends to OTHER")

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The outer side of a lab: start its holder, ask it for things, run commands inside its sandbox."""
+
 from __future__ import annotations
 
 import contextlib
@@ -21,8 +22,24 @@ from lablib.paths import MAX_HOSTS, Lab, LabError, host_index, host_name
 from lablib.shell import children, detached, namespace, say, try_lock, until
 
 _PACKAGE = pathlib.Path(__file__).resolve().parents[1]
-_HOLDER = ("unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc", "--propagation", "private",
-           "env", f"PYTHONPATH={_PACKAGE}", "tini", "--", sys.executable, "-m", "lablib.holder")
+_HOLDER = (
+    "unshare",
+    "--mount",
+    "--net",
+    "--pid",
+    "--fork",
+    "--kill-child",
+    "--mount-proc",
+    "--propagation",
+    "private",
+    "env",
+    f"PYTHONPATH={_PACKAGE}",
+    "tini",
+    "--",
+    sys.executable,
+    "-m",
+    "lablib.holder",
+)
 
 
 def is_up(lab: Lab) -> bool:

@@ -5,6 +5,7 @@ It has namespaces and a cgroup of its own, and a way out to package mirrors thro
 of the machine's network: dockerd's rules and bridges stay inside. When the command ends, or whoever started it dies,
 everything in it dies and its disk is removed.
 """
+
 from __future__ import annotations
 
 import contextlib
@@ -102,14 +103,22 @@ def main(lab: Lab, disk: pathlib.Path, tree: pathlib.Path, argv: list[str]) -> i
     cgroup.create()
     mounts = [each.options or "unified" for each in cgroups.hierarchies()]
     listen, tell = os.pipe()
-    plain = ["env", "-i", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root",
-             *carry.environment(tree)]
+    plain = [
+        "env",
+        "-i",
+        "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        "HOME=/root",
+        *carry.environment(tree),
+    ]
     script = [machine.SCRIPT, str(listen), "fresh", str(tree), str(disk), "", *mounts, "--"]
     command = machine.join_then(cgroup, *machine.UNSHARE, *script, *plain, "bash", "-c", _INIT, "bash", *argv)
     process = subprocess.Popen(command, pass_fds=(listen,))
     os.close(listen)
-    until(lambda: namespace(process.pid, "net") not in ("", namespace("self", "net")) and children(process.pid), 30,
-          "the fresh machine to have a network namespace")
+    until(
+        lambda: namespace(process.pid, "net") not in ("", namespace("self", "net")) and children(process.pid),
+        30,
+        "the fresh machine to have a network namespace",
+    )
     with _way_out(process.pid, disk):
         os.write(tell, b"go\n")
         os.close(tell)
@@ -123,8 +132,16 @@ def _way_out(pid: int, disk: pathlib.Path) -> Iterator[None]:
     """A user-mode router for the network namespace of ``pid``: tap0 is 10.0.2.100, the way out 10.0.2.2."""
     listen, tell = os.pipe()
     call("nsenter", "--target", str(pid), "--net", "ip", "link", "set", "lo", "up")
-    argv = ["slirp4netns", "--configure", "--mtu=65520", "--disable-host-loopback", f"--ready-fd={tell}",
-            "--netns-type=path", f"/proc/{pid}/ns/net", "tap0"]
+    argv = [
+        "slirp4netns",
+        "--configure",
+        "--mtu=65520",
+        "--disable-host-loopback",
+        f"--ready-fd={tell}",
+        "--netns-type=path",
+        f"/proc/{pid}/ns/net",
+        "tap0",
+    ]
     with (disk / "network.log").open("wb") as log:
         router = subprocess.Popen(argv, stdout=log, stderr=log, stdin=subprocess.DEVNULL, pass_fds=(tell,))
     os.close(tell)

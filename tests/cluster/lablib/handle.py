@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A running lab in the hands of a test: hosts to run commands on and to break, playbooks, polling."""
+
 from __future__ import annotations
 
 import os
@@ -53,20 +54,23 @@ class Host:
     def __repr__(self) -> str:
         return f"<{self.name}>"
 
-    def run(self, command: str | Sequence[str], *, check: bool = True, stdin: str | None = None,
-            timeout: float = 300) -> Done:
+    def run(
+        self, command: str | Sequence[str], *, check: bool = True, stdin: str | None = None, timeout: float = 300
+    ) -> Done:
         """Run a shell line (or an argv) over ssh; CommandError on another code than 0 unless ``check`` is off."""
         line = command if isinstance(command, str) else shlex.join(command)
         argv = client.ssh(self._lab.place, self.name, [line])
         return _run(f"{self.name} by ssh", argv, check=check, stdin=stdin, timeout=timeout)
 
-    def exec(self, command: str | Sequence[str], *, check: bool = True, stdin: str | None = None,
-             timeout: float = 300) -> Done:
+    def exec(
+        self, command: str | Sequence[str], *, check: bool = True, stdin: str | None = None, timeout: float = 300
+    ) -> Done:
         """The same past network and sshd: works on a host that is cut off or has no sshd."""
         argv = ["sh", "-c", command] if isinstance(command, str) else list(command)
         enter = self._lab.ask("exec", host=self.name, argv=argv)
-        return _run(f"{self.name} by exec", client.inside(self._lab.place, enter), check=check, stdin=stdin,
-                    timeout=timeout)
+        return _run(
+            f"{self.name} by exec", client.inside(self._lab.place, enter), check=check, stdin=stdin, timeout=timeout
+        )
 
     def out(self, command: str | Sequence[str]) -> str:
         """What a command that must succeed prints on stdout, stripped."""
@@ -173,13 +177,20 @@ class RunningLab:
         self.heal()
         self.ask("start", hosts="all")
 
-    def run(self, argv: Sequence[str], *, check: bool = True, stdin: str | None = None, timeout: float = 600,
-            cwd: str | os.PathLike[str] | None = None, env: Mapping[str, str] | None = None) -> Done:
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        check: bool = True,
+        stdin: str | None = None,
+        timeout: float = 600,
+        cwd: str | os.PathLike[str] | None = None,
+        env: Mapping[str, str] | None = None,
+    ) -> Done:
         """Run a command of this machine on the control side: it sees the hosts' network and nothing else."""
         setting = [f"{key}={value}" for key, value in (env or {}).items()]
         full = ["env", "-C", str(cwd or pathlib.Path.cwd()), *setting, *argv]
-        return _run("control side", client.inside(self.place, full), check=check, stdin=stdin,
-                    timeout=timeout)
+        return _run("control side", client.inside(self.place, full), check=check, stdin=stdin, timeout=timeout)
 
     def reaches(self, host: Host, port: int = 22) -> bool:
         """Whether the control side gets a TCP connection to the host."""
@@ -192,14 +203,28 @@ class RunningLab:
         status, _, text = done.stdout.partition(" ")
         return int(status or 0), text if status else done.stderr
 
-    def ansible_playbook(self, *args: str, check: bool = True, cwd: str | os.PathLike[str] | None = None,
-                         env: Mapping[str, str] | None = None, timeout: float = 1800) -> Done:
+    def ansible_playbook(
+        self,
+        *args: str,
+        check: bool = True,
+        cwd: str | os.PathLike[str] | None = None,
+        env: Mapping[str, str] | None = None,
+        timeout: float = 1800,
+    ) -> Done:
         """Run ansible-playbook of the checkout's venv on the lab's inventory."""
-        return self.ansible_tool("ansible-playbook", "-i", str(self.inventory), *args, check=check, cwd=cwd, env=env,
-                                 timeout=timeout)
+        return self.ansible_tool(
+            "ansible-playbook", "-i", str(self.inventory), *args, check=check, cwd=cwd, env=env, timeout=timeout
+        )
 
-    def ansible_tool(self, tool: str, *args: str, check: bool = True, cwd: str | os.PathLike[str] | None = None,
-                     env: Mapping[str, str] | None = None, timeout: float = 600) -> Done:
+    def ansible_tool(
+        self,
+        tool: str,
+        *args: str,
+        check: bool = True,
+        cwd: str | os.PathLike[str] | None = None,
+        env: Mapping[str, str] | None = None,
+        timeout: float = 600,
+    ) -> Done:
         """Run any Ansible command. Each run has connections of its own: none outlives a power-cycled host."""
         sockets = tempfile.mkdtemp(prefix="qrcp")
         setting = {

@@ -7,6 +7,7 @@ kernel ends every process of every host with it; all that stays are empty cgroup
 One request is one JSON line ``{"do": VERB, ...}``; the answer is JSON lines ``{"say": text}`` for progress and at
 last ``{"ok": value}`` or ``{"error": text}``.
 """
+
 from __future__ import annotations
 
 import concurrent.futures
@@ -135,8 +136,13 @@ class Holder:
 
     def do_status(self, say: Say) -> dict[str, Any]:
         machines = [machine.status() for machine in self.machines.values()]
-        return {"name": self.lab.name, "tree": self.tree.name, "hosts": machines, "network": network.faults(),
-                "net": namespace("self", "net")}
+        return {
+            "name": self.lab.name,
+            "tree": self.tree.name,
+            "hosts": machines,
+            "network": network.faults(),
+            "net": namespace("self", "net"),
+        }
 
     def do_exec(self, say: Say, host: str, argv: list[str]) -> list[str]:
         return self.machine(host).exec_argv(argv)

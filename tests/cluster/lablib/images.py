@@ -14,6 +14,7 @@ stubborn       ignores SIGTERM, so that only the end of the grace period stops i
 ``exit`` ends with the code given as its argument (or ``CODE``, or 0), after ``SECONDS_TO_RUN`` seconds (0).
 ``python3 images.py web:v1 FILE.tar`` writes a file for ``docker load``.
 """
+
 from __future__ import annotations
 
 import functools
@@ -31,8 +32,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 SECOND = 1_000_000_000
-_APPLETS = ("cat chmod cp date dd df echo env false grep head hostname httpd id ip kill ls mkdir mv nc nslookup ping "
-            "ps pwd rm sed sh sleep stat tail tee test touch true uname wc wget").split()
+_APPLETS = (
+    "cat chmod cp date dd df echo env false grep head hostname httpd id ip kill ls mkdir mv nc nslookup ping "
+    "ps pwd rm sed sh sleep stat tail tee test touch true uname wc wget"
+).split()
 _SERVE = """#!/bin/sh
 mkdir -p /www
 echo "$VERSION $(hostname)" > /www/index.html
@@ -73,14 +76,19 @@ def _web(tag: str, script: str = _SERVE, **config: Any) -> Image:
     return Image(f"web:{tag}", {"bin/serve": script}, {**full, "Env": ["PATH=/bin", f"VERSION={tag}"]})
 
 
-CATALOGUE = {image.reference: image for image in (
-    _web("v1"), _web("v2"), _web("v3"),
-    _web("healthy", Healthcheck=_health('wget -q -O /dev/null "http://127.0.0.1:${PORT:-80}/"')),
-    _web("unhealthy", Healthcheck=_health("exit 1")),
-    _web("broken", Entrypoint=["/bin/false"]),
-    _web("stubborn", _STUBBORN),
-    Image("exit:latest", {"bin/end": _EXIT}, {"Entrypoint": ["/bin/end"], "Env": ["PATH=/bin"]}),
-)}
+CATALOGUE = {
+    image.reference: image
+    for image in (
+        _web("v1"),
+        _web("v2"),
+        _web("v3"),
+        _web("healthy", Healthcheck=_health('wget -q -O /dev/null "http://127.0.0.1:${PORT:-80}/"')),
+        _web("unhealthy", Healthcheck=_health("exit 1")),
+        _web("broken", Entrypoint=["/bin/false"]),
+        _web("stubborn", _STUBBORN),
+        Image("exit:latest", {"bin/end": _EXIT}, {"Entrypoint": ["/bin/end"], "Env": ["PATH=/bin"]}),
+    )
+}
 """All images by reference, without a registry's name."""
 
 
@@ -149,8 +157,9 @@ def _compressed(layer: bytes) -> bytes:
     return gzip.compress(layer, compresslevel=6, mtime=0)
 
 
-def _add(tar: tarfile.TarFile, path: str, mode: int, data: bytes = b"", *, kind: bytes = tarfile.REGTYPE,
-         target: str = "") -> None:
+def _add(
+    tar: tarfile.TarFile, path: str, mode: int, data: bytes = b"", *, kind: bytes = tarfile.REGTYPE, target: str = ""
+) -> None:
     entry = tarfile.TarInfo(path)
     entry.mode, entry.size, entry.type, entry.linkname = mode, len(data), kind, target
     tar.addfile(entry, io.BytesIO(data))
@@ -160,12 +169,14 @@ def push(built: Built, registry: str) -> str:
     """Upload to a plain HTTP registry (``host:port``); returns the manifest's digest, the image's repo digest."""
     repository, _, tag = built.reference.rpartition(":")
     layers = [_compressed(layer) for layer in built.layers]
-    manifest = json.dumps({
-        "schemaVersion": 2,
-        "mediaType": _MANIFEST,
-        "config": {"mediaType": _CONFIG, "size": len(built.config), "digest": digest(built.config)},
-        "layers": [{"mediaType": _LAYER, "size": len(layer), "digest": digest(layer)} for layer in layers],
-    }).encode()
+    manifest = json.dumps(
+        {
+            "schemaVersion": 2,
+            "mediaType": _MANIFEST,
+            "config": {"mediaType": _CONFIG, "size": len(built.config), "digest": digest(built.config)},
+            "layers": [{"mediaType": _LAYER, "size": len(layer), "digest": digest(layer)} for layer in layers],
+        }
+    ).encode()
     connection = http.client.HTTPConnection(registry, timeout=60)
     try:
         for blob in (built.config, *layers):
@@ -187,8 +198,15 @@ def _push_blob(connection: http.client.HTTPConnection, repository: str, blob: by
     _request(connection, "PUT", target, blob, "application/octet-stream", expect=201)
 
 
-def _request(connection: http.client.HTTPConnection, method: str, path: str, body: bytes = b"", kind: str = "", *,
-             expect: int | None) -> http.client.HTTPResponse:
+def _request(
+    connection: http.client.HTTPConnection,
+    method: str,
+    path: str,
+    body: bytes = b"",
+    kind: str = "",
+    *,
+    expect: int | None,
+) -> http.client.HTTPResponse:
     headers = {"Content-Length": str(len(body)), **({"Content-Type": kind} if kind else {})}
     connection.request(method, path, body=body or None, headers=headers)
     answer = connection.getresponse()
@@ -220,8 +238,10 @@ def archive(built: Built, name: str | None = None) -> bytes:
 def main(argv: list[str]) -> int:
     """``REFERENCE FILE [NAME]``: write a file for ``docker load``."""
     if len(argv) not in (2, 3) or argv[0] not in CATALOGUE:
-        print(f"usage: images.py REFERENCE FILE.tar [NAME]   where REFERENCE is one of: {' '.join(CATALOGUE)}",
-              file=sys.stderr)
+        print(
+            f"usage: images.py REFERENCE FILE.tar [NAME]   where REFERENCE is one of: {' '.join(CATALOGUE)}",
+            file=sys.stderr,
+        )
         return 2
     pathlib.Path(argv[1]).write_bytes(archive(build(CATALOGUE[argv[0]]), *argv[2:]))
     return 0

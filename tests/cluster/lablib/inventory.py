@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """How others reach the hosts: an ssh configuration and an Ansible inventory."""
+
 from __future__ import annotations
 
 import json

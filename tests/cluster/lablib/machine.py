@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """One host of a lab, as the holder sees it: power on, off, reboot from inside, faults. Runs in the sandbox."""
+
 from __future__ import annotations
 
 import contextlib
@@ -15,8 +16,19 @@ from lablib.paths import CONTROL_ADDRESS, Lab, LabError, host_address, host_name
 from lablib.shell import children, namespace, say, until
 
 INIT = ("env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "container=lab", "/lib/systemd/systemd")
-UNSHARE = ("unshare", "--mount", "--net", "--uts", "--ipc", "--pid", "--cgroup", "--fork", "--kill-child",
-           "--propagation", "private")
+UNSHARE = (
+    "unshare",
+    "--mount",
+    "--net",
+    "--uts",
+    "--ipc",
+    "--pid",
+    "--cgroup",
+    "--fork",
+    "--kill-child",
+    "--propagation",
+    "private",
+)
 SCRIPT = str(pathlib.Path(__file__).with_name("machine.sh"))
 _JOIN = 'while [ "$1" != -- ]; do echo $$ > "$1" || exit 1; shift; done; shift; exec "$@"'
 _CONSOLE_LIMIT = 1 << 20
@@ -64,8 +76,11 @@ class Machine:
             self.cpu_percent = None
             process = self._launch()
             try:
-                until(lambda: namespace(process.pid, "net") not in ("", namespace("self", "net")), 30,
-                      f"{self.name} to have a network namespace")
+                until(
+                    lambda: namespace(process.pid, "net") not in ("", namespace("self", "net")),
+                    30,
+                    f"{self.name} to have a network namespace",
+                )
                 network.connect(self.name, process.pid)
                 assert process.stdin is not None
                 process.stdin.write(b"go\n")
@@ -125,8 +140,15 @@ class Machine:
         memory = 0
         with contextlib.suppress(OSError):
             memory = self.cgroup.memory_bytes() >> 20
-        return {"host": self.name, "address": self.address, "power": "on" if is_on else "off", "boots": self.boots,
-                "init": self.init_pid, "memory_mib": memory, "faults": [mark for mark, set_ in marks.items() if set_]}
+        return {
+            "host": self.name,
+            "address": self.address,
+            "power": "on" if is_on else "off",
+            "boots": self.boots,
+            "init": self.init_pid,
+            "memory_mib": memory,
+            "faults": [mark for mark, set_ in marks.items() if set_],
+        }
 
     def exec_argv(self, argv: list[str]) -> list[str]:
         """A command line that runs ``argv`` in the host, past its network and sshd."""
@@ -148,8 +170,13 @@ class Machine:
         mounts = [each.options or "unified" for each in hierarchies()]
         argv = [SCRIPT, "0", self.name, str(self._tree), str(self.disk), str(self._lab.share), *mounts, "--", *INIT]
         with console.open("ab") as out:
-            return subprocess.Popen(join_then(self.cgroup, *UNSHARE, *argv), stdin=subprocess.PIPE, stdout=out,
-                                    stderr=out, start_new_session=True)
+            return subprocess.Popen(
+                join_then(self.cgroup, *UNSHARE, *argv),
+                stdin=subprocess.PIPE,
+                stdout=out,
+                stderr=out,
+                start_new_session=True,
+            )
 
     def _prepare_disk(self) -> None:
         for folder in ("upper/etc", "work", "root", "docker"):

@@ -4,6 +4,7 @@
 A port is called like its host. Cuts and losses drop frames that the bridge *forwards*, so the control side
 (10.77.0.254, which is the bridge itself) reaches every host through any of them; only ``unplug`` cuts all.
 """
+
 from __future__ import annotations
 
 from lablib.paths import CONTROL_ADDRESS, host_address, host_index
@@ -63,8 +64,12 @@ def split(one: list[str], other: list[str], *, one_way: bool = False) -> None:
 def loss(host: str, percent: int) -> None:
     """Drop that share of the frames between the host and other hosts, each way."""
     dice = "drop" if percent == 100 else f"numgen random mod 100 < {percent} drop"
-    call("nft", "-f", "-", stdin="".join(f"add rule bridge lab faults {way} {host} {dice}\n"
-                                         for way in ("iifname", "oifname")))
+    call(
+        "nft",
+        "-f",
+        "-",
+        stdin="".join(f"add rule bridge lab faults {way} {host} {dice}\n" for way in ("iifname", "oifname")),
+    )
 
 
 def heal() -> None:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Names, addresses and places of a lab: everything that the other rooms have to agree on."""
+
 from __future__ import annotations
 
 import os

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Turn a plain Debian tree into the common lower layer of lab hosts, or into a newcomer's machine."""
+
 from __future__ import annotations
 
 import hashlib

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The lab's image registry on the control side: Debian's docker-registry, plain HTTP, data in the lab's folder."""
+
 from __future__ import annotations
 
 import http.client
@@ -12,12 +13,15 @@ from lablib.shell import until
 
 def config(lab: Lab) -> str:
     """Its configuration: JSON, which is YAML too."""
-    return json.dumps({
-        "version": "0.1",
-        "log": {"level": "warn", "accesslog": {"disabled": True}},
-        "storage": {"filesystem": {"rootdirectory": str(lab.registry)}, "delete": {"enabled": True}},
-        "http": {"addr": REGISTRY, "secret": "of this lab only"},
-    }, indent=2)
+    return json.dumps(
+        {
+            "version": "0.1",
+            "log": {"level": "warn", "accesslog": {"disabled": True}},
+            "storage": {"filesystem": {"rootdirectory": str(lab.registry)}, "delete": {"enabled": True}},
+            "http": {"addr": REGISTRY, "secret": "of this lab only"},
+        },
+        indent=2,
+    )
 
 
 def serve(lab: Lab) -> subprocess.Popen[bytes]:

@@ -4,6 +4,7 @@
 A tree is the read-only lower layer of every host's root. It is named by a hash of its recipe, so a changed recipe
 makes a new tree; trees and tarballs of older recipes go once no lab uses them.
 """
+
 from __future__ import annotations
 
 import contextlib

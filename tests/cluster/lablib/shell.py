@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Small wrappers around child processes, locks and deadlines."""
+
 from __future__ import annotations
 
 import contextlib

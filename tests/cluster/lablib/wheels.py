@@ -4,6 +4,7 @@
 Built with the machine's ``/usr/bin/python3`` and pip's own configuration, cached by a hash of the requirements (and of
 the sources, for the runtime's wheel). Hosts see it as ``/srv/lab/wheels``.
 """
+
 from __future__ import annotations
 
 import hashlib
@@ -81,15 +82,26 @@ def _exchange_binaries(folder: pathlib.Path, python: str) -> None:
         name, version, *tags = wheel.stem.split("-")
         if tags[-1] != "any":
             wheel.unlink()
-            _pip("download", "--no-deps", "--only-binary=:all:", f"--python-version={python}", "--implementation=cp",
-                 *platforms, "--dest", str(folder), f"{name}=={version}")
+            _pip(
+                "download",
+                "--no-deps",
+                "--only-binary=:all:",
+                f"--python-version={python}",
+                "--implementation=cp",
+                *platforms,
+                "--dest",
+                str(folder),
+                f"{name}=={version}",
+            )
 
 
 def _sources_hash() -> str:
     total = hashlib.sha256()
     for file in sorted(RUNTIME.rglob("*")):
-        junk = any(part in ("build", "dist", "__pycache__") or part.startswith(".") or part.endswith(".egg-info")
-                   for part in file.relative_to(RUNTIME).parts)
+        junk = any(
+            part in ("build", "dist", "__pycache__") or part.startswith(".") or part.endswith(".egg-info")
+            for part in file.relative_to(RUNTIME).parts
+        )
         if file.is_file() and not junk:
             total.update(f"{file.relative_to(RUNTIME)}\0".encode() + hashlib.sha256(file.read_bytes()).digest())
     return total.hexdigest()[:12]

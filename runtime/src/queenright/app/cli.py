@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import os
 import sys
@@ -69,6 +70,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(settings: Settings, arguments: argparse.Namespace) -> int:
+    gc.disable()  # until the daemon is ready: importing and loading make much and drop nothing
     from queenright.app.daemon import run
 
     return run(settings, _flags(arguments), Path(arguments.config) if arguments.config else None)

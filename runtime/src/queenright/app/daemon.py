@@ -79,6 +79,7 @@ class _Daemon:
             server.start(listening)
             await host.resume()
             gc.freeze()  # what is here now stays: the collector need not look at it again
+            gc.enable()
             self._notifier.tell(f"READY=1\nSTATUS={host.local_state().state}")
             log.info("ready", extra={"version": __version__, "state": host.local_state().state})
             self._background.start(self._keep_watchdog(), "watchdog")

@@ -9,7 +9,6 @@ from queenright.edge.http.errors import ApiError
 from queenright.edge.http.messages import Request
 from queenright.manager.control import Control
 from queenright.manager.ports import Host
-from queenright.manager.texts import not_a_manager
 from queenright.spec.fields import decode
 
 T = TypeVar("T")
@@ -23,9 +22,6 @@ class Handlers:
 
     def control(self) -> Control:
         """The running manager's use cases; Unavailable in the Engine's words where there is none."""
-        state = self.host.local_state()
-        if state.state != "active" or state.role != "manager":
-            raise not_a_manager(state)
         return cast("Control", self.host.manager())
 
 
