@@ -17,6 +17,7 @@ from urllib.parse import quote, urlencode
 
 DEFAULT_SOCKET = "/run/queenright/engine.sock"
 NOT_A_MANAGER = "not a swarm manager"  # in every answer of the Engine API that means it
+PREPARED = "is being prepared"
 
 
 class EngineError(Exception):
@@ -36,6 +37,11 @@ class EngineError(Exception):
     def not_a_manager(self) -> bool:
         """Whether another host may be able to do what this one was asked: it is no manager, or has no runtime."""
         return self.missing or (self.status == 503 and NOT_A_MANAGER in str(self))
+
+    @property
+    def passing(self) -> bool:
+        """Whether the host is a manager that has just been started: it will answer in a moment."""
+        return self.status == 503 and PREPARED in str(self)
 
 
 class _Connection(http.client.HTTPConnection):

@@ -21,6 +21,7 @@ from ansible_collections.queenright.swarm.plugins.module_utils._standing import 
     ACTIVE,
     Standing,
     require_health,
+    settled,
     standing,
 )
 
@@ -58,7 +59,7 @@ _ENGINE_KEYS = {
 
 def found(module: AnsibleModule, engine: Engine) -> Result:
     """Found a swarm with this host as its manager, or bring the swarm it manages to what is declared."""
-    here = standing(engine)
+    here = settled(engine)
     require_health(here)
     if here.manager:
         return _declare(module, engine, here)
@@ -93,7 +94,7 @@ def _declare(module: AnsibleModule, engine: Engine, here: Standing) -> Result:
 
 def join(module: AnsibleModule, engine: Engine) -> Result:
     """Join with a token or ticket; without one, answer the digest of the key that a ticket would be bound to."""
-    here = standing(engine)
+    here = settled(engine)
     require_health(here)
     role = module.params["role"]
     if here.state == ACTIVE:
@@ -129,7 +130,7 @@ def _already(here: Standing, role: str) -> Result:
 
 def leave(module: AnsibleModule, engine: Engine) -> Result:
     """Take this host out of its swarm."""
-    here = standing(engine)
+    here = settled(engine)
     wanted, force = module.params["cluster_id"], module.params["force"]
     before = here.facts()
     if here.outside:

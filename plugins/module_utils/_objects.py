@@ -27,7 +27,12 @@ from ansible_collections.queenright.swarm.plugins.module_utils._resource import 
 from ansible_collections.queenright.swarm.plugins.module_utils._spec.cluster import DRAIN, NodeSpec
 from ansible_collections.queenright.swarm.plugins.module_utils._spec.fields import encode, merge, option_names
 from ansible_collections.queenright.swarm.plugins.module_utils._spec.service import ServiceSpec
-from ansible_collections.queenright.swarm.plugins.module_utils._standing import Standing, require_health, standing
+from ansible_collections.queenright.swarm.plugins.module_utils._standing import (
+    Standing,
+    require_health,
+    settled,
+    standing,
+)
 
 ROTATION_TRIES = 5
 
@@ -91,7 +96,7 @@ def services(module: AnsibleModule, engine: Engine) -> Result:
 def node(module: AnsibleModule, engine: Engine) -> Result:
     """Bring a node to what is declared, or remove it."""
     params = module.params
-    here = standing(engine)
+    here = settled(engine)
     if here.outside and module.check_mode:
         return _foreseen_node(module, here)
     if params["name"] is None:

@@ -12,6 +12,7 @@ The plan, the diff and the real run are the same call with and without C(dry_run
 
 from __future__ import annotations
 
+import time
 import typing as t
 
 from ansible.module_utils import basic
@@ -20,6 +21,8 @@ from ansible_collections.queenright.swarm.plugins.module_utils._engine import DE
 from ansible_collections.queenright.swarm.plugins.module_utils._spec.fields import SpecError
 
 WAIT_SLICE = 30.0  # seconds of one long poll, so that a stopped daemon is noticed
+PATIENCE = 30.0  # seconds for a manager that has just been started
+PAUSE = 0.5
 SHOWN_REASONS = 5
 
 SOCKET_ARGUMENTS = {
@@ -184,7 +187,7 @@ def _reasons(last: t.Dict[str, t.Any]) -> str:
 def run(module: AnsibleModule, flow: t.Callable[[AnsibleModule, Engine], Result]) -> None:
     """The frame of every module's main(): errors become fail_json, results exit_json."""
     try:
-        result = flow(module, Engine(module.params["socket"]))
+        result = _patiently(module, flow)
     except WaitError as failure:
         module.fail_json(msg=str(failure), reasons=failure.reasons, last=failure.last)
     except EngineError as error:
@@ -193,6 +196,18 @@ def run(module: AnsibleModule, flow: t.Callable[[AnsibleModule, Engine], Result]
         module.fail_json(msg=str(error))
     else:
         module.exit_json(**result)
+
+
+def _patiently(module: AnsibleModule, flow: t.Callable[[AnsibleModule, Engine], Result]) -> Result:
+    """The flow's result; one that met a manager in its start is begun anew: nothing was written yet."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return flow(module, Engine(module.params["socket"]))
+        except EngineError as error:
+            if not error.passing or time.monotonic() >= deadline:
+                raise
+        time.sleep(PAUSE)
 
 
 def failure_of(error: EngineError) -> Result:

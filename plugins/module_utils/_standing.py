@@ -10,11 +10,14 @@
 from __future__ import annotations
 
 import os
+import time
 import typing as t
 
 from ansible_collections.queenright.swarm.plugins.module_utils._engine import Engine, EngineError
 
 STATE_DIR = "/var/lib/queenright"
+PATIENCE = 30.0  # seconds
+PAUSE = 0.5
 ABSENT = "absent"  # no runtime on this host
 INACTIVE = "inactive"
 PENDING = "pending"
@@ -63,6 +66,16 @@ def standing(engine: Engine) -> Standing:
             raise
         _refuse_if_a_member_sleeps(error)
         return Standing({})
+
+
+def settled(engine: Engine) -> Standing:
+    """Ask the runtime; a membership that is just being resumed is given a moment."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        here = standing(engine)
+        if here.state != PENDING or time.monotonic() >= deadline:
+            return here
+        time.sleep(PAUSE)
 
 
 def require_health(here: Standing) -> None:

@@ -68,6 +68,7 @@ class FakeRuntime:
         self.role = ""
         self.node_id = ""
         self.error = ""
+        self.pending = 0  # times that the state is still pending
         self.calls: list[tuple[str, str, Json, t.Any]] = []
         self.waits: list[Json] = []
         self.refusals: dict[str, list[RefusalError]] = {}
@@ -124,6 +125,9 @@ class FakeRuntime:
     def status(self, query: Json, body: t.Any) -> Json:
         swarm = self.swarm
         state = "error" if self.error else "active" if swarm else "inactive"
+        if self.pending:
+            self.pending -= 1
+            state = "pending"
         return {
             "version": "0.1.0",
             "state": state,

@@ -125,6 +125,7 @@ class Fleet:
             ANSIBLE_CONFIG=str(self._folder / "ansible.cfg"),
             ANSIBLE_LOCAL_TEMP=str(self._folder / "local"),
             ANSIBLE_NOCOLOR="1",
+            ANSIBLE_PIPELINING="1",
             ANSIBLE_HOME=str(self._folder / "home"),
             HOME=str(self._folder),
             LC_ALL="C.UTF-8",

@@ -153,6 +153,17 @@ def test_a_membership_that_cannot_go_on_is_named(manager, run_module) -> None:
     assert "swarm_leave" in result["msg"]
 
 
+def test_a_membership_that_is_being_resumed_is_given_a_moment(manager, run_module, monkeypatch) -> None:
+    monkeypatch.setattr(_standing, "PAUSE", 0.01)
+    manager.pending = 3
+    assert not run_module(swarm_init, socket=manager.socket)["changed"]
+    monkeypatch.setattr(_standing, "PATIENCE", 0.0)
+    manager.pending = 3
+    result = run_module(swarm_init, socket=manager.socket)
+    assert result["failed"]
+    assert "on its way into a swarm" in result["msg"]
+
+
 # -- swarm_leave
 
 

@@ -9,6 +9,7 @@ import base64
 import json
 
 import pytest
+from ansible_collections.queenright.swarm.plugins.module_utils import _resource
 from ansible_collections.queenright.swarm.plugins.modules import (
     swarm_ca,
     swarm_node,
@@ -116,6 +117,19 @@ def test_a_value_that_cannot_be_is_named_with_its_path(manager, run_module) -> N
     result = run_module(swarm_service, socket=manager.socket, name="web", limits={"memory": "much"})
     assert result["failed"]
     assert result["msg"].startswith("limits.memory: 'much' is no size")
+
+
+def test_a_manager_that_is_just_starting_is_given_a_moment(manager, run_module, monkeypatch) -> None:
+    monkeypatch.setattr(_resource, "PAUSE", 0.01)
+    starting = "This node is not a swarm manager. Manager is being prepared or has trouble connecting to the cluster."
+    for _ in range(3):
+        manager.refuse("/queenright/v1/apply", 503, starting)
+    assert run_module(swarm_service, socket=manager.socket, name="web", image="a")["changed"]
+    monkeypatch.setattr(_resource, "PATIENCE", 0.0)
+    manager.refuse("/queenright/v1/apply", 503, starting)
+    result = run_module(swarm_service, socket=manager.socket, name="web", image="b")
+    assert result["failed"]
+    assert result["needs_manager"]
 
 
 # -- swarm_node
