@@ -29,18 +29,25 @@ def decide(view: Store, dirty: Dirty, now: Now, ids: Callable[[], str]) -> Decis
         return Decision()
     plan = Plan(view)
     changes: list[Change] = []
+    left: list[Task] = []
     groups: dict[tuple[str, int], list[Task]] = {}
     for task in view.tasks.by("pending", True):
-        if task.node_id:
-            changes.extend(_confirm(view, task, plan, now))
-        else:
+        if not task.node_id:
             groups.setdefault((task.service_id, task.spec_version), []).append(task)
+        elif _why_not_there(view, task, plan) is None:
+            plan.take(task, task.node_id)
+            changes.append(_assign(task, task.node_id, CONFIRMED, now))
+        else:
+            left.append(task)
     for service_id in {task.service_id for group in groups.values() for task in group if _displaces(view, task)}:
         _discount(view, service_id, plan)
     nodes = sorted(view.nodes, key=lambda node: node.id)
     for group in groups.values():
-        changes.extend(_place(nodes, group, plan, now))
-    return Decision(tuple(changes))
+        candidates = Candidates(nodes, group[0], plan, now.wall)
+        placed = [(task, node) for task in group if (node := candidates.next()) is not None]
+        changes.extend(_assign(task, node.id, ASSIGNED, now) for task, node in placed)
+        left.extend(group[len(placed) :])
+    return Decision((*changes, *_refuse_all(view, left, nodes, plan, now)))
 
 
 def explain(view: Store, task: Task, now: Now) -> list[tuple[str, dict[str, str | None]]]:
@@ -89,29 +96,27 @@ def _discount(view: Store, service_id: str, plan: Plan) -> None:
             plan.discount(before)
 
 
-def _confirm(view: Store, task: Task, plan: Plan, now: Now) -> list[Change]:
-    """A task made for its node: assigned if the node can take it, else told why not."""
+def _why_not_there(view: Store, task: Task, plan: Plan) -> str | None:
+    """Why a task made for its node cannot run there; None if it can."""
     node = view.nodes.get(task.node_id)
     if node is None:
-        return _refuse(task, filters.Ready().explain(1), now)
+        return filters.Ready().explain(1)
     refused = filters.first_refusal(filters.concerning(task), task, node, plan.load(node.id))
-    if refused is not None:
-        return _refuse(task, refused[0].explain(1), now)
-    plan.take(task, node.id)
-    return [_assign(task, node, CONFIRMED, now)]
+    return refused[0].explain(1) if refused is not None else None
 
 
-def _place(nodes: list[Node], group: list[Task], plan: Plan, now: Now) -> list[Change]:
-    candidates = Candidates(nodes, group[0], plan, now.wall)
+def _refuse_all(view: Store, left: list[Task], nodes: list[Node], plan: Plan, now: Now) -> list[Change]:
+    """Say why, once all that fits is placed: the reasons are those of the cluster as it will be."""
+    errors: dict[tuple[str, int], str] = {}
     changes: list[Change] = []
-    for position, task in enumerate(group):
-        node = candidates.next()
-        if node is None:
-            err = _no_node(nodes, task, plan)
-            for left in group[position:]:
-                changes.extend(_refuse(left, err, now))
-            break
-        changes.append(_assign(task, node, ASSIGNED, now))
+    for task in left:
+        if task.node_id:
+            changes.extend(_refuse(task, _why_not_there(view, task, plan) or "", now))
+            continue
+        revision = (task.service_id, task.spec_version)
+        if revision not in errors:
+            errors[revision] = _no_node(nodes, task, plan)
+        changes.extend(_refuse(task, errors[revision], now))
     return changes
 
 
@@ -122,11 +127,11 @@ def _no_node(nodes: list[Node], task: Task, plan: Plan) -> str:
     return f"no suitable node ({text})" if text else "no suitable node"
 
 
-def _assign(task: Task, node: Node, message: str, now: Now) -> Change:
+def _assign(task: Task, node_id: str, message: str, now: Now) -> Change:
     status = dataclasses.replace(
         task.status, state=TaskState.ASSIGNED, at=now.wall, applied_at=now.wall, message=message, err=""
     )
-    return Update(dataclasses.replace(task, node_id=node.id, status=status))
+    return Update(dataclasses.replace(task, node_id=node_id, status=status))
 
 
 def _refuse(task: Task, err: str, now: Now) -> list[Change]:
