@@ -308,9 +308,15 @@ class Machine:
 
     def run(self, *command: str) -> str:
         """Run a command in the machine's network and mounts."""
+        return subprocess.run([*self._enter(), *command], check=True, capture_output=True, text=True).stdout
+
+    def launch(self, *command: str) -> subprocess.Popen[bytes]:
+        """Start a command there."""
+        return subprocess.Popen([*self._enter(), *command], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
+
+    def _enter(self) -> list[str]:
         spaces = f"/proc/{self.engine.namespaces}/ns"
-        enter = ["nsenter", f"--net={spaces}/net", f"--mount={spaces}/mnt", "--"]
-        return subprocess.run([*enter, *command], check=True, capture_output=True, text=True).stdout
+        return ["nsenter", f"--net={spaces}/net", f"--mount={spaces}/mnt", "--"]
 
     def plugged(self, plugged: bool) -> None:
         """Pull the network cable, or plug it in again."""

@@ -18,6 +18,13 @@ import pytest
 from compat.daemon.kit import PATIENCE, Daemon, Machine, until
 
 HEAVY = ("grpc", "pysyncobj", "docker", "requests", "cryptography", "google", "pyroute2")
+SILENT = """
+import socket, time
+server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+server.bind(("127.0.0.1", 53))
+print(flush=True)
+time.sleep(10000)
+"""
 STARTER = """
 import os, sys
 os.dup2(int(sys.argv[1]), 3, inheritable=True)
@@ -144,6 +151,33 @@ def test_the_directory_of_the_socket_keeps_its_mode_if_it_was_there(daemon: Daem
 def test_a_state_directory_that_cannot_be_one_is_named(daemon: Daemon) -> None:
     daemon.state_dir.write_text("")
     assert f"the state directory {daemon.state_dir} cannot be used" in refused(daemon)
+
+
+def test_a_name_server_that_is_silent_does_not_hold_the_end_up(machine: Machine) -> None:
+    """The thread that asks it cannot be cancelled; it would take minutes."""
+    daemon, silent = machine.daemon, machine.engine.folder / "resolv.conf"
+    silent.write_text("nameserver 127.0.0.1\noptions timeout:30 attempts:5\n")
+    place = os.path.realpath("/etc/resolv.conf")
+    machine.run("mount", "--bind", str(silent), place)
+    server = machine.launch(sys.executable, "-c", SILENT)
+    assert server.stdout is not None and server.stdout.readline()
+    try:
+        daemon.start("--stop-timeout=3")
+        body = json.dumps({"RemoteAddrs": ["queen.example"], "JoinToken": TOKEN}).encode()
+        head = f"POST /swarm/join HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(str(daemon.socket))
+            client.sendall(f"{head}\r\n\r\n".encode() + body)
+            until(lambda: daemon.status()["state"] == "pending", daemon.status)
+            until(lambda: len(threads(daemon.pid)) > 1, daemon.tail)
+            began = time.monotonic()
+            assert daemon.stop() == 0
+            assert time.monotonic() - began < 60
+        assert "Traceback" not in daemon.tail()
+    finally:
+        server.kill()
+        server.communicate()
+        machine.run("umount", place)
 
 
 # -- settings and log

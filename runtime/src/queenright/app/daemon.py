@@ -102,6 +102,8 @@ class _Daemon:
         """New calls are refused first, then the membership goes; containers stay."""
         self._notifier.tell("STOPPING=1")
         log.info("stopping")
+        signal.signal(signal.SIGALRM, _too_late)
+        signal.setitimer(signal.ITIMER_REAL, self._settings.stop_timeout)
         budget = max(0.5, self._settings.stop_timeout - TEAR_DOWN)
         try:
             async with asyncio.timeout(budget):
@@ -192,6 +194,14 @@ class _Daemon:
         while self._notifier.watchdog_interval is not None:
             self._notifier.tell("WATCHDOG=1")
             await asyncio.sleep(self._notifier.watchdog_interval)
+
+
+def _too_late(*_: object) -> None:
+    """Something that cannot be cancelled holds the end up, a thread that resolves a name say. What was answered is on
+    disk, and containers stay: there is nothing to wait for.
+    """
+    log.error("ending without waiting any longer")
+    os._exit(0)
 
 
 def _reachable_directory(path: Path) -> None:
