@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -36,12 +37,14 @@ def targets() -> list[str]:
 
 
 def collections(folder: pathlib.Path, checkout: bool) -> pathlib.Path:
-    """Where ansible finds the collection: installed from its tarball, or this checkout."""
-    if not checkout and (INSTALLED / "ansible_collections/queenright/swarm/MANIFEST.json").exists():
-        return INSTALLED
+    """Where ansible finds the collection: a copy of what was installed from the tarball, or this checkout."""
     namespace = folder / "collections/ansible_collections/queenright"
     namespace.mkdir(parents=True)
-    (namespace / "swarm").symlink_to(ROOT)
+    installed = INSTALLED / "ansible_collections/queenright/swarm"
+    if not checkout and (installed / "MANIFEST.json").exists():
+        shutil.copytree(installed, namespace / "swarm")  # the other may be built anew meanwhile
+    else:
+        (namespace / "swarm").symlink_to(ROOT)
     return folder / "collections"
 
 
@@ -69,7 +72,7 @@ def inventory(folder: pathlib.Path, machines: list[kit.Machine]) -> pathlib.Path
     return path
 
 
-def play(folder: pathlib.Path, machines: list[kit.Machine], target: str, checkout: bool) -> bool:
+def play(folder: pathlib.Path, machines: list[kit.Machine], target: str, paths: pathlib.Path) -> bool:
     """Run one target on hosts that are in no swarm."""
     for machine in machines:
         machine.clean()
@@ -79,7 +82,7 @@ def play(folder: pathlib.Path, machines: list[kit.Machine], target: str, checkou
     playbook.write_text(yaml.safe_dump([{"hosts": hosts, "gather_facts": False, "roles": [target]}]))
     env = {name: value for name, value in os.environ.items() if not name.startswith(("ANSIBLE_", "PYTHON"))}
     env.update(
-        ANSIBLE_COLLECTIONS_PATH=str(collections(folder / target, checkout)),
+        ANSIBLE_COLLECTIONS_PATH=str(paths),
         ANSIBLE_ROLES_PATH=str(TARGETS),
         ANSIBLE_LOCAL_TEMP=str(folder / "tmp"),
         ANSIBLE_CONFIG=str(folder / "ansible.cfg"),
@@ -104,11 +107,11 @@ def main(names: list[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="qri") as place:
         folder = pathlib.Path(place)
         (folder / "ansible.cfg").write_text("[defaults]\n")
+        paths = collections(folder, checkout)
         for machines in kit.machines((), (), ()):
             for name in names or targets():
                 begun = time.monotonic()
-                (folder / name).mkdir()
-                results[name] = play(folder, machines, name, checkout)
+                results[name] = play(folder, machines, name, paths)
                 print(f"{'ok' if results[name] else 'FAILED'}: {name} ({time.monotonic() - begun:.0f} s)", flush=True)
     failed = [name for name, good in results.items() if not good]
     print(f"{len(results) - len(failed)} passed, {len(failed)} failed{': ' if failed else ''}{', '.join(failed)}")
