@@ -84,7 +84,15 @@ STAGES: tuple[Stage, ...] = (
     _collection("units", "ansible-test units", timeout=600, tools=("git",), junit=str(OUTPUT / "units.xml")),
     _collection("ansible-lint", "ansible-lint: production profile", timeout=600),
     _collection("docs", "antsibull-docs: documentation of the collection"),
-    _pytest("security", "negative tables, leak scan (tests/security)", ["tests/security"], lane=FULL, timeout=900),
+    _pytest(
+        "security",
+        "negative tables, leak scan (tests/security)",
+        ["tests/security"],
+        lane=FULL,
+        timeout=900,
+        tools=("dockerd", "docker"),
+        root=True,
+    ),
     _pytest(
         "compat",
         "docker CLI and SDKs against our socket, with a real engine (tests/compat)",

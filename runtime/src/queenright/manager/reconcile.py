@@ -1,19 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """The one loop that runs deciders: watch, decide, propose, sleep until something changes or a decider's time has come.
 
-Each decider is asked about the keys that changed since it was last asked. When it names a time, it is asked again then,
-about the same keys.
-A decision that did not fit (somebody else wrote first) is dropped; its keys stay dirty and the decider decides again
-from what is there now.
+Each decider is asked about the keys that changed since it was last asked. Its answer says when it wants to be asked
+again
+though nothing changes; then it finds by the store's indexes what is due. A decision that did not fit (somebody else
+wrote
+first) is dropped; its keys stay dirty and the decider decides again from what is there now.
 """
 
 from __future__ import annotations
 
 import asyncio
 import dataclasses
-import heapq
 import itertools
 import logging
+import math
 from collections.abc import Callable, Sequence
 
 from queenright.decide.base import Dirty, Now
@@ -35,7 +36,7 @@ class _Seat:
     name: str
     decide: Decider
     dirty: Dirty
-    wakes: list[tuple[float, int, Dirty]] = dataclasses.field(default_factory=list)
+    wake_at: float = math.inf  # monotonic seconds
 
 
 class Reconciler:
@@ -54,7 +55,6 @@ class Reconciler:
         self._clock = clock
         self._ids = ids
         self._seats = [_Seat(name, decide, Dirty(everything=True)) for name, decide in deciders]
-        self._order = itertools.count()
         self._poke = asyncio.Event()
 
     def poke(self) -> None:
@@ -78,8 +78,7 @@ class Reconciler:
         for round_number in itertools.count():
             for commit in drain():
                 self._mark(commit)
-            self._collect_wakes()
-            if not any(seat.dirty for seat in self._seats):
+            if not any(self._is_due(seat) for seat in self._seats):
                 return
             if round_number == MOST_ROUNDS:
                 log.error("deciders do not settle", extra={"deciders": [s.name for s in self._seats if s.dirty]})
@@ -90,21 +89,20 @@ class Reconciler:
             await asyncio.sleep(0)
 
     async def _ask(self, seat: _Seat) -> None:
-        if not seat.dirty:
+        if not self._is_due(seat):
             return
         dirty, seat.dirty = seat.dirty, Dirty()
         now = Now(self._clock.wall(), self._clock.mono())
         decision = seat.decide(self._store, dirty, now, self._ids)
-        if decision.wake_at is not None:
-            heapq.heappush(seat.wakes, (decision.wake_at, next(self._order), dirty))
+        seat.wake_at = math.inf if decision.wake_at is None else decision.wake_at
         try:
             await slices.write(self._proposer, decision.changes)
         except OutOfSequence:
             _merge(seat.dirty, dirty)
 
     async def _sleep(self, getter: asyncio.Future[Commit]) -> asyncio.Future[Commit]:
-        wake_at = min((seat.wakes[0][0] for seat in self._seats if seat.wakes), default=None)
-        timeout = None if wake_at is None else max(0.0, wake_at - self._clock.mono())
+        wake_at = min((seat.wake_at for seat in self._seats), default=math.inf)
+        timeout = None if wake_at == math.inf else max(0.0, wake_at - self._clock.mono())
         poked = asyncio.ensure_future(self._poke.wait())
         try:
             await asyncio.wait((getter, poked), timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
@@ -113,19 +111,11 @@ class Reconciler:
         if self._poke.is_set():
             self._poke.clear()
             for seat in self._seats:
-                self._wake_all(seat)
+                seat.wake_at = min(seat.wake_at, self._clock.mono())
         return getter
 
-    def _collect_wakes(self) -> None:
-        now = self._clock.mono()
-        for seat in self._seats:
-            while seat.wakes and seat.wakes[0][0] <= now:
-                _merge(seat.dirty, heapq.heappop(seat.wakes)[2])
-
-    @staticmethod
-    def _wake_all(seat: _Seat) -> None:
-        while seat.wakes:
-            _merge(seat.dirty, heapq.heappop(seat.wakes)[2])
+    def _is_due(self, seat: _Seat) -> bool:
+        return bool(seat.dirty) or seat.wake_at <= self._clock.mono()
 
     def _mark(self, commit: Commit) -> None:
         touched = Dirty()
