@@ -143,7 +143,7 @@ class RuntimeHost:
                 raise
             self._releases.switch(self._before)
             manager.restart()
-            raise InstallError("%s. The host runs release %s again" % (error, self._before)) from None
+            raise InstallError("%s\nThe host runs release %s again" % (error, self._before)) from None
 
     def _service(self, manager: Manager, fresh: bool) -> None:
         written = manager.write()
@@ -155,10 +155,13 @@ class RuntimeHost:
         self._actions.append("restart the service" if runs else "start the service")
         if self._check:
             return
-        if runs:
-            manager.restart()
-        else:
-            manager.start()
+        try:
+            if runs:
+                manager.restart()
+            else:
+                manager.start()
+        except InstallError as error:
+            raise InstallError("%s\nThe daemon's log ends with:\n%s" % (error, manager.last_words())) from None
         self._wait_ready(manager)
 
     def _wait_ready(self, manager: Manager) -> None:

@@ -60,7 +60,7 @@ class ServiceManager:
     def last_words(self) -> str:
         """The end of the daemon's log."""
         rc, out, _err = self._run(self._log_command)
-        return "\n".join(out.strip().splitlines()[-5:]) if rc == 0 else ""
+        return "\n".join(out.strip().splitlines()[-8:]) if rc == 0 else ""
 
     def _forget(self) -> None:
         for path in sorted(self._owned):
@@ -79,7 +79,8 @@ class Systemd(ServiceManager):
 
     def __init__(self, run: Run, files: Files, command: str, socket: str, group: str) -> None:
         super().__init__(run, files)
-        self._log_command = ["journalctl", "--unit=queenright", "--lines=5", "--no-pager", "--output=cat"]
+        self._log_command = ["journalctl", "--boot", "--lines=8", "--no-pager", "--output=cat"]
+        self._log_command.append("_SYSTEMD_UNIT=queenright.service")  # its own words, not systemd's about it
         self._socket_unit = os.path.join(UNITS, "queenright.socket")
         self._owned = {
             os.path.join(UNITS, "queenright.service"): (SERVICE.format(command=command), 0o644),
@@ -135,7 +136,7 @@ class InitScript(ServiceManager):
 
     def __init__(self, run: Run, files: Files, command: str) -> None:
         super().__init__(run, files)
-        self._log_command = ["tail", "-n", "5", LOG]
+        self._log_command = ["tail", "-n", "8", LOG]
         self._path = os.path.join(INIT_D, "queenright")
         script = INIT_SCRIPT.format(command=command, program=command.split(" ")[0], log=LOG, pidfile=PIDFILE)
         self._owned = {

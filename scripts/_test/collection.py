@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import tempfile
 import xml.etree.ElementTree as ET
 import zipfile
 
@@ -81,7 +82,7 @@ def _wheel(tree: pathlib.Path) -> None:
 
 def build(folder: pathlib.Path) -> pathlib.Path:
     """Build the collection's tarball with the runtime's wheel in it into `folder`; answer its path."""
-    shutil.rmtree(OUTPUT / "checkout", ignore_errors=True)
+    shutil.rmtree(CHECKOUT, ignore_errors=True)
     CHECKOUT.mkdir(parents=True)
     _export(CHECKOUT)
     _wheel(CHECKOUT)
@@ -210,9 +211,15 @@ def step_shellcheck() -> None:
 
 
 def step_build() -> None:
-    """`collection.py build FOLDER`: for releases and for the lab; the last line printed is the tarball's path."""
-    tarball = build(pathlib.Path(sys.argv[2]).resolve())
-    _inspect(tarball)
+    """`collection.py build FOLDER`: for releases and for the lab; the last line printed is the tarball's path.
+
+    In a tree of its own: the stages work on theirs at the same time.
+    """
+    global CHECKOUT
+    with tempfile.TemporaryDirectory(prefix="queenright-build") as tree:
+        CHECKOUT = pathlib.Path(tree) / PLACE
+        tarball = build(pathlib.Path(sys.argv[2]).resolve())
+        _inspect(tarball)
     print(tarball)
 
 
