@@ -69,7 +69,7 @@ options:
         type: str
   wait:
     description:
-      - Whether to wait until all tasks run as declared. With O(state=absent) nothing is waited for.
+      - Whether to wait until all tasks run as declared or, with O(state=absent), until they are gone.
     type: bool
     default: true
 seealso:

@@ -126,7 +126,7 @@ async def test_what_is_not_there_or_goes_away_is_absent() -> None:
         assert (await wait(world, kind, "nosuch"))["state"] == "absent"
     web, node, _ = await pending(world)
     waiting = await begin(world, "service", "web")
-    world.proposer.put(Delete("service", web.id))
+    world.proposer.put(Delete("service", web.id), *(Delete("task", task.id) for task in world.store.tasks))
     assert (await asyncio.wait_for(waiting, DEADLINE))["state"] == "absent"
     world.describe(node.id, "one", NodeState.DOWN)
     waiting = await begin(world, "node", "one")
@@ -188,3 +188,21 @@ async def test_reasons_are_bounded() -> None:
 async def test_unknown_kinds_are_refused() -> None:
     with pytest.raises(InvalidArgument, match="kind 'task' is none of service, node, swarm"):
         await Waiter(World.make().context).wait("task", "x", timeout=0)
+
+
+async def test_a_removed_service_is_absent_once_its_tasks_are_gone() -> None:
+    world = World.make()
+    web, _, task = await pending(world)
+    run(world, task)
+    world.proposer.put(Delete("service", web.id))
+    waiting = await begin(world, "service", web.id)
+    world.proposer.put(Delete("task", task.id))
+    assert (await waiting)["state"] == "absent"
+
+
+async def test_a_removed_service_s_tasks_on_a_node_that_is_down_are_not_waited_for() -> None:
+    world = World.make()
+    web, node, _ = await pending(world)
+    world.proposer.put(Delete("service", web.id))
+    world.put(dataclasses.replace(node, status=dataclasses.replace(node.status, state=NodeState.DOWN)))
+    assert (await wait(world, "service", web.id, 0))["state"] == "absent"

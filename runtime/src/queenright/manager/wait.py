@@ -89,12 +89,12 @@ class Waiter:
         try:
             key = store.service(ref).id
         except NotFound:
-            return (lambda: Look(ABSENT)), (lambda value: False)
+            key = ref  # the id of one that was removed: its tasks may still be on their way out
 
         def look() -> Look:
             service = store.services.get(key)
             if service is None:
-                return Look(ABSENT)
+                return self._removal_of(key)
             now = Now(self._context.clock.wall(), self._context.clock.mono())
             return _look_of(convergence(store, service, now))
 
@@ -104,6 +104,17 @@ class Waiter:
             return isinstance(value, Node) or (isinstance(value, Service) and value.id == key)
 
         return look, touches
+
+    def _removal_of(self, service_id: str) -> Look:
+        """What is left of a removed service; a node that is down cannot say that its tasks are gone."""
+        store = self._context.store
+        held = [
+            task
+            for task in store.tasks.by("service", service_id)
+            if (node := store.nodes.get(task.node_id)) is None or node.status.state != NodeState.DOWN
+        ]
+        reasons = tuple(f"task {task.name} is {task.state.text}" for task in held)
+        return Look(PROGRESSING if held else ABSENT, running=len(held), desired=0, reasons=reasons)
 
     # -- nodes
 
