@@ -4,6 +4,7 @@
 ``QUEENRIGHT_LAB=name`` uses the lab of that name, started by hand, and leaves it running. Otherwise a lab ``test`` of
 ``QUEENRIGHT_LAB_HOSTS`` (3) hosts of Debian ``QUEENRIGHT_LAB_SUITE`` (bookworm) is made, and ends with pytest.
 """
+
 from __future__ import annotations
 
 import os
