@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import pathlib
+from typing import Any
 
 import pytest
 from lablib.handle import Host, RunningLab
@@ -99,9 +100,13 @@ def test_a_run_limited_to_one_worker_brings_it_back_into_the_swarm(bare: Project
     assert outcome(bare.lab, done) == {worker.name: (1, 0, 0)}
     swarm = Swarm(bare)
     bare.lab.poll(lambda: swarm.status(worker)["ready"], 30 * SLOW, "the worker to be ready")
-    gone = [node for node in swarm.get("/nodes") if node["Status"]["State"] == "down"]
-    assert [node["Description"]["Hostname"] for node in gone] == [worker.name], "its former self"
-    bare.task("swarm_node", name=gone[0]["ID"], state="absent")
+
+    def former() -> list[dict[str, Any]]:
+        return [node for node in swarm.get("/nodes") if node["Status"]["State"] == "down"]
+
+    (gone,) = bare.lab.poll(former, 30 * SLOW, "its former self to be down")
+    assert gone["Description"]["Hostname"] == worker.name
+    bare.task("swarm_node", name=gone["ID"], state="absent")
     swarm.await_ready()
 
 
