@@ -10,6 +10,8 @@ import pathlib
 import sys
 import types
 
+import pytest
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
@@ -26,3 +28,14 @@ def _alias_the_checkout() -> None:
 
 if "ansible_collections" not in sys.modules and importlib.util.find_spec("ansible_collections") is None:
     _alias_the_checkout()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "playbook: runs ansible-playbook; too slow for the fast lane")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Who asks for the fleet runs playbooks on it."""
+    for item in items:
+        if "fleet" in getattr(item, "fixturenames", ()):
+            item.add_marker("playbook")
