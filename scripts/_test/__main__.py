@@ -49,6 +49,7 @@ def _end(number: int, _frame: types.FrameType | None) -> None:
 def main() -> int:
     """Exit status 0 where every stage passed, 1 where one did not, 2 for a wrong argument."""
     arguments = _arguments()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job begins with it ignored
     if arguments.list:
         _list()
         return 0
