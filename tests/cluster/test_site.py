@@ -68,6 +68,22 @@ def test_check_mode_on_empty_hosts_foretells_changes_and_makes_none(bare: Projec
     assert {host.name: traces(host) for host in bare.lab.hosts} == nothing == dict.fromkeys(nothing, "")
 
 
+def test_a_host_without_a_python_that_will_do_is_told_the_package_before_any_change(bare: Project) -> None:
+    host = bare.lab.hosts[-1]
+    hide = "d=$(ls -d /usr/lib/python3.*/ensurepip); mv $d $d.away"
+    show = "d=$(ls -d /usr/lib/python3.*/ensurepip.away); mv $d ${d%.away}"
+    host.run(hide)
+    try:
+        done = bare.play(SITE, "--limit", host.name, "-e", "runtime_install_python=false", check=False)
+        assert done.returncode == 2
+        assert "install the package python3-venv" in " ".join(done.stdout.split())
+        assert traces(host) == ""
+        foretold = bare.play(SITE, "--limit", host.name, "--check")
+        assert "Install Python with apt" in foretold.stdout
+    finally:
+        host.run(show)
+
+
 def test_the_first_run_forms_a_swarm_and_shows_no_secret(bare: Project, before: dict[str, dict[str, str]]) -> None:
     done = bare.play(SITE, "-vvv")
     assert {failed + lost for _, failed, lost in outcome(bare.lab, done).values()} == {0}
