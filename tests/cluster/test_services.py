@@ -19,7 +19,7 @@ def image_of(swarm: Swarm, reference: str):
 def test_five_replicas_are_spread_over_three_hosts(swarm: Swarm) -> None:
     swarm.create("web", "web:v1", 5)
     assert sorted(swarm.spread("web").values()) == [1, 2, 2]
-    assert [len(containers(host)) for host in swarm.hosts] == list(swarm.spread("web").values())
+    assert {host.name: len(containers(host)) for host in swarm.hosts} == swarm.spread("web")
 
 
 def test_a_host_port_answers_on_every_host_that_runs_the_task(swarm: Swarm) -> None:
