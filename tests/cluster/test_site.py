@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import pathlib
 from typing import Any
 
 import pytest
@@ -101,9 +100,15 @@ def test_the_second_run_changes_nothing(bare: Project) -> None:
     assert outcome(bare.lab, done) == untouched(*(host.name for host in bare.lab.hosts))
 
 
-def test_a_dead_host_and_many_forks_do_not_keep_the_others_back(bare: Project, tmp_path: pathlib.Path) -> None:
-    (tmp_path / "dead.yml").write_text(json.dumps(DEAD))
-    done = bare.play(SITE, "-i", str(tmp_path / "dead.yml"), "-f", "50", check=False)
+def with_a_dead_host(project: Project) -> list[str]:
+    """Arguments that add a host to the inventory which is not there."""
+    path = project.folder / "dead.yml"
+    path.write_text(json.dumps(DEAD))
+    return ["-i", str(path)]
+
+
+def test_a_dead_host_and_many_forks_do_not_keep_the_others_back(bare: Project) -> None:
+    done = bare.play(SITE, *with_a_dead_host(bare), "-f", "50", check=False)
     found = outcome(bare.lab, done)
     assert found.pop("dead") == (0, 0, 1)
     assert found == untouched(*(host.name for host in bare.lab.hosts))
@@ -164,7 +169,11 @@ def test_reset_takes_all_that_is_ours_and_nothing_else(bare: Project, before: di
     foretold = bare.play(RESET, *confirm, "--check")
     assert len(swarm.tasks("web")) == 6
     assert "2 containers of its services go" in " ".join(foretold.stdout.split())
-    bare.play(RESET, *confirm)
+    done = bare.play(RESET, *confirm, *with_a_dead_host(bare), check=False)
+    assert outcome(bare.lab, done) == {
+        **dict.fromkeys((host.name for host in bare.lab.hosts), (2, 0, 0)),
+        "dead": (0, 0, 1),
+    }
     for host in bare.lab.hosts:
         assert traces(host) == ""
         assert containers(host) == {}
