@@ -22,7 +22,7 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.queenright.swarm.plugins.module_utils import _docker_context
 from ansible_collections.queenright.swarm.plugins.module_utils._engine import DEFAULT_SOCKET, Engine, EngineError
-from ansible_collections.queenright.swarm.plugins.module_utils._files import Files, replace
+from ansible_collections.queenright.swarm.plugins.module_utils._files import Files
 from ansible_collections.queenright.swarm.plugins.module_utils._install import (
     PREFIX,
     InstallError,
@@ -36,12 +36,12 @@ from ansible_collections.queenright.swarm.plugins.module_utils._service_manager 
     Systemd,
     detect,
 )
+from ansible_collections.queenright.swarm.plugins.module_utils._settings import refuse_bad, to_toml
 from ansible_collections.queenright.swarm.plugins.module_utils._units import LOG
 
 CONFIG = "/etc/queenright/config.toml"
 STATE_DIR = "/var/lib/queenright"
 GROUP = "docker"
-_TOML_TYPES = (str, bool, int)
 
 Manager = t.Union[Systemd, InitScript]
 
@@ -91,8 +91,7 @@ class RuntimeHost:
                 self._install(release, python, bundle)
         else:
             self._python = self._releases.marker(release).get("python", "")
-        settings = self._toml()
-        self._refuse_bad(settings, release)
+        settings = self._settings(release)
         self._take_over(release, settings)
         self._context()
         for name in self._releases.superfluous(self._params["keep_releases"], release):
@@ -121,6 +120,16 @@ class RuntimeHost:
                 params["proxy"],
             )
             self._releases.install(self._module.run_command, release, bundle["digest"], python, arguments)
+
+    def _settings(self, release: str) -> t.Optional[str]:
+        """The text of the settings file, None where the playbook leaves it alone. Raises InstallError."""
+        if self._params["settings"] is None:
+            return None
+        text = to_toml(self._params["settings"])
+        program = os.path.join(self._releases.path(release), "venv/bin/queenright")
+        if os.path.exists(program):
+            refuse_bad(self._module.run_command, program, text, CONFIG)
+        return text
 
     def _take_over(self, release: str, settings: t.Optional[str]) -> None:
         """Switch, write settings and service files, (re)start. A release that does not come up is taken back."""
@@ -200,33 +209,6 @@ class RuntimeHost:
             return
         if _docker_context.write(self._files, _docker_context.root_home(), self._params["socket"]):
             self._actions.append("write the docker context %s" % _docker_context.NAME)
-
-    # -- settings
-
-    def _toml(self) -> t.Optional[str]:
-        """The text of the settings file, None where the playbook leaves it alone. Raises InstallError."""
-        settings = self._params["settings"]
-        if settings is None:
-            return None
-        lines = ["# Managed by queenright.swarm.swarm_runtime."]
-        for key in sorted(settings):
-            value = settings[key]
-            if not isinstance(value, _TOML_TYPES):
-                raise InstallError("settings.%s must be a text, a number or a truth value" % key)
-            lines.append("%s = %s" % (key, json.dumps(value, ensure_ascii=False)))
-        return "\n".join(lines) + "\n"
-
-    def _refuse_bad(self, settings: t.Optional[str], release: str) -> None:
-        """Let the release itself say whether it takes these settings, before they are written."""
-        program = os.path.join(self._releases.path(release), "venv/bin/queenright")
-        if settings is None or not os.path.exists(program):
-            return
-        with tempfile.TemporaryDirectory(prefix="queenright-config") as folder:
-            path = os.path.join(folder, "config.toml")
-            replace(path, settings, 0o600)
-            rc, out, err = self._module.run_command([program, "config", "--config", path])
-        if rc != 0:
-            raise InstallError((err or out).strip().replace(path, "the option settings, as %s" % CONFIG))
 
     # -- absent
 
