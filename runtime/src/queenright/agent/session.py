@@ -101,8 +101,8 @@ class SessionLoop:
                 log.warning("the manager was not told of the restart: %s", error)
 
     async def _hold(self, node_id: str, addr: str, backoff: Backoff) -> None:
+        description = await self._describe()  # before the link: an engine is waited for, and nothing is open meanwhile
         link = self._connector.connect(node_id, addr)
-        description = await self._describe()
         news_stream = link.session(description, self._addr)
         parts: list[asyncio.Task[None]] = []
         try:
