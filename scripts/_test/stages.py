@@ -131,6 +131,13 @@ STAGES: tuple[Stage, ...] = (
         900,
         root=True,
     ),
+    _pytest(
+        "explore",
+        "unit tests of the runtime, with examples never tried before",
+        ["-n2", "--hypothesis-profile=explore", "tests/runtime"],
+        lane=LONG,
+        timeout=1800,
+    ),
     _pytest("soak", "the long ones: soaks", ["-m", "long", "tests"], lane=LONG, timeout=7200, root=True),
 )
 

@@ -202,6 +202,15 @@ def test_a_damaged_request_is_refused_or_still_carries_its_own_signature(data: s
     assert key == check_csr(REQUEST)
 
 
+def test_a_request_of_an_unknown_version_is_refused() -> None:
+    der = x509.load_pem_x509_csr(REQUEST).public_bytes(serialization.Encoding.DER)
+    version = der.index(b"\x02\x01\x00")
+    strange = der[:version] + b"\x02\x01\x07" + der[version + 3 :]
+    body = base64.encodebytes(strange)
+    with pytest.raises(PkiError, match="cannot be read"):
+        check_csr(b"-----BEGIN CERTIFICATE REQUEST-----\n" + body + b"-----END CERTIFICATE REQUEST-----\n")
+
+
 @pytest.mark.parametrize(
     "key",
     [

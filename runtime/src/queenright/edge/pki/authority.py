@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from queenright.edge.pki.errors import PkiError
+from queenright.edge.pki.errors import UNREADABLE, PkiError
 from queenright.edge.pki.keys import PrivateKey, PublicKey, check_csr, load_key, public_key_digest, signature_hash
 from queenright.edge.pki.peer import identity_of
 from queenright.model.identity import CA_SERVER_NAME, UNIT_OF_ROLE, Identity, Role
@@ -102,7 +102,7 @@ class LocalSigner:
         self._key = load_key(root.key_pem, "the cluster's root key")
         try:
             certificates = x509.load_pem_x509_certificates(root.certificate_pem)
-        except ValueError:
+        except UNREADABLE:
             raise PkiError("the cluster's root certificate cannot be read") from None
         digest = public_key_digest(self._key.public_key())
         matching = [one for one in certificates if public_key_digest(one.public_key()) == digest]

@@ -3,6 +3,19 @@
 
 from __future__ import annotations
 
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.x509 import DuplicateExtension, InvalidVersion, UnsupportedGeneralNameType
+
+UNREADABLE = (
+    ValueError,
+    TypeError,
+    UnsupportedAlgorithm,
+    InvalidVersion,
+    DuplicateExtension,
+    UnsupportedGeneralNameType,
+)
+"""What ``cryptography`` raises when it reads what somebody else has written; the last three are no ValueErrors."""
+
 
 class PkiError(ValueError):
     """A key, request or certificate that is not as it must be; the text says what and how to put it right."""

@@ -6,12 +6,12 @@ from __future__ import annotations
 import hashlib
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 
-from queenright.edge.pki.errors import PkiError
+from queenright.edge.pki.errors import UNREADABLE, PkiError
 
 PublicKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey
 PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
@@ -33,7 +33,7 @@ def load_key(key_pem: bytes, what: str = "the private key") -> PrivateKey:
     """Read a PEM private key (PKCS#8, SEC1 or PKCS#1). Raises PkiError naming ``what``, never showing its bytes."""
     try:
         key = serialization.load_pem_private_key(key_pem, password=None)
-    except (ValueError, TypeError, UnsupportedAlgorithm):
+    except UNREADABLE:
         raise PkiError(f"{what} cannot be read: it is damaged, encrypted or no PEM private key") from None
     if not isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
         raise PkiError(f"{what} is neither an elliptic-curve nor an RSA key")
@@ -80,14 +80,14 @@ def check_csr(csr_pem: bytes) -> PublicKey:
         request = x509.load_pem_x509_csr(csr_pem)
         key = request.public_key()
         algorithm = request.signature_hash_algorithm
-    except (ValueError, TypeError, UnsupportedAlgorithm):
+    except UNREADABLE:
         raise PkiError("the certificate request cannot be read") from None
     checked = _allowed(key)
     if not isinstance(algorithm, _STRONG_HASHES):
         raise PkiError("the certificate request is signed with a weak hash: SHA-256 or stronger is needed")
     try:
         valid = request.is_signature_valid
-    except (ValueError, InvalidSignature, UnsupportedAlgorithm):
+    except (*UNREADABLE, InvalidSignature):
         valid = False
     if not valid:
         raise PkiError("the certificate request is not signed by its own key")

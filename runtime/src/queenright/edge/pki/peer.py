@@ -9,11 +9,11 @@ from datetime import datetime
 from itertools import pairwise
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 
-from queenright.edge.pki.errors import CertificateExpiredError, CertificateNotYetValidError, PkiError
+from queenright.edge.pki.errors import UNREADABLE, CertificateExpiredError, CertificateNotYetValidError, PkiError
 from queenright.edge.pki.keys import load_key, public_key_digest
 from queenright.model.identity import ROLE_OF_UNIT, Identity
 from queenright.model.ids import is_id
@@ -58,7 +58,7 @@ def read_chain(chain_pem: bytes) -> list[x509.Certificate]:
     """The certificates of a PEM text, one to four. Raises PkiError when there are none or too many."""
     try:
         chain = x509.load_pem_x509_certificates(chain_pem)
-    except (ValueError, UnsupportedAlgorithm):
+    except UNREADABLE:
         raise PkiError("the certificate cannot be read: it is damaged or no PEM certificate") from None
     if len(chain) > _MAX_CHAIN:
         raise PkiError(f"the certificate chain has {len(chain)} certificates, at most {_MAX_CHAIN} are expected")
@@ -126,7 +126,7 @@ def _issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
         if not isinstance(certificate.signature_hash_algorithm, _STRONG_HASHES):
             return False
         certificate.verify_directly_issued_by(issuer)
-    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm, x509.ExtensionNotFound):
+    except (*UNREADABLE, InvalidSignature, x509.ExtensionNotFound):
         return False
     return True
 
@@ -137,9 +137,9 @@ def _check_leaf(leaf: x509.Certificate) -> None:
         if extensions.get_extension_for_class(x509.BasicConstraints).value.ca:
             raise PkiError("the certificate is an authority's, not a node's")
         usages = set(extensions.get_extension_for_class(x509.ExtendedKeyUsage).value)
-    except (ValueError, x509.ExtensionNotFound) as error:
-        if isinstance(error, PkiError):
-            raise
+    except PkiError:
+        raise
+    except (*UNREADABLE, x509.ExtensionNotFound):
         raise PkiError("the certificate is not of a node: it does not say what it may be used for") from None
     if not {ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH} <= usages:
         raise PkiError("the certificate is not of a node: it is not for both server and client")
