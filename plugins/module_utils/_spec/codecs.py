@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import fractions
 import re
 import typing as t
 
@@ -80,14 +81,14 @@ def _command(value: t.Any) -> t.Tuple[str, ...]:
 def duration(text: t.Any) -> int:
     """``1h30m``, ``500ms``, ``10s``, ``90d`` or a bare number of seconds -> nanoseconds."""
     if isinstance(text, (int, float)) and not isinstance(text, bool):
-        return int(text * UNITS["s"])
+        return _whole(text, UNITS["s"])
     text = _text(text).strip()
     if re.match(r"^\d+(\.\d+)?$", text):
-        return int(float(text) * UNITS["s"])
+        return _whole(text, UNITS["s"])
     parts = _DURATION.findall(text)
     if not parts or "".join(n + u for n, u in parts) != text:
         raise ValueError("%r is no duration: write it as 10s, 1m30s, 2h or 90d" % text)
-    return int(round(sum(float(n) * UNITS[u] for n, u in parts)))
+    return sum(_whole(n, UNITS[u]) for n, u in parts)
 
 
 def duration_text(nanoseconds: int) -> str:
@@ -109,7 +110,7 @@ def size(text: t.Any) -> int:
     match = _SIZE.match(_text(text).strip())
     if not match:
         raise ValueError("%r is no size: write it as 64M, 1.5G or a number of bytes" % text)
-    return int(float(match.group(1)) * SIZES[match.group(2).upper()])
+    return _whole(match.group(1), SIZES[match.group(2).upper()])
 
 
 def size_text(count: int) -> str:
@@ -118,6 +119,11 @@ def size_text(count: int) -> str:
         if count and count % SIZES[unit] == 0:
             return "%d%s" % (count // SIZES[unit], unit)
     return str(count)
+
+
+def _whole(number: t.Any, unit: int) -> int:
+    """A decimal number of units, rounded once: a binary fraction has no room for the nanoseconds of a long time."""
+    return round(fractions.Fraction(number) * unit)
 
 
 def _cpus(value: t.Any) -> int:
