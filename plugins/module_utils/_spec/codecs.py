@@ -14,8 +14,8 @@ from .fields import Codec
 
 UNITS = {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9, "d": 86400 * 10**9}
 SIZES = {"": 1, "B": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ns|us|ms|s|m|h|d)")
-_SIZE = re.compile(r"^(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?$", re.IGNORECASE)
+_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ns|us|ms|s|m|h|d)")
+_SIZE = re.compile(r"^([0-9]+(?:\.[0-9]+)?)\s*([KMGT]?)(?:i?B)?$", re.IGNORECASE)
 
 
 def _text(value: t.Any) -> str:
@@ -83,7 +83,7 @@ def duration(text: t.Any) -> int:
     if isinstance(text, (int, float)) and not isinstance(text, bool):
         return _whole(text, UNITS["s"])
     text = _text(text).strip()
-    if re.match(r"^\d+(\.\d+)?$", text):
+    if re.match(r"^[0-9]+(\.[0-9]+)?$", text):
         return _whole(text, UNITS["s"])
     parts = _DURATION.findall(text)
     if not parts or "".join(n + u for n, u in parts) != text:
