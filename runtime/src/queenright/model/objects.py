@@ -33,6 +33,7 @@ class Cluster:
     default_addr_pool: tuple[str, ...] = ("10.0.0.0/8",)
     subnet_size: int = 24
     data_path_port: int = 4789
+    feature_level: int = 0
 
     def __repr__(self) -> str:
         return f"Cluster(id={self.id!r}, version={self.version})"  # keys and tokens stay out of logs and tracebacks

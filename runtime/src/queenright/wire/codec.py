@@ -147,7 +147,7 @@ def encode_object(value: Object) -> bytes:
 
 
 def decode_object(data: bytes) -> Object:
-    return _object_from(_parse(pb.Object, data))
+    return _object_from(parse(pb.Object, data))
 
 
 def encode_task(task: objects.Task) -> bytes:
@@ -180,7 +180,7 @@ def encode_batch(batch: Batch) -> bytes:
 
 
 def decode_batch(data: bytes) -> Batch:
-    message = _parse(pb.Batch, data)
+    message = parse(pb.Batch, data)
     return Batch(at=message.at, changes=tuple(_change_from(change) for change in message.changes))
 
 
@@ -199,7 +199,8 @@ def _change_from(message: pb.Change) -> Change:
 M = TypeVar("M", bound=Message)
 
 
-def _parse(make: Callable[[], M], data: bytes) -> M:
+def parse(make: Callable[[], M], data: bytes) -> M:
+    """A message out of its bytes. Raises CodecError."""
     message = make()
     try:
         message.ParseFromString(data)

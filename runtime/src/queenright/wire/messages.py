@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from queenright.model.objects import Node, NodeDescription, Task, TaskStatus
 from queenright.wire.codec import from_message, to_message
+from queenright.wire.gen import control_pb2
 from queenright.wire.gen import dispatcher_pb2 as pb
 
 PART_BYTES = 1 << 20  # an assignment message stays below this (a single larger task travels alone)
@@ -42,6 +43,33 @@ class AssignmentSet:
 StatusUpdate = tuple[str, TaskStatus]  # (task id, status)
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class ForwardCall:
+    """An Engine API request that another manager received, for the leader.
+
+    ``path`` is without the API version, ``api_version`` like ``1.41``; ``request_id`` is the same for each try of one
+    request. All but ``method`` and ``path`` may be empty.
+    """
+
+    method: str
+    path: str
+    query: str = ""
+    api_version: str = ""
+    headers: Mapping[str, str] = dataclasses.field(default_factory=dict, repr=False)
+    body: bytes = dataclasses.field(default=b"", repr=False)
+    request_id: str = ""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ForwardAnswer:
+    """The leader's answer. Whoever has applied the log up to ``index`` sees what was done."""
+
+    status: int
+    headers: Mapping[str, str] = dataclasses.field(default_factory=dict, repr=False)
+    body: bytes = dataclasses.field(default=b"", repr=False)
+    index: int = 0
+
+
 def session_request(description: NodeDescription, addr: str) -> pb.SessionRequest:
     message = pb.SessionRequest(addr=addr)
     to_message(description, message.description)
@@ -73,6 +101,16 @@ def read_news(message: pb.SessionMessage) -> SessionNews:
         root_certificate=message.root_certificate,
         manager_time=message.manager_time,
     )
+
+
+def redirect_message(node_id: str, addr: str) -> pb.SessionMessage:
+    """The only message of a manager that does not lead: where to find the one that does."""
+    return pb.SessionMessage(redirect=pb.ManagerPeer(node_id=node_id, addr=addr))
+
+
+def read_redirect(message: pb.SessionMessage) -> tuple[str, str] | None:
+    """(node id, ``host:port``) of the leader, if the message says no more than that."""
+    return (message.redirect.node_id, message.redirect.addr) if message.HasField("redirect") else None
 
 
 def assignment_messages(assigned: AssignmentSet, part_bytes: int = PART_BYTES) -> Iterator[pb.AssignmentsMessage]:
@@ -127,3 +165,37 @@ def status_request(session_id: str, updates: Sequence[StatusUpdate]) -> pb.Updat
 
 def read_status_request(message: pb.UpdateTaskStatusRequest) -> list[StatusUpdate]:
     return [(item.task_id, from_message(TaskStatus, item.status)) for item in message.updates]
+
+
+def forward_request(call: ForwardCall) -> control_pb2.ForwardRequest:
+    return control_pb2.ForwardRequest(
+        method=call.method,
+        path=call.path,
+        query=call.query,
+        api_version=call.api_version,
+        headers=call.headers,
+        body=call.body,
+        request_id=call.request_id,
+    )
+
+
+def read_forward_request(message: control_pb2.ForwardRequest) -> ForwardCall:
+    return ForwardCall(
+        method=message.method,
+        path=message.path,
+        query=message.query,
+        api_version=message.api_version,
+        headers=dict(message.headers),
+        body=message.body,
+        request_id=message.request_id,
+    )
+
+
+def forward_response(answer: ForwardAnswer) -> control_pb2.ForwardResponse:
+    return control_pb2.ForwardResponse(
+        status=answer.status, headers=answer.headers, body=answer.body, index=answer.index
+    )
+
+
+def read_forward_response(message: control_pb2.ForwardResponse) -> ForwardAnswer:
+    return ForwardAnswer(message.status, dict(message.headers), message.body, message.index)

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!queenright/wire/gen/control.proto\x12\rqueenright.v1\"\xcd\x01\n\x0e\x46orwardRequest\x12\x0e\n\x06method\x18\x01 \x01(\t\x12\x0c\n\x04path\x18\x02 \x01(\t\x12\r\n\x05query\x18\x03 \x01(\t\x12\x13\n\x0b\x61pi_version\x18\x04 \x01(\t\x12;\n\x07headers\x18\x05 \x03(\x0b\x32*.queenright.v1.ForwardRequest.HeadersEntry\x12\x0c\n\x04\x62ody\x18\x06 \x01(\x0c\x1a.\n\x0cHeadersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x9d\x01\n\x0f\x46orwardResponse\x12\x0e\n\x06status\x18\x01 \x01(\x05\x12<\n\x07headers\x18\x02 \x03(\x0b\x32+.queenright.v1.ForwardResponse.HeadersEntry\x12\x0c\n\x04\x62ody\x18\x03 \x01(\x0c\x1a.\n\x0cHeadersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x32S\n\x07\x43ontrol\x12H\n\x07\x46orward\x12\x1d.queenright.v1.ForwardRequest\x1a\x1e.queenright.v1.ForwardResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!queenright/wire/gen/control.proto\x12\rqueenright.v1\"\xe1\x01\n\x0e\x46orwardRequest\x12\x0e\n\x06method\x18\x01 \x01(\t\x12\x0c\n\x04path\x18\x02 \x01(\t\x12\r\n\x05query\x18\x03 \x01(\t\x12\x13\n\x0b\x61pi_version\x18\x04 \x01(\t\x12;\n\x07headers\x18\x05 \x03(\x0b\x32*.queenright.v1.ForwardRequest.HeadersEntry\x12\x0c\n\x04\x62ody\x18\x06 \x01(\x0c\x12\x12\n\nrequest_id\x18\x07 \x01(\t\x1a.\n\x0cHeadersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xac\x01\n\x0f\x46orwardResponse\x12\x0e\n\x06status\x18\x01 \x01(\x05\x12<\n\x07headers\x18\x02 \x03(\x0b\x32+.queenright.v1.ForwardResponse.HeadersEntry\x12\x0c\n\x04\x62ody\x18\x03 \x01(\x0c\x12\r\n\x05index\x18\x04 \x01(\x04\x1a.\n\x0cHeadersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\",\n\x0c\x41\x64mitRequest\x12\x0c\n\x04\x62ody\x18\x01 \x01(\x0c\x12\x0e\n\x06source\x18\x02 \x01(\t\"\x1d\n\rAdmitResponse\x12\x0c\n\x04\x62ody\x18\x01 \x01(\x0c\"1\n\x0cRenewRequest\x12\x0b\n\x03\x63sr\x18\x01 \x01(\x0c\x12\x14\n\x0c\x63ontrol_addr\x18\x02 \x01(\t\",\n\rRenewResponse\x12\r\n\x05\x63hain\x18\x01 \x01(\x0c\x12\x0c\n\x04role\x18\x02 \x01(\t2\x97\x01\n\x07\x43ontrol\x12H\n\x07\x46orward\x12\x1d.queenright.v1.ForwardRequest\x1a\x1e.queenright.v1.ForwardResponse\x12\x42\n\x05\x41\x64mit\x12\x1b.queenright.v1.AdmitRequest\x1a\x1c.queenright.v1.AdmitResponse2R\n\x0c\x43\x65rtificates\x12\x42\n\x05Renew\x12\x1b.queenright.v1.RenewRequest\x1a\x1c.queenright.v1.RenewResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,13 +36,23 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_FORWARDRESPONSE_HEADERSENTRY']._loaded_options = None
   _globals['_FORWARDRESPONSE_HEADERSENTRY']._serialized_options = b'8\001'
   _globals['_FORWARDREQUEST']._serialized_start=53
-  _globals['_FORWARDREQUEST']._serialized_end=258
-  _globals['_FORWARDREQUEST_HEADERSENTRY']._serialized_start=212
-  _globals['_FORWARDREQUEST_HEADERSENTRY']._serialized_end=258
-  _globals['_FORWARDRESPONSE']._serialized_start=261
-  _globals['_FORWARDRESPONSE']._serialized_end=418
-  _globals['_FORWARDRESPONSE_HEADERSENTRY']._serialized_start=212
-  _globals['_FORWARDRESPONSE_HEADERSENTRY']._serialized_end=258
-  _globals['_CONTROL']._serialized_start=420
-  _globals['_CONTROL']._serialized_end=503
+  _globals['_FORWARDREQUEST']._serialized_end=278
+  _globals['_FORWARDREQUEST_HEADERSENTRY']._serialized_start=232
+  _globals['_FORWARDREQUEST_HEADERSENTRY']._serialized_end=278
+  _globals['_FORWARDRESPONSE']._serialized_start=281
+  _globals['_FORWARDRESPONSE']._serialized_end=453
+  _globals['_FORWARDRESPONSE_HEADERSENTRY']._serialized_start=232
+  _globals['_FORWARDRESPONSE_HEADERSENTRY']._serialized_end=278
+  _globals['_ADMITREQUEST']._serialized_start=455
+  _globals['_ADMITREQUEST']._serialized_end=499
+  _globals['_ADMITRESPONSE']._serialized_start=501
+  _globals['_ADMITRESPONSE']._serialized_end=530
+  _globals['_RENEWREQUEST']._serialized_start=532
+  _globals['_RENEWREQUEST']._serialized_end=581
+  _globals['_RENEWRESPONSE']._serialized_start=583
+  _globals['_RENEWRESPONSE']._serialized_end=627
+  _globals['_CONTROL']._serialized_start=630
+  _globals['_CONTROL']._serialized_end=781
+  _globals['_CERTIFICATES']._serialized_start=783
+  _globals['_CERTIFICATES']._serialized_end=865
 # @@protoc_insertion_point(module_scope)

@@ -39,12 +39,23 @@ class ControlStub:
                 request_serializer=queenright_dot_wire_dot_gen_dot_control__pb2.ForwardRequest.SerializeToString,
                 response_deserializer=queenright_dot_wire_dot_gen_dot_control__pb2.ForwardResponse.FromString,
                 _registered_method=True)
+        self.Admit = channel.unary_unary(
+                '/queenright.v1.Control/Admit',
+                request_serializer=queenright_dot_wire_dot_gen_dot_control__pb2.AdmitRequest.SerializeToString,
+                response_deserializer=queenright_dot_wire_dot_gen_dot_control__pb2.AdmitResponse.FromString,
+                _registered_method=True)
 
 
 class ControlServicer:
     """Missing associated documentation comment in .proto file."""
 
     def Forward(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Admit(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -57,6 +68,11 @@ def add_ControlServicer_to_server(servicer, server):
                     servicer.Forward,
                     request_deserializer=queenright_dot_wire_dot_gen_dot_control__pb2.ForwardRequest.FromString,
                     response_serializer=queenright_dot_wire_dot_gen_dot_control__pb2.ForwardResponse.SerializeToString,
+            ),
+            'Admit': grpc.unary_unary_rpc_method_handler(
+                    servicer.Admit,
+                    request_deserializer=queenright_dot_wire_dot_gen_dot_control__pb2.AdmitRequest.FromString,
+                    response_serializer=queenright_dot_wire_dot_gen_dot_control__pb2.AdmitResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -86,6 +102,106 @@ class Control:
             '/queenright.v1.Control/Forward',
             queenright_dot_wire_dot_gen_dot_control__pb2.ForwardRequest.SerializeToString,
             queenright_dot_wire_dot_gen_dot_control__pb2.ForwardResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Admit(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/queenright.v1.Control/Admit',
+            queenright_dot_wire_dot_gen_dot_control__pb2.AdmitRequest.SerializeToString,
+            queenright_dot_wire_dot_gen_dot_control__pb2.AdmitResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+
+class CertificatesStub:
+    """Missing associated documentation comment in .proto file."""
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.Renew = channel.unary_unary(
+                '/queenright.v1.Certificates/Renew',
+                request_serializer=queenright_dot_wire_dot_gen_dot_control__pb2.RenewRequest.SerializeToString,
+                response_deserializer=queenright_dot_wire_dot_gen_dot_control__pb2.RenewResponse.FromString,
+                _registered_method=True)
+
+
+class CertificatesServicer:
+    """Missing associated documentation comment in .proto file."""
+
+    def Renew(self, request, context):
+        """A certificate for the caller's new key, in the role that the swarm wants it to have.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_CertificatesServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'Renew': grpc.unary_unary_rpc_method_handler(
+                    servicer.Renew,
+                    request_deserializer=queenright_dot_wire_dot_gen_dot_control__pb2.RenewRequest.FromString,
+                    response_serializer=queenright_dot_wire_dot_gen_dot_control__pb2.RenewResponse.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'queenright.v1.Certificates', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('queenright.v1.Certificates', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class Certificates:
+    """Missing associated documentation comment in .proto file."""
+
+    @staticmethod
+    def Renew(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/queenright.v1.Certificates/Renew',
+            queenright_dot_wire_dot_gen_dot_control__pb2.RenewRequest.SerializeToString,
+            queenright_dot_wire_dot_gen_dot_control__pb2.RenewResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -27,20 +27,22 @@ class ManagerPeer(_message.Message):
     def __init__(self, node_id: _Optional[str] = ..., addr: _Optional[str] = ..., weight: _Optional[int] = ...) -> None: ...
 
 class SessionMessage(_message.Message):
-    __slots__ = ("session_id", "node", "managers", "heartbeat_ns", "root_certificate", "manager_time")
+    __slots__ = ("session_id", "node", "managers", "heartbeat_ns", "root_certificate", "manager_time", "redirect")
     SESSION_ID_FIELD_NUMBER: _ClassVar[int]
     NODE_FIELD_NUMBER: _ClassVar[int]
     MANAGERS_FIELD_NUMBER: _ClassVar[int]
     HEARTBEAT_NS_FIELD_NUMBER: _ClassVar[int]
     ROOT_CERTIFICATE_FIELD_NUMBER: _ClassVar[int]
     MANAGER_TIME_FIELD_NUMBER: _ClassVar[int]
+    REDIRECT_FIELD_NUMBER: _ClassVar[int]
     session_id: str
     node: _objects_pb2.Node
     managers: _containers.RepeatedCompositeFieldContainer[ManagerPeer]
     heartbeat_ns: int
     root_certificate: str
     manager_time: int
-    def __init__(self, session_id: _Optional[str] = ..., node: _Optional[_Union[_objects_pb2.Node, _Mapping]] = ..., managers: _Optional[_Iterable[_Union[ManagerPeer, _Mapping]]] = ..., heartbeat_ns: _Optional[int] = ..., root_certificate: _Optional[str] = ..., manager_time: _Optional[int] = ...) -> None: ...
+    redirect: ManagerPeer
+    def __init__(self, session_id: _Optional[str] = ..., node: _Optional[_Union[_objects_pb2.Node, _Mapping]] = ..., managers: _Optional[_Iterable[_Union[ManagerPeer, _Mapping]]] = ..., heartbeat_ns: _Optional[int] = ..., root_certificate: _Optional[str] = ..., manager_time: _Optional[int] = ..., redirect: _Optional[_Union[ManagerPeer, _Mapping]] = ...) -> None: ...
 
 class HeartbeatRequest(_message.Message):
     __slots__ = ("session_id",)

@@ -66,6 +66,7 @@ class DispatcherServicer:
 
     def Session(self, request, context):
         """Opens a session: the first message names it; further ones follow when managers, the node's own object or the heartbeat period change.
+        A manager that does not lead answers with a redirect.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

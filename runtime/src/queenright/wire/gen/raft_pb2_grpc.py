@@ -39,13 +39,26 @@ class RaftStub:
                 request_serializer=queenright_dot_wire_dot_gen_dot_raft__pb2.RaftMessages.SerializeToString,
                 response_deserializer=queenright_dot_wire_dot_gen_dot_raft__pb2.RaftDone.FromString,
                 _registered_method=True)
+        self.InstallSnapshot = channel.stream_unary(
+                '/queenright.v1.Raft/InstallSnapshot',
+                request_serializer=queenright_dot_wire_dot_gen_dot_raft__pb2.SnapshotPart.SerializeToString,
+                response_deserializer=queenright_dot_wire_dot_gen_dot_raft__pb2.RaftDone.FromString,
+                _registered_method=True)
 
 
 class RaftServicer:
     """Missing associated documentation comment in .proto file."""
 
     def Exchange(self, request_iterator, context):
-        """Missing associated documentation comment in .proto file."""
+        """Messages of the caller, as long as the connection lasts. Refused callers are told why by the status.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def InstallSnapshot(self, request_iterator, context):
+        """A snapshot file of the leader: the head, then its bytes. Answered when the file is installed.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -56,6 +69,11 @@ def add_RaftServicer_to_server(servicer, server):
             'Exchange': grpc.stream_unary_rpc_method_handler(
                     servicer.Exchange,
                     request_deserializer=queenright_dot_wire_dot_gen_dot_raft__pb2.RaftMessages.FromString,
+                    response_serializer=queenright_dot_wire_dot_gen_dot_raft__pb2.RaftDone.SerializeToString,
+            ),
+            'InstallSnapshot': grpc.stream_unary_rpc_method_handler(
+                    servicer.InstallSnapshot,
+                    request_deserializer=queenright_dot_wire_dot_gen_dot_raft__pb2.SnapshotPart.FromString,
                     response_serializer=queenright_dot_wire_dot_gen_dot_raft__pb2.RaftDone.SerializeToString,
             ),
     }
@@ -85,6 +103,33 @@ class Raft:
             target,
             '/queenright.v1.Raft/Exchange',
             queenright_dot_wire_dot_gen_dot_raft__pb2.RaftMessages.SerializeToString,
+            queenright_dot_wire_dot_gen_dot_raft__pb2.RaftDone.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def InstallSnapshot(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_unary(
+            request_iterator,
+            target,
+            '/queenright.v1.Raft/InstallSnapshot',
+            queenright_dot_wire_dot_gen_dot_raft__pb2.SnapshotPart.SerializeToString,
             queenright_dot_wire_dot_gen_dot_raft__pb2.RaftDone.FromString,
             options,
             channel_credentials,
