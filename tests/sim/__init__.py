@@ -1,0 +1,1 @@
+"""A whole consensus group in one process: virtual clock, faulty network, disks that forget what was not flushed."""

@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The same schedules in every run; ``--hypothesis-profile=explore`` looks for new ones."""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from sim.clock import Clock, virtual
+
+PATIENT = settings(
+    deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large], print_blob=True
+)
+
+settings.register_profile("explore", PATIENT)
+settings.register_profile("patient", PATIENT, derandomize=True, database=None)
+settings.load_profile("patient")
+
+
+@pytest.fixture
+def clock() -> Iterator[Clock]:
+    """A virtual clock by which the library lives during the test, with dice that fall the same way each time."""
+    time = Clock()
+    with virtual(time, random.Random(20)):
+        yield time
+
+
+@pytest.fixture(autouse=True)
+def _quiet() -> Iterator[None]:
+    """Faults are what these tests make; nobody needs to read of each."""
+    logging.disable(logging.CRITICAL)
+    yield
+    logging.disable(logging.NOTSET)
