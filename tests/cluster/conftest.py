@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The fixture ``lab``: real hosts for the tests of this folder, one lab for the whole session.
+"""The fixtures ``lab`` and ``wide``: real hosts for the tests of this folder, one lab each for the whole session.
 
-``QUEENRIGHT_LAB=name`` uses the lab of that name, started by hand, and leaves it running. Otherwise a lab ``test`` of
-``QUEENRIGHT_LAB_HOSTS`` (3) hosts of Debian ``QUEENRIGHT_LAB_SUITE`` (bookworm) is made, and ends with pytest.
+``QUEENRIGHT_LAB=name`` uses the lab of that name, started by hand, for both, and leaves it running. Otherwise ``lab``
+has ``QUEENRIGHT_LAB_HOSTS`` (3) hosts and ``wide`` six, of Debian ``QUEENRIGHT_LAB_SUITE`` (bookworm); both are named
+after this process, so that two runs on one machine do not meet, and end with it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pathlib
 import subprocess
@@ -24,27 +26,43 @@ from lablib.paths import Lab  # noqa: E402
 from swarmlib import formed, project, swarm  # noqa: E402, F401 - fixtures
 
 
-@pytest.fixture(scope="session")
-def lab() -> Iterator[RunningLab]:
-    """A lab whose hosts all answer ssh. After each test that uses it faults are healed and hosts powered on."""
+@contextlib.contextmanager
+def running(purpose: str, hosts: str) -> Iterator[RunningLab]:
+    """A lab of this process, or the one that was chosen by name."""
     chosen = os.environ.get("QUEENRIGHT_LAB")
     if chosen:
         yield RunningLab(chosen)
         return
+    client.sweep("test")
+    place = Lab(f"test-{os.getpid()}{purpose}")
     suite = os.environ.get("QUEENRIGHT_LAB_SUITE", "bookworm")
-    up = [str(HERE / "lab"), "--name", "test", "up", os.environ.get("QUEENRIGHT_LAB_HOSTS", "3"), "--suite", suite]
+    up = [str(HERE / "lab"), "--name", place.name, "up", hosts, "--suite", suite, "--tied"]
     # Tied to this process by a pipe: even a killed pytest leaves no lab behind.
-    with subprocess.Popen([*up, "--tied"], stdin=subprocess.PIPE) as starter:
+    with subprocess.Popen(up, stdin=subprocess.PIPE) as starter:
         assert starter.wait() == 0, "the lab did not come up; its words are above"
         try:
-            yield RunningLab("test")
+            yield RunningLab(place.name)
         finally:
-            client.down(Lab("test"), wipe=True)
+            client.down(place, wipe=True)
+
+
+@pytest.fixture(scope="session")
+def lab() -> Iterator[RunningLab]:
+    """A lab whose hosts all answer ssh. After each test that uses it faults are healed and hosts powered on."""
+    with running("", os.environ.get("QUEENRIGHT_LAB_HOSTS", "3")) as one:
+        yield one
+
+
+@pytest.fixture(scope="session")
+def wide() -> Iterator[RunningLab]:
+    """Six hosts, for groups of managers."""
+    with running("-wide", "6") as one:
+        yield one
 
 
 @pytest.fixture(autouse=True)
 def _restore(request: pytest.FixtureRequest) -> Iterator[None]:
     """Whatever a test broke is whole for the next one."""
     yield
-    if "lab" in request.fixturenames:
-        request.getfixturevalue("lab").restore()
+    for name in {"lab", "wide"} & set(request.fixturenames):
+        request.getfixturevalue(name).restore()

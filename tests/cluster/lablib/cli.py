@@ -45,6 +45,7 @@ def parser() -> argparse.ArgumentParser:
         ("kill", "power off, as if the mains plug were pulled"),
         ("start", "power on"),
         ("reboot", "power off and on"),
+        ("reimage", "power off, empty disk, power on: another machine at the same address"),
         ("wait", "wait until hosts answer ssh"),
         ("freeze", "stop all processes of a host (its kernel still answers ping)"),
         ("thaw", "let a frozen host go on"),

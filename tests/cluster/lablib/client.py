@@ -8,6 +8,7 @@ import fcntl
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import socket
@@ -18,7 +19,7 @@ from collections.abc import Callable
 from typing import Any
 
 from lablib import cgroups, inventory, machine, prepare, rootfs
-from lablib.paths import MAX_HOSTS, Lab, LabError, host_index, host_name
+from lablib.paths import MAX_HOSTS, Lab, LabError, home, host_index, host_name
 from lablib.shell import children, detached, namespace, say, try_lock, until
 
 _PACKAGE = pathlib.Path(__file__).resolve().parents[1]
@@ -153,6 +154,17 @@ def down(lab: Lab, *, wipe: bool = False) -> None:
     lab.pid_file.unlink(missing_ok=True)
     if wipe and lab.directory.exists():
         shutil.rmtree(lab.directory)
+
+
+def sweep(prefix: str) -> list[str]:
+    """Remove what labs named ``PREFIX-PID`` left whose process lives no more; returns their names."""
+    swept = []
+    for folder in sorted(home().glob(f"labs/{prefix}-*")):
+        pid = re.fullmatch(rf"{prefix}-([0-9]+)(-.*)?", folder.name)
+        if pid and not pathlib.Path("/proc", pid[1]).exists() and not is_up(Lab(folder.name)):
+            down(Lab(folder.name), wipe=True)
+            swept.append(folder.name)
+    return swept
 
 
 def inside(lab: Lab, argv: list[str]) -> list[str]:

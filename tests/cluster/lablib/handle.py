@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from lablib import client, shell, wheels
+from lablib import client, inventory, shell, wheels
 from lablib.paths import REGISTRY, REPOSITORY, Lab, host_address, host_name
 
 T = TypeVar("T")
@@ -97,6 +97,10 @@ class Host:
         """Power off and on."""
         self._lab.ask("reboot", hosts=self.name, wait=wait)
 
+    def reimage(self, *, wait: bool = True) -> None:
+        """Another machine at its address: power off, empty disk, power on."""
+        self._lab.ask("reimage", hosts=self.name, wait=wait)
+
     def wait(self, seconds: float = 180) -> None:
         """Until it answers ssh."""
         self._lab.ask("wait", hosts=self.name, seconds=seconds)
@@ -157,6 +161,11 @@ class RunningLab:
     def image(self, reference: str) -> str:
         """``web:v1`` as hosts pull it from the lab's registry."""
         return f"{REGISTRY}/{reference}"
+
+    def roles(self, managers: Sequence[Host], workers: Sequence[Host]) -> None:
+        """Say in the inventory who shall manage and who shall work; hosts in neither list stay out of every group."""
+        names = [[host.name for host in group] for group in (managers, workers)]
+        self.inventory.write_text(inventory.ansible(self.place, len(self.hosts), managers=names[0], workers=names[1]))
 
     def wheelhouse(self) -> str:
         """Build and place the wheelhouse of this checkout; returns its folder on the hosts."""

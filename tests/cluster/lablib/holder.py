@@ -99,6 +99,10 @@ class Holder:
         self.each(hosts, Machine.power_off)
         self.do_start(say, hosts, wait)
 
+    def do_reimage(self, say: Say, hosts: str, wait: bool = True) -> None:
+        self.each(hosts, Machine.reimage)
+        self.do_start(say, hosts, wait)
+
     def do_wait(self, say: Say, hosts: str, seconds: float = 180) -> None:
         self.each(hosts, lambda machine: self.wait(machine, seconds))
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 from lablib.paths import Lab, host_address, host_name
 
@@ -29,10 +30,14 @@ def ssh_config(lab: Lab, count: int) -> str:
     return "\n".join(lines) + "\n"
 
 
-def ansible(lab: Lab, count: int) -> str:
-    """The inventory as YAML (written as JSON, which is YAML): host1 manages, the others work."""
+def ansible(
+    lab: Lab, count: int, *, managers: Sequence[str] | None = None, workers: Sequence[str] | None = None
+) -> str:
+    """The inventory as YAML (written as JSON, which is YAML): host1 manages and the others work, unless said."""
     arguments = " ".join(f"-o {key}={value}" for key, value in _SSH_OPTIONS.items() if key not in ("User", "BatchMode"))
     hosts = [host_name(index) for index in range(1, count + 1)]
+    managers = hosts[:1] if managers is None else managers
+    workers = hosts[1:] if workers is None else workers
     common = {
         "ansible_user": "root",
         "ansible_ssh_private_key_file": str(lab.key),
@@ -44,8 +49,8 @@ def ansible(lab: Lab, count: int) -> str:
             "vars": common,
             "hosts": {host_name(index): {"ansible_host": host_address(index)} for index in range(1, count + 1)},
             "children": {
-                "swarm_managers": {"hosts": {host: {} for host in hosts[:1]}},
-                "swarm_workers": {"hosts": {host: {} for host in hosts[1:]}},
+                "swarm_managers": {"hosts": {host: {} for host in managers}},
+                "swarm_workers": {"hosts": {host: {} for host in workers}},
             },
         }
     }

@@ -104,6 +104,12 @@ class Machine:
             self._clean_up()
             process.wait()
 
+    def reimage(self) -> None:
+        """Power off and throw the disk away: the next boot is the first one. The address stays."""
+        with self._lock:
+            self.power_off()
+            shutil.rmtree(self.disk, ignore_errors=True)
+
     def freeze(self, frozen: bool) -> None:
         """Stop all its processes, or let them go on."""
         with self._lock:
