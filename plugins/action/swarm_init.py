@@ -10,10 +10,17 @@ from __future__ import annotations
 import time
 import typing as t
 
-from ansible_collections.queenright.swarm.plugins.plugin_utils._action import SwarmAction, failure, installed_too
+from ansible_collections.queenright.swarm.plugins.plugin_utils._action import (
+    GROUP,
+    SwarmAction,
+    failure,
+    installed_too,
+)
 from ansible_collections.queenright.swarm.plugins.plugin_utils._joining import join
 from ansible_collections.queenright.swarm.plugins.plugin_utils._remote import Result, why
+from ansible_collections.queenright.swarm.plugins.plugin_utils._succession import Succession
 
+MOST = 7  # managers
 PAUSE = 2.0  # seconds between two looks at the founder
 OUTSIDE = ("absent", "inactive")
 JOINING = (
@@ -25,7 +32,12 @@ JOINING = (
     "runtime_options",
     "managers_group",
     "socket",
+    "change_role",
+    "replace",
+    "wait",
+    "wait_timeout",
 )
+USUAL = "1, 3, 5 or 7"
 
 
 class ActionModule(SwarmAction):
@@ -40,7 +52,14 @@ class ActionModule(SwarmAction):
             result.update(step)
             return result
         result.update(installed_too(self._found_or_join(), step))
+        advice = _advice(str(self.option("managers_group", GROUP)), self._group())
+        if advice:
+            result["warnings"] = [*(result.get("warnings") or []), advice]
         return result
+
+    def _group(self) -> t.List[str]:
+        """All hosts of the managers group, this one among them or not."""
+        return [str(host) for host in self.vars.get("groups", {}).get(self.option("managers_group", GROUP), [])]
 
     def _found_or_join(self) -> Result:
         others = [] if self.flag("force_init", False) else self.managers()
@@ -49,21 +68,54 @@ class ActionModule(SwarmAction):
         own = self.local("swarm_info", self.socket())
         if own.get("failed"):
             return own
+        if self.flag("force_new_cluster", False):
+            return self._go_on_alone(own, others)
+        if own.get("state") not in OUTSIDE:
+            return self._declare(own, others)
         answers = {host: self.remote(host, "swarm_info", self.socket()) for host in others}
         silent = {host: why(answer) for host, answer in answers.items() if not _settled(answer)}
         swarms = {host: str(answer["cluster_id"]) for host, answer in answers.items() if answer.get("cluster_id")}
-        if own.get("cluster_id"):
-            swarms[self.here] = str(own["cluster_id"])
         if len(set(swarms.values())) > 1:
             return failure(_two_swarms(swarms))
-        if own.get("state") not in OUTSIDE:
-            return self._found(silent)
         if swarms:
             return self._join(sorted(swarms, key=others.index))
         if silent:
             return failure(_silent(silent))
         founder = self._founder(others)
         return self._found() if founder == self.here else self._follow(founder)
+
+    def _declare(self, own: Result, others: t.List[str]) -> Result:
+        """Of a swarm that is there: one other manager says whether it is the same that the others are in."""
+        silent = {}
+        for host in others:
+            answer = self.remote(host, "swarm_info", self.socket())
+            other = answer.get("cluster_id")
+            if not _settled(answer):
+                silent[host] = why(answer)
+            elif other and own.get("cluster_id") and other != own["cluster_id"]:
+                return failure(_two_swarms({self.here: str(own["cluster_id"]), host: str(other)}))
+            elif other and own.get("role") == "worker":
+                return self._join([host, *(name for name in others if name != host)])
+            elif other:
+                break
+        result = self._found(silent)
+        if result.get("failed"):
+            return result
+        return Succession(self, result, others).settle(joined=False)
+
+    def _go_on_alone(self, own: Result, others: t.List[str]) -> Result:
+        """Force a new cluster of this manager, if nobody else can go on with the old one."""
+        if own.get("has_quorum"):
+            return self._found()
+        batch = {str(host) for host in self.vars.get("ansible_play_batch") or []}
+        rivals = sorted(batch.intersection(others))
+        if rivals and not self._task.run_once:
+            return failure(_rivals(self.here, rivals))
+        for host in others:
+            answer = self.remote(host, "swarm_info", self.socket())
+            if answer.get("has_quorum") and answer.get("cluster_id") == own.get("cluster_id"):
+                return failure(_majority_elsewhere(host))
+        return self._found()
 
     def _found(self, silent: t.Optional[t.Dict[str, str]] = None) -> Result:
         """Found a swarm, or bring the one that this host manages to what is declared."""
@@ -126,6 +178,32 @@ def _two_swarms(swarms: t.Dict[str, str]) -> str:
         "the managers are in different swarms: %s. Let those that are in the wrong one leave with "
         "queenright.swarm.swarm_leave, or set force_init" % ", ".join(parts)
     )
+
+
+def _rivals(here: str, rivals: t.List[str]) -> str:
+    return (
+        "force_new_cluster is for one manager, from which the swarm goes on, and this play is for %s too: each would "
+        "go on with a swarm of its own. Say --limit %s, or set run_once" % (", ".join(rivals), here)
+    )
+
+
+def _majority_elsewhere(host: str) -> str:
+    return (
+        "force_new_cluster: manager %s of the same swarm hears from a majority, so the swarm is well and only this "
+        "host is cut off from it. Mend the network between them; or let this host leave with "
+        "queenright.swarm.swarm_leave and force, and join again" % host
+    )
+
+
+def _advice(group: str, hosts: t.List[str]) -> str:
+    """What is to be said of the number of managers, nothing of 1, 3, 5 and 7."""
+    count = len(hosts)
+    if count > MOST:
+        return "the group %s has %d hosts: every change waits for a majority of them. Use %s" % (group, count, USUAL)
+    if count == 0 or count % 2:
+        return ""
+    words = "the group %s has %d hosts: so many managers survive the loss of %d, as %d would, and more can fail. Use %s"
+    return words % (group, count, (count - 1) // 2, count - 1, USUAL)
 
 
 def _silent(silent: t.Dict[str, str]) -> str:

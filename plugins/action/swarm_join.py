@@ -18,6 +18,7 @@ class ActionModule(SwarmAction):
     """Installs the runtime, gets a ticket from a manager, joins."""
 
     TRANSFERS_FILES = False
+    speaks_of_nodes = True
 
     def run(self, tmp: t.Optional[str] = None, task_vars: t.Optional[t.Dict[str, t.Any]] = None) -> Result:
         result = self.begin(tmp, task_vars)

@@ -14,6 +14,7 @@ options:
       - Inventory group of the hosts that are managers of the swarm, or are to become managers.
       - If the host of the task cannot do what only a manager can, the hosts of this group are tried in turn, each over
         its own connection and with its own variables. They need not be hosts of the play.
+      - So are they if the host is a manager that hears from no majority of the managers.
     type: str
     default: swarm_managers
 """

@@ -39,6 +39,30 @@ options:
       - drain
 """
 
+    # A host that was in the swarm before, as something else.
+    RETURN = r"""
+options:
+  change_role:
+    description:
+      - Promote or demote a host that is in the swarm with the other role already. Otherwise that is an error.
+    type: bool
+    default: false
+  replace:
+    description:
+      - Take the place of what this host was. A host whose state was lost, for example one that was installed anew, joins
+        as another node; what it was stays in the swarm's list and is down for ever. A manager that was lost so still
+        counts for the majority.
+      - With this option, nodes that have the host's name and are down are demoted if need be and removed, once the host
+        has joined. Their labels go over to the new node, and if it joins in this task their availability, unless the
+        task says something else.
+      - Host names must be unique in the swarm for that. A node that is not down is never replaced. When the host joins, a
+        node of its name is given a minute to be noticed as down.
+      - Without it the task warns of such a node when the host joins.
+      - In check mode nothing is said of it before the host has joined.
+    type: bool
+    default: false
+"""
+
     # Modules that bring their runtime along.
     INSTALL = r"""
 options:

@@ -18,6 +18,8 @@ from urllib.parse import quote, urlencode
 DEFAULT_SOCKET = "/run/queenright/engine.sock"
 NOT_A_MANAGER = "not a swarm manager"  # in every answer of the Engine API that means it
 PREPARED = "is being prepared"
+NO_LEADER = "does not have a leader"
+STALE = "X-Queenright-Stale"  # header of what a manager says that does not hear from a majority
 
 
 class EngineError(Exception):
@@ -43,6 +45,16 @@ class EngineError(Exception):
         """Whether the host is a manager that has just been started: it will answer in a moment."""
         return self.status == 503 and PREPARED in str(self)
 
+    @property
+    def leaderless(self) -> bool:
+        """Whether a manager knows no leader: nothing was written; an election may be going on."""
+        return self.status == 503 and NO_LEADER in str(self)
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether another manager may be able to do it: this host is none, or it is cut off from the others."""
+        return self.not_a_manager or self.leaderless
+
 
 class _Connection(http.client.HTTPConnection):
     def __init__(self, path: str, timeout: float) -> None:
@@ -56,11 +68,15 @@ class _Connection(http.client.HTTPConnection):
 
 
 class Engine:
-    """JSON requests to the runtime on this host. Raises EngineError, whose text says what to do."""
+    """JSON requests to the runtime on this host. Raises EngineError, whose text says what to do.
+
+    ``stale``: whether an answer came from a manager that does not hear from a majority, so that it may be old.
+    """
 
     def __init__(self, path: str = DEFAULT_SOCKET, timeout: float = 60.0) -> None:
         self.path = path
         self.timeout = timeout
+        self.stale = False
 
     def get(self, path: str, query: t.Optional[t.Dict[str, t.Any]] = None, timeout: t.Optional[float] = None) -> t.Any:
         return self.request("GET", path, query=query, timeout=timeout)
@@ -94,6 +110,7 @@ class Engine:
             connection.request(method, target, body=data, headers=headers)
             answer = connection.getresponse()
             text = answer.read().decode("utf-8", "replace")
+            self.stale = self.stale or (answer.getheader(STALE) or "").lower() == "true"
         except FileNotFoundError:
             raise EngineError(
                 "there is no runtime on this host (%s does not exist): run queenright.swarm.swarm_runtime with "

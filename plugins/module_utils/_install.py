@@ -148,7 +148,7 @@ def pip_arguments(
     proxy: t.Optional[str],
 ) -> t.List[str]:
     """What pip is asked for: the wheel, and where its dependencies (pinned in it) come from."""
-    out = ["--only-binary", COMPILED]
+    out = ["--only-binary", COMPILED, "--use-pep517"]  # one dependency is published as sources only
     if wheelhouse:
         return [*out, "--no-index", "--find-links", wheelhouse, wheel]
     if index_url:

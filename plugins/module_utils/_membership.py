@@ -5,7 +5,7 @@
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""How a host gets into a swarm and out of it: found, join, leave."""
+"""How a host gets into a swarm: found, join, go on alone."""
 
 from __future__ import annotations
 
@@ -13,9 +13,16 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.queenright.swarm.plugins.module_utils._engine import Engine, EngineError
-from ansible_collections.queenright.swarm.plugins.module_utils._resource import Result, apply, said
+from ansible_collections.queenright.swarm.plugins.module_utils._managers import await_own_role, lost_quorum
+from ansible_collections.queenright.swarm.plugins.module_utils._resource import Result, apply, persistently, said
 from ansible_collections.queenright.swarm.plugins.module_utils._spec.cluster import ACTIVE as TAKES_TASKS
-from ansible_collections.queenright.swarm.plugins.module_utils._spec.cluster import DRAIN, PAUSE, NodeSpec, SwarmSpec
+from ansible_collections.queenright.swarm.plugins.module_utils._spec.cluster import (
+    DRAIN,
+    MANAGER,
+    PAUSE,
+    NodeSpec,
+    SwarmSpec,
+)
 from ansible_collections.queenright.swarm.plugins.module_utils._spec.fields import encode, merge, option_names
 from ansible_collections.queenright.swarm.plugins.module_utils._standing import (
     ACTIVE,
@@ -26,13 +33,16 @@ from ansible_collections.queenright.swarm.plugins.module_utils._standing import 
 )
 
 LIFE_TIMEOUT = 120.0  # seconds for founding and joining
-LEAVE_TIMEOUT = 300.0  # seconds: the containers get their grace period
 
 ADDRESS_ARGUMENTS = {
     "advertise_addr": {"type": "str"},
     "listen_addr": {"type": "str"},
     "data_path_addr": {"type": "str"},
     "availability": {"type": "str", "choices": [TAKES_TASKS, PAUSE, DRAIN]},
+}
+RETURN_ARGUMENTS = {
+    "change_role": {"type": "bool", "default": False},
+    "replace": {"type": "bool", "default": False},
 }
 FOUNDING_ARGUMENTS = {
     "data_path_port": {"type": "int"},
@@ -60,6 +70,8 @@ _ENGINE_KEYS = {
 def found(module: AnsibleModule, engine: Engine) -> Result:
     """Found a swarm with this host as its manager, or bring the swarm it manages to what is declared."""
     here = settled(engine)
+    if module.params["force_new_cluster"]:
+        return _go_on_alone(module, engine, here)
     require_health(here)
     if here.manager:
         return _declare(module, engine, here)
@@ -82,6 +94,35 @@ def found(module: AnsibleModule, engine: Engine) -> Result:
     engine.post("/swarm/init", body, timeout=LIFE_TIMEOUT)
     result["swarm"] = engine.get("/swarm")["Spec"]
     return dict(standing(engine).facts(), foreseen=False, **result)
+
+
+def _go_on_alone(module: AnsibleModule, engine: Engine, here: Standing) -> Result:
+    """Make this manager the only one of its swarm, with all data, if the majority is lost; else only declare."""
+    _refuse_to_go_on(here)
+    if not lost_quorum(engine):
+        return _declare(module, engine, standing(engine))
+    alone = {
+        "changed": True,
+        "actions": ["go on with this manager alone"],
+        "diff": {"before": {"managers": here.facts()["managers"]}, "after": {"managers": [here.node_id]}},
+    }
+    if module.check_mode:
+        return dict(here.facts(), foreseen=True, changes={}, swarm={}, **alone)
+    body = dict(_addresses(module.params), ForceNewCluster=True)
+    engine.post("/swarm/init", body, timeout=LIFE_TIMEOUT)
+    declared = persistently(lambda: _declare(module, engine, standing(engine)))
+    alone["actions"] = [*alone["actions"], *declared["actions"]]
+    return dict(declared, **dict(alone, **standing(engine).facts()))
+
+
+def _refuse_to_go_on(here: Standing) -> None:
+    if here.outside:
+        raise EngineError("force_new_cluster: this host is in no swarm, so there is nothing that it could go on with")
+    if here.role == "worker":
+        raise EngineError(
+            "force_new_cluster: this host is a worker of swarm %s and has none of its state: do it on a manager that "
+            "is left" % here.cluster_id
+        )
 
 
 def _declare(module: AnsibleModule, engine: Engine, here: Standing) -> Result:
@@ -109,48 +150,27 @@ def join(module: AnsibleModule, engine: Engine) -> Result:
         return dict(here.facts(), changed=False, actions=[], foreseen=False, key_digest=answer["key_digest"])
     body = dict(body, JoinToken=module.params["join_token"], RemoteAddrs=module.params["remote_addrs"])
     engine.post("/swarm/join", body, timeout=LIFE_TIMEOUT)
-    there = standing(engine)
+    there = settled(engine)
     if there.role != role:
         raise EngineError(
             "this host joined swarm %s as %s, and role %s was asked: the join token was one for %ss"
             % (there.cluster_id, there.role, role, there.role)
         )
+    if role == MANAGER and module.params["wait"]:
+        there = await_own_role(engine, MANAGER, module.params["wait_timeout"])
     return dict(there.facts(), foreseen=False, **result)
 
 
 def _already(here: Standing, role: str) -> Result:
     if here.role != role:
         change = "promote" if role == "manager" else "demote"
-        raise EngineError(
+        error = EngineError(
             "this host is a %s of swarm %s already, and role %s was asked: %s it with queenright.swarm.swarm_node "
-            "(role: %s)" % (here.role, here.cluster_id, role, change, role)
+            "(role: %s), or set change_role" % (here.role, here.cluster_id, role, change, role)
         )
+        error.more = dict(here.facts(), other_role=True)
+        raise error
     return dict(here.facts(), changed=False, actions=[], foreseen=False, diff={"before": {}, "after": {}})
-
-
-def leave(module: AnsibleModule, engine: Engine) -> Result:
-    """Take this host out of its swarm."""
-    here = settled(engine)
-    wanted, force = module.params["cluster_id"], module.params["force"]
-    before = here.facts()
-    if here.outside:
-        return dict(before, changed=False, actions=[], diff={"before": {}, "after": {}})
-    if wanted and wanted != here.cluster_id:
-        raise EngineError("this host is in swarm %s, not in %s: it stays there" % (here.cluster_id, wanted))
-    if here.manager and not force:
-        raise EngineError(
-            "this host manages swarm %s: when its last manager leaves, all state of the swarm is gone. "
-            "Demote it first, or set force if the swarm is to end" % here.cluster_id
-        )
-    result = {
-        "changed": True,
-        "actions": ["leave swarm %s" % here.cluster_id],
-        "diff": {"before": before, "after": {}},
-    }
-    if not module.check_mode:
-        engine.post("/queenright/v1/leave", query={"force": int(force)}, timeout=LEAVE_TIMEOUT)
-        before = dict(before, **standing(engine).facts())
-    return dict(before, **result)
 
 
 def ticket(module: AnsibleModule, engine: Engine) -> Result:

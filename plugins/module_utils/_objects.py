@@ -5,7 +5,7 @@
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""What a manager is asked of services, nodes and the CA."""
+"""What a manager is asked of services, of the CA and of the swarm."""
 
 from __future__ import annotations
 
@@ -15,24 +15,17 @@ import json
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.queenright.swarm.plugins.module_utils._engine import Engine, EngineError, segment
+from ansible_collections.queenright.swarm.plugins.module_utils._engine import Engine, EngineError
 from ansible_collections.queenright.swarm.plugins.module_utils._resource import (
     Result,
     apply,
     foreseen,
     said,
-    wait,
     wait_for_service,
 )
-from ansible_collections.queenright.swarm.plugins.module_utils._spec.cluster import DRAIN, NodeSpec
 from ansible_collections.queenright.swarm.plugins.module_utils._spec.fields import encode, merge, option_names
 from ansible_collections.queenright.swarm.plugins.module_utils._spec.service import ServiceSpec
-from ansible_collections.queenright.swarm.plugins.module_utils._standing import (
-    Standing,
-    require_health,
-    settled,
-    standing,
-)
+from ansible_collections.queenright.swarm.plugins.module_utils._standing import standing
 
 ROTATION_TRIES = 5
 
@@ -83,80 +76,11 @@ def services(module: AnsibleModule, engine: Engine) -> Result:
     found = engine.get("/services", {"status": "true"})
     if names is not None:
         found = [one for one in found if one["ID"] in names or one["Spec"]["Name"] in names]
-    result = {"changed": False, "services": found, "tasks": []}  # type: Result
+    result = {"changed": False, "services": found, "tasks": [], "stale": engine.stale}  # type: Result
     if module.params["tasks"] and found:
         filters = json.dumps({"service": [one["ID"] for one in found]})
         result["tasks"] = engine.get("/tasks", {"filters": filters})
     return result
-
-
-# -- nodes
-
-
-def node(module: AnsibleModule, engine: Engine) -> Result:
-    """Bring a node to what is declared, or remove it."""
-    params = module.params
-    here = settled(engine)
-    if here.outside and module.check_mode:
-        return _foreseen_node(module, here)
-    if params["name"] is None:
-        _require_node(here)
-    name = params["name"] or here.node_id
-    options = said(module, option_names(NodeSpec)) if params["state"] == "present" else {}
-    context = {"force": True} if params["force"] else None
-    try:
-        plan = apply(module, engine, "node", name, options, state=params["state"], context=context)
-    except EngineError as error:
-        error.more["node_id"] = here.node_id
-        raise _explained(error)
-    result = plan.result("node")
-    if params["wait"] and params["state"] == "present" and not module.check_mode:
-        drained = {"drained": 1} if (plan.after or {}).get("Availability") == DRAIN else None
-        title = "node %s" % name
-        result["progress"] = wait(engine, "node", plan.id, params["wait_timeout"], drained, title=title)
-    return result
-
-
-def _foreseen_node(module: AnsibleModule, here: Standing) -> Result:
-    if module.params["state"] == "absent":
-        return dict(foreseen("node", {}, ""), changed=False, actions=[], needs_manager=True)
-    spec = encode(merge(NodeSpec, None, said(module, option_names(NodeSpec))))
-    named = module.params["name"] is not None
-    return dict(foreseen("node", spec, "update the node"), needs_manager=named, node_id=here.node_id)
-
-
-def _require_node(here: Standing) -> None:
-    if here.outside:
-        raise EngineError(
-            "this host is in no swarm: join it with queenright.swarm.swarm_join first, or name the node that is meant"
-        )
-    require_health(here)
-
-
-def _explained(error: EngineError) -> EngineError:
-    hint = ""
-    if "is not down" in str(error):
-        hint = ". Take the host out with queenright.swarm.swarm_leave first, or set force"
-    elif error.status == 404:
-        hint = ": a node is named by its id or its host name, as queenright.swarm.swarm_node_info shows them"
-    return EngineError("%s%s" % (error, hint), error.status) if hint else error
-
-
-def nodes(module: AnsibleModule, engine: Engine) -> Result:
-    """Nodes as the Engine API shows them."""
-    if _to_be_foreseen(module, engine):
-        return {"changed": False, "nodes": [], "needs_manager": True}
-    names = module.params["name"]
-    if names is None:
-        return {"changed": False, "nodes": engine.get("/nodes")}
-    found = []
-    for name in names:
-        try:
-            found.append(engine.get("/nodes/%s" % segment(name)))
-        except EngineError as error:
-            if error.status != 404:
-                raise
-    return {"changed": False, "nodes": found}
 
 
 # -- the CA
@@ -244,4 +168,5 @@ def overview(module: AnsibleModule, engine: Engine) -> Result:
     if here.manager:
         swarm = {key: value for key, value in engine.get("/swarm").items() if key != "JoinTokens"}
     tasks = status.get("tasks") or {"running": 0, "total": 0}
-    return dict(here.facts(), changed=False, error=here.error, runtime=runtime, tasks=tasks, swarm=swarm)
+    agreed = here.consensus()
+    return dict(here.facts(), changed=False, error=here.error, runtime=runtime, tasks=tasks, swarm=swarm, **agreed)

@@ -22,6 +22,7 @@ from ansible_collections.queenright.swarm.plugins.module_utils._spec.fields impo
 
 WAIT_SLICE = 30.0  # seconds of one long poll, so that a stopped daemon is noticed
 PATIENCE = 30.0  # seconds for a manager that has just been started
+ELECTION = 15.0  # seconds for the managers to agree on a leader; it takes them two or three
 PAUSE = 0.5
 SHOWN_REASONS = 5
 
@@ -143,15 +144,20 @@ def wait(
         part = min(left, WAIT_SLICE)
         query = {"kind": kind, "id": name, "timeout": "%g" % part}
         query.update(extra or {})
-        last = engine.get("/queenright/v1/wait", query, timeout=part + 15)
+        last = _look(engine, query, part + 15)
         state = last.get("state")
         if last.get("converged") or state == "absent":
-            return t.cast("t.Dict[str, t.Any]", last)
+            return last
         left -= part
         if state in ("paused", "rolled_back"):
             raise WaitError("%s: the update %s" % (title, _words(state, last)), last)
         if left <= 0:
             raise WaitError("%s: not there after %d s%s" % (title, timeout, _reasons(last)), last)
+
+
+def _look(engine: Engine, query: t.Dict[str, t.Any], timeout: float) -> t.Dict[str, t.Any]:
+    """One long poll. Another leader may be elected meanwhile."""
+    return t.cast("t.Dict[str, t.Any]", persistently(lambda: engine.get("/queenright/v1/wait", query, timeout=timeout)))
 
 
 def wait_for_service(module: AnsibleModule, engine: Engine, plan: Plan) -> t.Dict[str, t.Any]:
@@ -199,13 +205,19 @@ def run(module: AnsibleModule, flow: t.Callable[[AnsibleModule, Engine], Result]
 
 
 def _patiently(module: AnsibleModule, flow: t.Callable[[AnsibleModule, Engine], Result]) -> Result:
-    """The flow's result; one that met a manager in its start is begun anew: nothing was written yet."""
-    deadline = time.monotonic() + PATIENCE
+    """The flow's result; one that met a manager in its start, or no leader, is begun anew: nothing was written yet."""
+    return persistently(lambda: flow(module, Engine(module.params["socket"])))
+
+
+def persistently(call: t.Callable[[], t.Any]) -> t.Any:
+    """The call's result; it is made again while the manager is in its start or the managers elect a leader."""
+    begun = time.monotonic()
     while True:
         try:
-            return flow(module, Engine(module.params["socket"]))
+            return call()
         except EngineError as error:
-            if not error.passing or time.monotonic() >= deadline:
+            patience = PATIENCE if error.passing else ELECTION if error.leaderless else 0.0
+            if time.monotonic() - begun >= patience:
                 raise
         time.sleep(PAUSE)
 
@@ -218,4 +230,4 @@ def failure_of(error: EngineError) -> Result:
             " Run this task on a manager, or name the group of the managers in the option managers_group: "
             "its hosts are tried in turn."
         )
-    return dict(error.more, msg=message, status=error.status, needs_manager=error.not_a_manager)
+    return dict(error.more, msg=message, status=error.status, needs_manager=error.elsewhere)

@@ -34,6 +34,9 @@ class Standing:
         self.node_id = t.cast("str", status.get("node_id") or "")
         self.cluster_id = t.cast("str", status.get("cluster_id") or "")
         self.error = t.cast("str", status.get("error") or "")
+        self.leader = t.cast("t.Dict[str, str]", status.get("leader") or {})
+        self.stale = bool(status.get("stale"))
+        self.raft = t.cast("t.Dict[str, t.Any]", status.get("raft") or {})
 
     @property
     def outside(self) -> bool:
@@ -43,6 +46,24 @@ class Standing:
     @property
     def manager(self) -> bool:
         return self.state == ACTIVE and self.role == "manager"
+
+    @property
+    def has_quorum(self) -> bool:
+        """Whether it is a manager that hears from a majority of them."""
+        return self.role == "manager" and bool(self.status.get("has_quorum"))
+
+    @property
+    def voters(self) -> t.List[t.Dict[str, t.Any]]:
+        """The managers that count for a majority, as this one knows them."""
+        return [member for member in self.raft.get("members") or [] if member.get("voter")]
+
+    def counts(self, node_id: str) -> bool:
+        """Whether a node is one of the voters."""
+        return any(member.get("node_id") == node_id for member in self.voters)
+
+    def consensus(self) -> t.Dict[str, t.Any]:
+        """What modules that look return of the managers' agreement."""
+        return {"leader": self.leader, "has_quorum": self.has_quorum, "stale": self.stale, "raft": self.raft}
 
     def facts(self) -> t.Dict[str, t.Any]:
         """What modules return of it."""

@@ -37,6 +37,10 @@ EXAMPLES = r"""
   ansible.builtin.debug:
     msg: "{{ here.role }} of {{ here.cluster_id }}"
   when: here.state == "active"
+
+- name: Stop where a manager has lost the others
+  ansible.builtin.assert:
+    that: here.role != "manager" or here.has_quorum
 """
 
 RETURN = r"""
@@ -100,6 +104,35 @@ runtime:
       reachable: true
       version: 27.5.1
       error: ""
+leader:
+  description: The node that leads the managers, with C(node_id) and C(addr). Empty if the host knows none.
+  type: dict
+  returned: success
+  sample:
+    node_id: 0gac67oclbxq7lfpa4r2q6fgs
+    addr: 192.0.2.11:2377
+has_quorum:
+  description: Whether the host hears from a majority of the managers. Without one nothing can be changed.
+  type: bool
+  returned: success
+  sample: true
+stale:
+  description: Whether what is shown may be old, because the host hears from no majority of the managers.
+  type: bool
+  returned: success
+  sample: false
+raft:
+  description:
+    - How the managers agree, as the host sees it. C(members) are the managers; those with C(voter) count for the majority, the
+      others are still catching up. Empty where no manager was asked.
+  type: dict
+  returned: success
+  sample:
+    members:
+      - node_id: 0gac67oclbxq7lfpa4r2q6fgs
+        addr: 192.0.2.11:2377
+        voter: true
+        reachable: true
 swarm:
   description: The swarm as the Engine API shows it, without its join tokens. Empty if the host is no manager.
   type: dict

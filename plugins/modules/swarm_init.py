@@ -13,8 +13,10 @@ description:
   - Founds a swarm with the host as its first manager. If the host manages a swarm already, the options that a live
     swarm can change are brought to what is declared.
   - The other hosts of the managers group are asked first. If one of them is in a swarm, the host joins that swarm as a
-    manager instead of founding a second one. If none is and the task runs on several of them at once, the first host
-    of the play founds and the others join it.
+    manager instead of founding a second one, even if it is the one that founded the swarm and lost its state since. If
+    none is and the task runs on several of them at once, the first host of the play founds and the others join it.
+  - Managers agree on every change by Raft, so a majority of them must be there. Three survive the loss of one, five of
+    two, seven of three. The task warns if the group has an even number of hosts, or more than seven.
   - An option that is not given is left as it is. An option with the value null goes back to its default.
 author:
   - The queenright contributors (@queenright)
@@ -24,6 +26,7 @@ extends_documentation_fragment:
   - queenright.swarm.socket
   - queenright.swarm.managers
   - queenright.swarm.member
+  - queenright.swarm.member.return
   - queenright.swarm.member.install
   - queenright.swarm.swarm_options
 attributes:
@@ -58,14 +61,28 @@ options:
         if they are in different swarms.
     type: bool
     default: false
+  force_new_cluster:
+    description:
+      - For a swarm that lost the majority of its managers for good. The host, one of the managers that are left, goes on
+        as the only manager, with all that it knows - services, nodes, labels and keys. Workers stay.
+      - It is done only if the host has heard from no majority for ten seconds. Otherwise the task changes nothing but
+        what else is declared, so that it can be run again.
+      - It is refused if another manager of the group still hears from a majority, and if the play is for more than one
+        manager of the group, unless the task has C(run_once).
+      - What the lost majority may have acknowledged and this host had not heard of is lost. Managers that come back are
+        refused. Let them leave with M(queenright.swarm.swarm_leave) and O(queenright.swarm.swarm_leave#module:force),
+        then join again.
+    type: bool
+    default: false
   wait:
     description:
-      - Whether a host waits until the manager that is founding the swarm in the same task is ready, to join it.
+      - Whether a host waits until the manager that is founding the swarm in the same task is ready, to join it, and then
+        until it is one of the voters.
     type: bool
     default: true
   wait_timeout:
     description:
-      - Seconds to wait for the founding manager at most.
+      - Seconds to wait at most, for each of the two.
     type: int
     default: 300
 notes:
@@ -88,6 +105,14 @@ EXAMPLES = r"""
     default_addr_pool:
       - 10.20.0.0/16
     subnet_size: 26
+
+- name: Make sure that a host that was installed anew is a manager again, in the place of what it was
+  queenright.swarm.swarm_init:
+    replace: true
+
+- name: Go on with this manager alone, after the majority was lost for good
+  queenright.swarm.swarm_init:
+    force_new_cluster: true
 
 - name: Keep more ended tasks, and bring the heartbeat back to its default
   queenright.swarm.swarm_init:
@@ -169,6 +194,7 @@ from ansible_collections.queenright.swarm.plugins.module_utils._membership impor
     ADDRESS_ARGUMENTS,
     FOUNDING_ARGUMENTS,
     INSTALL_ARGUMENTS,
+    RETURN_ARGUMENTS,
     found,
 )
 from ansible_collections.queenright.swarm.plugins.module_utils._resource import (
@@ -182,12 +208,14 @@ from ansible_collections.queenright.swarm.plugins.module_utils._spec.fields impo
 
 
 def main() -> None:
-    arguments = dict(argument_spec(SwarmSpec), force_init={"type": "bool", "default": False})
+    arguments = dict(argument_spec(SwarmSpec))
+    arguments.update({name: {"type": "bool", "default": False} for name in ("force_init", "force_new_cluster")})
     for more in (
         ADDRESS_ARGUMENTS,
         FOUNDING_ARGUMENTS,
         INSTALL_ARGUMENTS,
         MANAGERS_ARGUMENTS,
+        RETURN_ARGUMENTS,
         SOCKET_ARGUMENTS,
         WAIT_ARGUMENTS,
     ):

@@ -14,6 +14,8 @@ description:
   - No join token is needed and none is shown. The host makes its key, a manager of the group gives a ticket that is
     bound to that key, can be used once and is valid for ten minutes, and the host joins with it.
   - The managers are tried in turn, so that one that does not answer does no harm. They need not be hosts of the play.
+  - A manager is there when it has all of the swarm's state and is one of the voters; the task waits for that. Several
+    hosts can join at once.
   - To join a swarm whose managers Ansible does not reach, give O(join_token) and O(remote_addrs).
 author:
   - The queenright contributors (@queenright)
@@ -23,6 +25,7 @@ extends_documentation_fragment:
   - queenright.swarm.socket
   - queenright.swarm.managers
   - queenright.swarm.member
+  - queenright.swarm.member.return
   - queenright.swarm.member.install
 attributes:
   check_mode:
@@ -36,8 +39,8 @@ attributes:
 options:
   role:
     description:
-      - The host's role in the swarm. A host that is in the swarm with the other role is an error, use
-        M(queenright.swarm.swarm_node) to promote or demote it.
+      - The host's role in the swarm. A host that is in the swarm with the other role is an error, unless
+        O(change_role=true).
     type: str
     choices:
       - worker
@@ -61,6 +64,16 @@ options:
       - Addresses of managers, C(ADDRESS[:PORT]), to join with O(join_token).
     type: list
     elements: str
+  wait:
+    description:
+      - Whether a host that joins as a manager waits until it is one of the voters.
+    type: bool
+    default: true
+  wait_timeout:
+    description:
+      - Seconds to wait at most.
+    type: int
+    default: 300
 notes:
   - A host that is in another swarm than the managers of the group is an error that names both.
   - If no manager answers, a host that is in a swarm is left as it is, with a warning.
@@ -80,6 +93,11 @@ EXAMPLES = r"""
     manager: manager1
     labels:
       zone: a
+
+- name: Join as one more manager, and be its old self's heir if the host was installed anew
+  queenright.swarm.swarm_join:
+    role: manager
+    replace: true
 
 - name: Join a swarm that Ansible does not manage
   queenright.swarm.swarm_join:
@@ -150,11 +168,13 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.queenright.swarm.plugins.module_utils._membership import (
     ADDRESS_ARGUMENTS,
     INSTALL_ARGUMENTS,
+    RETURN_ARGUMENTS,
     join,
 )
 from ansible_collections.queenright.swarm.plugins.module_utils._resource import (
     MANAGERS_ARGUMENTS,
     SOCKET_ARGUMENTS,
+    WAIT_ARGUMENTS,
     run,
 )
 
@@ -167,7 +187,14 @@ def main() -> None:
         "join_token": {"type": "str", "no_log": True},
         "remote_addrs": {"type": "list", "elements": "str"},
     }
-    for more in (ADDRESS_ARGUMENTS, INSTALL_ARGUMENTS, MANAGERS_ARGUMENTS, SOCKET_ARGUMENTS):
+    for more in (
+        ADDRESS_ARGUMENTS,
+        INSTALL_ARGUMENTS,
+        MANAGERS_ARGUMENTS,
+        RETURN_ARGUMENTS,
+        SOCKET_ARGUMENTS,
+        WAIT_ARGUMENTS,
+    ):
         arguments.update(more)
     module = AnsibleModule(
         argument_spec=arguments,

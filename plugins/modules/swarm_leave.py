@@ -12,6 +12,9 @@ version_added: 0.1.0
 description:
   - Ends the host's membership in its swarm. The containers of its tasks are removed, and the keys of the host are wiped.
     Other containers, images and volumes stay.
+  - A manager hands over first, so that the others go on without it and do not count it any more. It is demoted, becomes
+    a worker, and leaves then. Several managers can leave one after another, but not the last one, and not where too few
+    of the others answer for a majority.
   - The swarm keeps a node that is down in its list, until M(queenright.swarm.swarm_node) removes it.
 author:
   - The queenright contributors (@queenright)
@@ -29,7 +32,10 @@ attributes:
 options:
   force:
     description:
-      - Leave even if the host is a manager. All state of the swarm is gone when its last manager leaves.
+      - Leave even if the host is a manager that cannot hand over, because it is the last one, or because there is no
+        majority of managers. It is still tried for a moment to tell the others.
+      - All state of the swarm is gone when its last manager leaves.
+      - A membership that cannot go on is left with it too.
     type: bool
     default: false
   cluster_id:
@@ -47,6 +53,9 @@ seealso:
 
 EXAMPLES = r"""
 - name: Leave the swarm
+  queenright.swarm.swarm_leave:
+
+- name: Take a manager out of the swarm; the others go on
   queenright.swarm.swarm_leave:
 
 - name: End the swarm of the only manager, but only this one
@@ -97,7 +106,7 @@ actions:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.queenright.swarm.plugins.module_utils._membership import leave
+from ansible_collections.queenright.swarm.plugins.module_utils._leaving import leave
 from ansible_collections.queenright.swarm.plugins.module_utils._resource import SOCKET_ARGUMENTS, run
 
 

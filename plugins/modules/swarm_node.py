@@ -14,6 +14,9 @@ description:
   - The node is the host of the task, or the one that O(name) names. The change is made by the host itself if it is a
     manager, else by a manager of the group.
   - What is not given is left as it is.
+  - A node becomes a manager when its host has all of the swarm's state and is one of the voters, and it is a worker when
+    it is no voter any more. The task waits for that. The last manager cannot be demoted, nor can one without which the
+    others would have no majority; check mode says so too.
 author:
   - The queenright contributors (@queenright)
 extends_documentation_fragment:
@@ -52,6 +55,11 @@ options:
       - Remove a node that is not down. Its host is not told.
     type: bool
     default: false
+  demote:
+    description:
+      - With O(state=absent), demote the node first if it is a manager. Without it, that is an error.
+    type: bool
+    default: false
   labels:
     description:
       - >-
@@ -60,7 +68,8 @@ options:
     type: dict
   wait:
     description:
-      - Whether to wait until the node is ready or, if its availability is V(drain), until it runs no task.
+      - Whether to wait until the node is ready or, if its availability is V(drain), until it runs no task; before that,
+        if O(role) is given, until it has that role.
     type: bool
     default: true
 seealso:
@@ -90,10 +99,15 @@ EXAMPLES = r"""
   queenright.swarm.swarm_node:
     availability: active
 
-- name: Remove a node whose host is gone
+- name: Make the node one of the managers
+  queenright.swarm.swarm_node:
+    role: manager
+
+- name: Remove a node whose host is gone, whether it was a worker or a manager
   queenright.swarm.swarm_node:
     name: worker7
     state: absent
+    demote: true
 """
 
 RETURN = r"""
@@ -146,7 +160,7 @@ foreseen:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.queenright.swarm.plugins.module_utils._objects import node
+from ansible_collections.queenright.swarm.plugins.module_utils._nodes import node
 from ansible_collections.queenright.swarm.plugins.module_utils._resource import (
     MANAGERS_ARGUMENTS,
     SOCKET_ARGUMENTS,
@@ -159,7 +173,8 @@ from ansible_collections.queenright.swarm.plugins.module_utils._spec.fields impo
 
 
 def main() -> None:
-    arguments = dict(argument_spec(NodeSpec), name={"type": "str"}, force={"type": "bool", "default": False})
+    arguments = dict(argument_spec(NodeSpec), name={"type": "str"})
+    arguments.update({name: {"type": "bool", "default": False} for name in ("force", "demote")})
     for more in (MANAGERS_ARGUMENTS, SOCKET_ARGUMENTS, STATE_ARGUMENTS, WAIT_ARGUMENTS):
         arguments.update(more)
     run(AnsibleModule(argument_spec=arguments, supports_check_mode=True), node)

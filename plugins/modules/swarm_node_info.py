@@ -40,6 +40,10 @@ EXAMPLES = r"""
   ansible.builtin.debug:
     msg: "{{ all.nodes | rejectattr('Status.State', 'equalto', 'ready') | map(attribute='Description.Hostname') }}"
 
+- name: Show who leads, and which managers do not answer
+  ansible.builtin.debug:
+    msg: "{{ all.leader.addr }} leads; silent: {{ all.raft.members | rejectattr('reachable') | map(attribute='addr') | join(' ') }}"
+
 - name: Look at one node
   queenright.swarm.swarm_node_info:
     name: worker1
@@ -68,6 +72,35 @@ nodes:
       Status:
         State: ready
         Addr: 192.0.2.12
+leader:
+  description: The node that leads the managers, with C(node_id) and C(addr). Empty if the manager that was asked knows none.
+  type: dict
+  returned: success
+  sample:
+    node_id: 0gac67oclbxq7lfpa4r2q6fgs
+    addr: 192.0.2.11:2377
+has_quorum:
+  description: Whether the manager that was asked hears from a majority of the managers. Without one nothing can be changed.
+  type: bool
+  returned: success
+  sample: true
+stale:
+  description: Whether what is shown may be old, because the manager that was asked hears from no majority of the managers.
+  type: bool
+  returned: success
+  sample: false
+raft:
+  description:
+    - How the managers agree, as the manager that was asked sees it. C(members) are the managers; those with C(voter) count for the majority, the
+      others are still catching up. Empty where no manager was asked.
+  type: dict
+  returned: success
+  sample:
+    members:
+      - node_id: 0gac67oclbxq7lfpa4r2q6fgs
+        addr: 192.0.2.11:2377
+        voter: true
+        reachable: true
 manager:
   description: Inventory name of the manager that was asked.
   type: str
@@ -76,7 +109,7 @@ manager:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.queenright.swarm.plugins.module_utils._objects import nodes
+from ansible_collections.queenright.swarm.plugins.module_utils._nodes import nodes
 from ansible_collections.queenright.swarm.plugins.module_utils._resource import (
     MANAGERS_ARGUMENTS,
     SOCKET_ARGUMENTS,

@@ -85,6 +85,11 @@ tasks:
       Status:
         State: running
         Message: started
+stale:
+  description: Whether what is shown may be old, because the manager that was asked hears from no majority of them.
+  type: bool
+  returned: success
+  sample: false
 manager:
   description: Inventory name of the manager that was asked.
   type: str

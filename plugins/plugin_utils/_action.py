@@ -22,6 +22,8 @@ GROUP = "swarm_managers"
 class SwarmAction(ActionBase):
     """Base of the collection's action plugins."""
 
+    speaks_of_nodes = False  # whether the option labels is about the node, not the swarm
+
     def begin(self, tmp: t.Optional[str], task_vars: t.Optional[t.Dict[str, t.Any]]) -> Result:
         """The empty result; from here on ``self.vars`` is there."""
         self.vars = task_vars or {}
@@ -60,6 +62,21 @@ class SwarmAction(ActionBase):
         hosts = [str(host) for host in self.vars.get("groups", {}).get(group, []) if host != self.here]
         lost = set(self.vars.get("ansible_play_hosts_all") or ()) - set(self.vars.get("ansible_play_hosts") or ())
         return sorted(hosts, key=lambda host: host in lost)
+
+    def ask_manager(
+        self, module: str, arguments: t.Dict[str, t.Any], manages: bool, managers: t.Sequence[str]
+    ) -> Result:
+        """A module on this host if it ``manages``, else on the first manager that can do it; ``failed`` if none can."""
+        answer = failure("there is no manager to ask")
+        if manages:
+            answer = self.local(module, arguments)
+            if not answer.get("needs_manager"):
+                return answer
+        for host in managers:
+            answer = self.remote(host, module, arguments)
+            if not answer.get("unreachable") and not answer.get("needs_manager"):
+                return answer
+        return dict(answer, failed=True)
 
     def install(self) -> t.Optional[Result]:
         """Bring the runtime to the host unless the task says no. None if it is switched off."""
@@ -117,12 +134,23 @@ class ManagerAction(SwarmAction):
         relayed = getattr(self._task, RELAYED, False)  # asked by another host's task, which tries the next one itself
         if not relayed and first.pop("needs_manager", False):
             first = self._by_another(arguments, first)
+        elif not relayed and first.get("stale"):
+            first = self._fresher(arguments, first)
         result.update(first)
         return result
 
     def arguments_for(self, arguments: t.Dict[str, t.Any], first: Result) -> t.Dict[str, t.Any]:
         """The arguments for another host, in the light of what the task's own host answered."""
         return arguments
+
+    def _fresher(self, arguments: t.Dict[str, t.Any], first: Result) -> Result:
+        """What a manager says that hears from a majority, where this host's is cut off; else what this one knew."""
+        for host in self.managers():
+            answer = self.remote(host, self.module, self.arguments_for(arguments, first), secret=self._task.no_log)
+            if not any(answer.get(key) for key in ("failed", "unreachable", "stale", "needs_manager")):
+                return dict(_shown(answer), manager=host)
+        text = "no manager that was asked hears from a majority of them: what is shown is what was known before"
+        return dict(first, warnings=[*(first.get("warnings") or []), text])
 
     def _by_another(self, arguments: t.Dict[str, t.Any], first: Result) -> Result:
         reasons = ["%s: %s" % (self.here, why(first))]

@@ -12,18 +12,34 @@ The ticket goes from the manager's answer into the joiner's arguments, where it 
 
 from __future__ import annotations
 
+import time
 import typing as t
 
 from ansible_collections.queenright.swarm.plugins.plugin_utils._action import SwarmAction, failure
 from ansible_collections.queenright.swarm.plugins.plugin_utils._remote import Result, why
+from ansible_collections.queenright.swarm.plugins.plugin_utils._succession import Succession
 
 Arguments = t.Dict[str, t.Any]
 SPOKEN_FOR_BY_TICKET = ("availability", "labels")
+TIMEOUT = 300.0  # seconds, the default of wait_timeout
+PAUSE = 0.5
+VERBS = {"manager": "promote", "worker": "demote"}
 
 
 def join(action: SwarmAction, arguments: Arguments, managers: t.List[str]) -> Result:
     """Bring the action's host into the swarm of ``managers``, which are asked in turn. ``arguments``: of swarm_join."""
+    result = _joined(action, arguments, managers)
+    result.pop("other_role", None)
+    if result.get("failed") or result.get("foreseen") or not result.get("node_id"):
+        return result
+    joined = any(str(what).startswith("join") for what in result.get("actions") or [])
+    return Succession(action, result, managers).settle(joined)
+
+
+def _joined(action: SwarmAction, arguments: Arguments, managers: t.List[str]) -> Result:
     first = action.local("swarm_join", arguments)
+    if first.get("other_role") and action.flag("change_role", False):
+        return _turn(action, arguments, first, managers)
     if first.get("failed") or first.get("foreseen") or arguments.get("join_token"):
         return first
     if not first.get("key_digest"):
@@ -56,6 +72,34 @@ def _ticket(
         if not answer.get("unreachable") and not answer.get("needs_manager"):
             break  # a manager that says no: the others would say the same
     return None, "", failure("no manager gave a ticket to join with. %s" % " | ".join(reasons))
+
+
+def _turn(action: SwarmAction, arguments: Arguments, member: Result, managers: t.List[str]) -> Result:
+    """Promote or demote a host that is in the swarm already."""
+    member = {key: value for key, value in member.items() if key not in ("failed", "msg", "status")}
+    checked = _same_swarm(action, member, managers)
+    if checked.get("failed"):
+        return checked
+    role = str(arguments.get("role", "worker"))
+    wish = dict(action.socket(), name=member["node_id"], role=role)
+    wish.update({name: arguments[name] for name in ("wait", "wait_timeout") if name in arguments})
+    answer = action.ask_manager("swarm_node", wish, member["role"] == "manager", managers)
+    if answer.get("failed"):
+        return failure("this host could not be made a %s: %s" % (role, why(answer)))
+    foreseen = bool(action._task.check_mode)
+    if not foreseen and action.flag("wait", True):
+        member = _as(action, arguments)
+    return dict(member, changed=True, foreseen=foreseen, actions=["%s this host" % VERBS[role]])
+
+
+def _as(action: SwarmAction, arguments: Arguments) -> Result:
+    """The member in its new role, once its own runtime says so too."""
+    deadline = time.monotonic() + float(action.option("wait_timeout", TIMEOUT))
+    while True:
+        member = action.local("swarm_join", arguments)
+        if not member.get("other_role") or time.monotonic() >= deadline:
+            return member
+        time.sleep(PAUSE)
 
 
 def _same_swarm(action: SwarmAction, member: Result, managers: t.List[str]) -> Result:

@@ -43,7 +43,7 @@ def fill(house: str, wheel: str, targets: t.Iterable[str], run: Run) -> t.List[s
     own = [pin for pin in pins if pin.startswith(SOURCE_ONLY + "==")]
     missing = [pin for pin in own if not _there(house, pin)]
     if missing:
-        run(["wheel", "--quiet", "--no-deps", "--wheel-dir", house, *missing])
+        run(["wheel", "--quiet", "--use-pep517", "--no-deps", "--wheel-dir", house, *missing])
     fetched = [pin for pin in pins if pin not in own]
     for python, machine in parsed:
         # Complete once the stamp is there: a second run asks no index.

@@ -29,6 +29,10 @@ from ansible_collections.queenright.swarm.plugins.module_utils._spec.service imp
 Json = dict[str, t.Any]
 OUTSIDE = 'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect this node.'
 WORKER = "This node is not a swarm manager. Worker nodes can't be used to view or modify cluster state."
+NO_LEADER = (
+    "The swarm does not have a leader. It's possible that too few managers are online. "
+    "Make sure more than half of the managers are online."
+)
 SETTLED = {"default_addr_pool": ["10.0.0.0/8"], "subnet_size": 24, "data_path_port": 4789}
 
 
@@ -54,7 +58,32 @@ class FakeSwarm:
         self.nodes: dict[str, t.Any] = {}
         self.hostnames: dict[str, str] = {}
         self.down: set[str] = set()
-        self.manager_addrs: list[str] = []
+        self.hosts: dict[str, FakeRuntime] = {}  # by node id; a host that lost its state is not in it any more
+        self.silent: set[str] = set()  # nodes that the managers do not reach
+
+    @property
+    def voters(self) -> list[str]:
+        """Ids of the managers."""
+        return [key for key, spec in self.nodes.items() if spec.role == "manager"]
+
+    @property
+    def manager_addrs(self) -> list[str]:
+        return [f"{self.hostnames[key]}:2377" for key in self.voters]
+
+    def check_role(self, key: str, role: str) -> None:
+        """Refuse a role as the runtime does."""
+        if role == "worker" and self.nodes[key].role == "manager":
+            left = [voter for voter in self.voters if voter != key]
+            if not left:
+                raise RefusalError(400, "attempting to demote the last manager of the swarm")
+            if len([voter for voter in left if voter not in self.silent]) <= len(left) // 2:
+                raise RefusalError(400, "demoting this manager would leave the swarm without a quorum")
+
+    def put(self, key: str, spec: t.Any) -> None:
+        """Put a node's spec in force, and tell its host."""
+        self.nodes[key] = spec
+        if key in self.hosts:
+            self.hosts[key].role = spec.role
 
 
 class FakeRuntime:
@@ -69,6 +98,8 @@ class FakeRuntime:
         self.node_id = ""
         self.error = ""
         self.pending = 0  # times that the state is still pending
+        self.learning = 0  # times that this manager is no voter yet
+        self.cut = False  # whether it is a manager that hears from no majority
         self.calls: list[tuple[str, str, Json, t.Any]] = []
         self.waits: list[Json] = []
         self.refusals: dict[str, list[RefusalError]] = {}
@@ -93,13 +124,23 @@ class FakeRuntime:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def become(self, swarm: FakeSwarm, role: str) -> FakeRuntime:
-        """Make this host a member."""
-        self.swarm, self.role, self.node_id = swarm, role, f"node{self.name}"
-        swarm.nodes[self.node_id] = NodeSpec(role=role, availability="active")
-        swarm.hostnames[self.node_id] = self.name
-        if role == "manager":
-            swarm.manager_addrs.append(f"{self.name}:2377")
+        """Make this host a member; one that was a member before is another node."""
+        key = f"node{self.name}"
+        while key in swarm.nodes:
+            key += "x"
+        self.swarm, self.role, self.node_id = swarm, role, key
+        swarm.nodes[key] = NodeSpec(role=role, availability="active")
+        swarm.hostnames[key] = self.name
+        swarm.hosts[key] = self
         return self
+
+    def lose_state(self) -> None:
+        """The host is installed anew: it knows of no swarm, and its node is down."""
+        assert self.swarm is not None
+        self.swarm.down.add(self.node_id)
+        self.swarm.silent.add(self.node_id)
+        del self.swarm.hosts[self.node_id]
+        self.swarm, self.role, self.node_id = None, "", ""
 
     def refuse(self, path: str, status: int, message: str) -> None:
         """Answer the next request to a path with an error."""
@@ -128,6 +169,7 @@ class FakeRuntime:
         if self.pending:
             self.pending -= 1
             state = "pending"
+        manages = swarm is not None and self.role == "manager"
         return {
             "version": "0.1.0",
             "state": state,
@@ -141,12 +183,47 @@ class FakeRuntime:
             "ready": not self.error,
             "started_at": "2026-05-04T08:12:33.000000000Z",
             "tasks": {"running": 0, "total": 0},
+            "leader": self._leader() if manages else None,
+            "has_quorum": manages and not self.cut,
+            "stale": manages and self.cut,
+            "raft": self._raft() if manages else None,
         }
 
+    def _leader(self) -> Json | None:
+        if self.cut:
+            return None
+        key = self.swarm.voters[0]
+        return {"node_id": key, "addr": f"{self.swarm.hostnames[key]}:2377"}
+
+    def _raft(self) -> Json:
+        swarm = self.swarm
+        if self.learning:
+            self.learning -= 1
+        members = [
+            {
+                "node_id": key,
+                "addr": f"{swarm.hostnames[key]}:2377",
+                "voter": key != self.node_id or not self.learning,
+                "reachable": key not in swarm.silent,
+            }
+            for key in swarm.voters
+        ]
+        return {"term": 3, "applied_index": swarm.version, "members": members}
+
     def init(self, query: Json, body: Json) -> str:
+        if body.get("ForceNewCluster"):
+            return self._go_on_alone()
         if self.swarm is not None:
             raise RefusalError(503, "This node is already part of a swarm.")
         self.become(FakeSwarm(f"swarm-of-{self.name}", decode(SwarmSpec, body.get("Spec") or {})), "manager")
+        return self.node_id
+
+    def _go_on_alone(self) -> str:
+        self.cut = False
+        for key in self.swarm.voters:
+            if key != self.node_id:
+                self.swarm.nodes[key] = merge(NodeSpec, self.swarm.nodes[key], {"role": "worker"})
+                self.swarm.down.add(key)
         return self.node_id
 
     def join_key(self, query: Json, body: Json) -> Json:
@@ -175,7 +252,14 @@ class FakeRuntime:
     def leave(self, query: Json, body: t.Any) -> None:
         if self.swarm is None:
             raise RefusalError(503, "This node is not part of a swarm")
+        if self.role == "manager" and query.get("force") != "1":
+            raise RefusalError(
+                503, "You are attempting to leave the swarm on a node that is participating as a manager."
+            )
+        if self.role == "manager" and len(self.swarm.voters) > 1 and not self.cut:
+            self.swarm.put(self.node_id, merge(NodeSpec, self.swarm.nodes[self.node_id], {"role": "worker"}))
         self.swarm.down.add(self.node_id)
+        self.swarm.hosts.pop(self.node_id, None)
         self.swarm, self.role, self.node_id, self.error = None, "", "", ""
 
     def inspect(self, query: Json, body: t.Any) -> Json:
@@ -203,6 +287,8 @@ class FakeRuntime:
 
     def apply(self, query: Json, body: Json) -> Json:
         swarm, dry = self._managed(), query.get("dry_run") == "1"
+        if self.cut:
+            raise RefusalError(503, NO_LEADER)
         try:
             return getattr(self, "_apply_{}".format(body["kind"]))(swarm, dry, body)
         except SpecError as error:
@@ -246,6 +332,11 @@ class FakeRuntime:
             raise RefusalError(404, f"node {ref} not found")
         held = swarm.nodes[key]
         if body["state"] == "absent":
+            if held.role == "manager":
+                raise RefusalError(
+                    400,
+                    f"node {key} is a cluster manager. It must be demoted to worker before removal",
+                )
             if key not in swarm.down and not (body.get("context") or {}).get("force"):
                 raise RefusalError(400, f"rpc error: code = FailedPrecondition desc = node {key} is not down")
             if not dry:
@@ -255,8 +346,9 @@ class FakeRuntime:
         labels = options.pop("labels", {})
         merged = {k: v for k, v in {**held.labels, **(labels or {})}.items() if v is not None}
         spec = merge(NodeSpec, held, dict(options, labels={} if labels is None else merged))
+        swarm.check_role(key, spec.role)
         if not dry:
-            swarm.nodes[key] = spec
+            swarm.put(key, spec)
         return _plan(key, encode(held), encode(spec), f"update node {ref}")
 
     def wait(self, query: Json, body: t.Any) -> Json:
@@ -278,14 +370,20 @@ class FakeRuntime:
 
     def nodes(self, query: Json, body: t.Any) -> list[Json]:
         swarm = self._managed()
-        return [
-            {
-                "ID": key,
-                "Description": {"Hostname": swarm.hostnames[key]},
-                "Status": {"State": "down" if key in swarm.down else "ready"},
-            }
-            for key in sorted(swarm.nodes)
-        ]
+        return [self._node(swarm, key) for key in sorted(swarm.nodes)]
+
+    @staticmethod
+    def _node(swarm: FakeSwarm, key: str) -> Json:
+        document = {
+            "ID": key,
+            "UpdatedAt": "2026-05-04T08:12:33Z",
+            "Spec": encode(swarm.nodes[key]),
+            "Description": {"Hostname": swarm.hostnames[key]},
+            "Status": {"State": "down" if key in swarm.down else "ready"},
+        }
+        if key in swarm.voters:
+            document["ManagerStatus"] = {"Reachability": "unreachable" if key in swarm.silent else "reachable"}
+        return document
 
     def node(self, query: Json, body: t.Any, ref: str) -> Json:
         for one in self.nodes(query, body):
@@ -368,5 +466,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(answer)))
+        if self.fake.cut and self.command == "GET":
+            self.send_header("X-Queenright-Stale", "true")
         self.end_headers()
         self.wfile.write(answer)

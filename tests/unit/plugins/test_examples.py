@@ -21,9 +21,9 @@ __all__ = ["fleet"]
 MODULES = sorted(path.stem for path in (CHECKOUT / "plugins/modules").glob("swarm_*.py"))
 OF_THE_HOST = {"swarm_runtime"}  # its examples install and remove things on the host
 STANDING = {
-    "swarm_init": ("outside", "outside", "manager"),
-    "swarm_join": ("outside", "outside", "outside"),
-    "swarm_leave": ("worker", "manager"),
+    "swarm_init": ("outside", "outside", "outside", "cut off", "manager"),
+    "swarm_join": ("outside", "outside", "outside", "outside"),
+    "swarm_leave": ("worker", "manager", "manager"),
 }
 VARIABLES = {"vault_join_token": "SWMTKN-1-root-workersecret0", "vault_registry_password": "s3cr3t"}
 
@@ -63,8 +63,10 @@ def _stand(fleet: Fleet, standing: str) -> None:
     swarm = FakeSwarm("6qxtjhmpnq5gb1gdsvklqz4ra")
     FakeRuntime.known[swarm.cluster_id] = swarm
     fleet.hosts["manager1"].become(swarm, "manager")
-    if standing == "manager":
+    if standing in ("manager", "cut off"):
         fleet.hosts["worker1"].become(swarm, "manager")
+        for host in fleet.hosts.values():
+            host.cut = standing == "cut off"
     elif standing == "worker":
         fleet.hosts["worker1"].become(swarm, "worker")
     swarm.nodes["gone"] = swarm.nodes["nodemanager1"]
