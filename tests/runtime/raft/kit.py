@@ -48,18 +48,23 @@ class Machine:
 
         return records
 
-    def restore(self, index: int, records: Iterator[bytes]) -> None:
-        self.restored_at = index
+    def prepare(self, index: int, records: Iterator[bytes]) -> Callable[[], None]:
+        data = {}
         for record in records:
             key, _, value = record.partition(b"=")
-            self.data[key] = value
+            data[key] = value
+
+        def swap() -> None:
+            self.restored_at, self.data = index, data
+
+        return swap
 
 
 class BadDisk(Disk):
     """Fails or waits on demand; counts flushes.
 
     ``only_in`` names the thread to which that is limited, ``only_for`` the file of a ``publish_error``, ``open_syncs``
-    how many flushes pass the closed gate.
+    how many flushes pass the closed gate, ``room`` how many bytes are said to be free.
     """
 
     def __init__(self) -> None:
@@ -67,6 +72,7 @@ class BadDisk(Disk):
         self.sync_error: OSError | None = None
         self.publish_error: OSError | None = None
         self.partial = 0
+        self.room: int | None = None
         self.gate = threading.Event()
         self.gate.set()
         self.waiting = threading.Event()
@@ -97,6 +103,9 @@ class BadDisk(Disk):
         if self.publish_error is not None and self.only_for in ("", path.name):
             raise self.publish_error
         super().publish(temporary, path)
+
+    def free(self, directory: Path) -> int:
+        return super().free(directory) if self.room is None else self.room
 
 
 def no_space() -> OSError:

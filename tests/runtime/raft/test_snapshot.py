@@ -11,7 +11,7 @@ from runtime.raft.kit import BadDisk, no_space
 from queenright.edge.raft.disk import Disk
 from queenright.edge.raft.errors import DamagedError, NewerFormatError
 from queenright.edge.raft.frames import FILE_HEADER_SIZE, encode_file_header, encode_frame
-from queenright.edge.raft.members import Member, encode_members
+from queenright.edge.raft.members import Config, Member, encode_config
 from queenright.edge.raft.snapshot import (
     END,
     META,
@@ -23,7 +23,7 @@ from queenright.edge.raft.snapshot import (
     write_snapshot,
 )
 
-MEMBERS = (Member("m1"), Member("m2"))
+MEMBERS = Config.of([Member("m1", "h1:2377"), Member("m2", "h2:2377", voter=False)], epoch=3)
 RECORDS = [b"one", b"", b"three" * 100]
 
 
@@ -40,7 +40,7 @@ def test_a_snapshot_comes_back_as_it_was_written(path):
     written = write(path)
     read = open_snapshot(path)
     assert read == written
-    assert (read.index, read.term, read.members, read.count) == (42, 7, MEMBERS, 3)
+    assert (read.index, read.term, read.config, read.count) == (42, 7, MEMBERS, 3)
     assert read.size == path.stat().st_size
     assert list(read.records()) == RECORDS
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -108,7 +108,7 @@ def test_a_snapshot_of_a_newer_format_is_refused(path):
         ([(META, 1, 1, b"[]"), (RECORD, 0, 0, b"x"), (END, 2, 0, b"")], "footer does not fit"),
         ([(META, 1, 1, b"[]"), (99, 0, 0, b"x")], "unknown kind"),
         ([(META, 1, 1, b"[{}]"), (END, 0, 0, b"")], "list of members"),
-        ([(META, 1, 1, encode_members(MEMBERS))], "without its footer"),
+        ([(META, 1, 1, encode_config(MEMBERS))], "without its footer"),
     ],
 )
 def test_whole_records_in_an_impossible_order_are_refused(path, frames, what):

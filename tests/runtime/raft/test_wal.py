@@ -14,19 +14,22 @@ from runtime.raft.kit import BadDisk, no_space
 from queenright.edge.raft.disk import Disk
 from queenright.edge.raft.errors import DamagedError, NewerFormatError
 from queenright.edge.raft.frames import FILE_HEADER_SIZE, encode_file_header, encode_frame
-from queenright.edge.raft.members import Member, encode_members
-from queenright.edge.raft.wal import (
+from queenright.edge.raft.log_format import (
+    COMMIT,
     ENTRY,
     HARD_STATE,
     LOG_MAGIC,
     LOG_VERSION,
     MEMBERS,
+    OWNER,
     TRUNCATE,
-    Entry,
 )
+from queenright.edge.raft.members import Config, Member, encode_config
 from queenright.edge.raft.wal_reader import create_wal, open_wal
+from queenright.wire.raft import Entry
 
 NO_OP = b"\x01"
+ALONE = Config.of([Member("m1", "h1:2377")])
 
 
 def regular(number):
@@ -40,7 +43,7 @@ def path(tmp_path):
 
 def filled(path, batches=4, each=3, disk=None):
     """A log of ``batches`` flushed batches; gives the places in the file where each of them ends."""
-    wal = create_wal(disk or Disk(), path, "m1")
+    wal = create_wal(disk or Disk(), path, ALONE)
     ends = [path.stat().st_size]
     index = 1
     for batch in range(batches):
@@ -61,10 +64,10 @@ def reopened(path):
 
 
 def test_a_new_log_has_the_entry_that_all_members_share(path):
-    create_wal(Disk(), path, "m1").close()
+    create_wal(Disk(), path, ALONE).close()
     wal = reopened(path)
     assert list(wal) == [Entry(NO_OP, 1, 0)]
-    assert wal.members == (Member("m1"),)
+    assert (wal.config, wal.config_index, wal.owner) == (ALONE, 1, "m1")
     assert (wal.getCurrentTerm(), wal.getVotedForNodeId()) == (0, None)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
@@ -79,7 +82,7 @@ def test_entries_term_and_vote_come_back(path):
 
 
 def test_what_was_not_flushed_is_not_durable(path):
-    wal = create_wal(Disk(), path, "m1")
+    wal = create_wal(Disk(), path, ALONE)
     wal.setCurrentTerm(1, "m1")
     wal.add(regular(2), 2, 1)
     assert (wal.last_index, wal.durable_index) == (2, 1)
@@ -89,7 +92,7 @@ def test_what_was_not_flushed_is_not_durable(path):
 
 def test_a_sync_without_anything_noted_costs_no_flush(path):
     disk = BadDisk()
-    wal = create_wal(disk, path, "m1")
+    wal = create_wal(disk, path, ALONE)
     before = disk.syncs
     wal.sync()
     assert disk.syncs == before
@@ -125,7 +128,7 @@ def test_compaction_keeps_the_tail_term_vote_and_members_in_a_smaller_file(path)
     assert [entry.idx for entry in again] == list(range(100, 123))
     assert again[0] == Entry(regular(100), 100, 33)
     assert (again.getCurrentTerm(), again.getVotedForNodeId()) == (40, "m1")
-    assert again.members == (Member("m1"),)
+    assert (again.config, again.config_index) == (ALONE, 100)
 
 
 def test_compaction_flushes_what_was_only_noted(path):
@@ -184,7 +187,7 @@ def test_what_a_killed_compaction_left_behind_is_removed(path):
 @pytest.mark.parametrize("kind", ["write", "sync"])
 def test_after_a_failed_write_nothing_is_written_any_more(path, kind):
     disk = BadDisk()
-    wal = create_wal(disk, path, "m1")
+    wal = create_wal(disk, path, ALONE)
     setattr(disk, f"{kind}_error", no_space())
     disk.partial = 7
     wal.setCurrentTerm(1, "m1")
@@ -201,7 +204,7 @@ def test_after_a_failed_write_nothing_is_written_any_more(path, kind):
 
 
 def test_the_log_is_never_cleared(path):
-    wal = create_wal(Disk(), path, "m1")
+    wal = create_wal(Disk(), path, ALONE)
     with pytest.raises(RuntimeError):
         wal.clear()
     wal.close()
@@ -270,7 +273,7 @@ def test_a_tail_that_a_power_cut_left_as_zeros_is_cut(path):
 
 
 def test_a_hole_in_the_last_unflushed_batch_is_cut_with_the_whole_records_behind_it(path):
-    wal = create_wal(Disk(), path, "m1")
+    wal = create_wal(Disk(), path, ALONE)
     wal.setCurrentTerm(1, "m1")
     wal.sync()
     start = path.stat().st_size
@@ -286,7 +289,7 @@ def test_a_hole_in_the_last_unflushed_batch_is_cut_with_the_whole_records_behind
 
 
 def test_zeros_in_what_had_been_flushed_are_refused(path):
-    wal = create_wal(Disk(), path, "m1")
+    wal = create_wal(Disk(), path, ALONE)
     wal.setCurrentTerm(1, "m1")
     for index in range(2, 5):
         wal.add(b"\x00" + b"x" * 2000, index, 1)
@@ -303,7 +306,7 @@ def test_records_inside_of_a_command_are_not_taken_for_records_of_the_log(path):
     filled(path)
     inner = path.read_bytes()
     path.unlink()
-    wal = create_wal(Disk(), path, "m1")
+    wal = create_wal(Disk(), path, ALONE)
     wal.setCurrentTerm(1, "m1")
     wal.add(b"\x00" + inner, 2, 1)
     wal.sync()
@@ -333,7 +336,7 @@ def test_a_file_of_another_kind_is_refused(path):
         open_wal(Disk(), path)
 
 
-MEMBER_LIST = (MEMBERS, 0, 0, encode_members((Member("m1"),)))
+MEMBER_LIST = (MEMBERS, 0, 0, encode_config(ALONE))
 
 
 @pytest.mark.parametrize(
@@ -355,6 +358,14 @@ MEMBER_LIST = (MEMBERS, 0, 0, encode_members((Member("m1"),)))
         ([(77, 0, 0, b"")], "unknown kind of record 77"),
         ([(MEMBERS, 0, 0, b"{")], "list of members"),
         ([(MEMBERS, 0, 0, b"[1]")], "list of members"),
+        ([(ENTRY, 1, 0, NO_OP)], "no list of members"),
+        ([(ENTRY, 1, 0, NO_OP), MEMBER_LIST], "kind 4 follows an entry"),
+        ([(ENTRY, 1, 0, NO_OP), (OWNER, 0, 0, b"m1")], "kind 5 follows an entry"),
+        ([(ENTRY, 1, 0, b"\x02{}")], "list of members"),
+        ([(COMMIT, 1, 0, b"")], "entry 1 is said to be committed"),
+        ([(ENTRY, 1, 0, NO_OP), (COMMIT, 2, 0, b"")], "entry 2 is said to be committed"),
+        ([(ENTRY, 1, 0, NO_OP), (ENTRY, 2, 0, NO_OP), (COMMIT, 2, 0, b""), (COMMIT, 1, 0, b"")], "after entry 2 was"),
+        ([(ENTRY, 1, 0, NO_OP), (ENTRY, 2, 0, NO_OP), (COMMIT, 2, 0, b""), (TRUNCATE, 2, 0, b"")], "committed"),
     ],
 )
 def test_whole_records_in_an_impossible_order_are_refused(path, records, what):

@@ -10,9 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from queenright.edge.raft.disk import Disk
+from queenright.edge.raft.members import Config, Member
 from queenright.edge.raft.wal_reader import create_wal, open_wal
 
 SECTOR = 512
+ALONE = Config.of([Member("m1")])
 
 steps = st.lists(
     st.one_of(
@@ -67,7 +69,7 @@ def cut(content, durable_length, length, lost):
 def test_a_power_cut_takes_nothing_that_was_flushed_and_never_stops_the_next_start(todo, last, data):
     with tempfile.TemporaryDirectory(prefix="qr") as directory:
         path = Path(directory) / "log"
-        wal = create_wal(Noting(), path, "m1")
+        wal = create_wal(Noting(), path, ALONE)
         play(wal, todo)
         wal.sync()
         flushed, durable_length = list(wal), path.stat().st_size
@@ -95,7 +97,7 @@ def test_a_power_cut_takes_nothing_that_was_flushed_and_never_stops_the_next_sta
 def test_a_log_reads_back_as_it_stood_at_its_last_flush(todo, data):
     with tempfile.TemporaryDirectory(prefix="qr") as directory:
         path = Path(directory) / "log"
-        wal = create_wal(Noting(), path, "m1")
+        wal = create_wal(Noting(), path, ALONE)
         durable = play(wal, todo)
         compacted = data.draw(st.booleans(), label="compacted")
         if compacted:

@@ -78,6 +78,11 @@ class Loads:
             kept = tuple(time for time in load.failures.get(key, ()) if at - time < FAILURE_WINDOW)
             load.failures[key] = (*kept[-63:], at)
 
+    def take_over(self, other: Loads) -> dict[str, NodeLoad]:
+        """Hold what ``other`` holds from now on; gives what was here."""
+        gone, self._by_node = self._by_node, other._by_node
+        return gone
+
     def forget_service(self, service_id: str) -> None:
         """A deleted service leaves no failures behind."""
         for load in self._by_node.values():

@@ -11,13 +11,14 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from queenright.model.changes import Batch, Change, Conflict, Create, Delete, Update
 from queenright.model.errors import InvalidArgument, NotFound
 from queenright.model.objects import Cluster, Node, Object, Service, Task, Ticket
 from queenright.store import tables
 from queenright.store.load import Loads, NodeLoad
+from queenright.store.remains import Remains
 
 T = TypeVar("T", Node, Service, Task)
 
@@ -39,14 +40,31 @@ class Event:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Commit:
-    """All events of one log entry, in order."""
+    """All events of one log entry, in order.
+
+    ``reset``: a snapshot took the place of everything. There are no events then: whoever derived something from the
+    store forgets it and looks again.
+    """
 
     index: int
     events: tuple[Event, ...]
+    reset: bool = False
+
+
+class Prepared:
+    """Tables of a snapshot, built aside by :meth:`Store.prepare_restore` for :meth:`Store.adopt`, once."""
+
+    def __init__(self, index: int) -> None:
+        self.index = index
+        self.tables = tables.all_tables()
+        self.loads = Loads()
 
 
 class Subscription:
-    """Commits since :meth:`Store.watch`, without gaps, in order. Never blocks the writer."""
+    """Commits since :meth:`Store.watch`, without gaps, in order. Never blocks the writer.
+
+    A commit with ``reset`` takes the place of all that waited here.
+    """
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -79,20 +97,14 @@ class Store:
 
     def __init__(self) -> None:
         self.index = 0
-        self.clusters = tables.clusters()
-        self.nodes = tables.nodes()
-        self.services = tables.services()
-        self.tasks = tables.tasks()
-        self.tickets = tables.tickets()
+        self._tables = tables.all_tables()
+        self.clusters = cast("tables.Table[Cluster]", self._tables["cluster"])
+        self.nodes = cast("tables.Table[Node]", self._tables["node"])
+        self.services = cast("tables.Table[Service]", self._tables["service"])
+        self.tasks = cast("tables.Table[Task]", self._tables["task"])
+        self.tickets = cast("tables.Table[Ticket]", self._tables["ticket"])
         self._loads = Loads()
         self._subscriptions: set[Subscription] = set()
-        self._tables: dict[str, tables.AnyTable] = {
-            "cluster": self.clusters,
-            "node": self.nodes,
-            "service": self.services,
-            "task": self.tasks,
-            "ticket": self.tickets,
-        }
 
     # -- reading
 
@@ -182,7 +194,7 @@ class Store:
         return Event(before, after)
 
     def _put(self, row: Object) -> None:
-        cast("tables.Table[Task]", self._tables[row.kind]).put(cast("Task", row))
+        _put(self._tables, row)
 
     def _account(self, before: Object | None, after: Object | None) -> None:
         if isinstance(before, Task) or isinstance(after, Task):
@@ -204,15 +216,39 @@ class Store:
 
         return objects
 
+    @staticmethod
+    def prepare_restore(index: int, objects: Iterable[Object]) -> Prepared:
+        """Build the tables that ``objects`` make, on any thread; nothing of a store is touched."""
+        prepared = Prepared(index)
+        for row in objects:
+            _put(prepared.tables, row)
+            if isinstance(row, Task):
+                prepared.loads.moved(None, row)
+        return prepared
+
+    def adopt(self, prepared: Prepared) -> Remains:
+        """Hold what was prepared from now on, in one short step, and tell the watchers so. Gives what was held before,
+        to be freed bit by bit."""
+        gone: list[dict[Any, Any]] = []
+        for kind, table in self._tables.items():
+            gone += cast("tables.Table[Task]", table).take_over(cast("tables.Table[Task]", prepared.tables[kind]))
+        gone.append(self._loads.take_over(prepared.loads))
+        self.index = prepared.index
+        commit = Commit(prepared.index, (), reset=True)
+        for subscription in self._subscriptions:
+            subscription.drain()
+            subscription._queue.put_nowait(commit)
+        return Remains(gone)
+
     def restore(self, index: int, objects: Iterable[Object]) -> None:
         """Fill an empty store from a snapshot."""
         if any(len(table) for table in self._tables.values()):
             raise ValueError("a snapshot is restored into an empty store only")
-        self.index = index
-        for row in objects:
-            self._put(row)
-            if isinstance(row, Task):
-                self._loads.moved(None, row)
+        self.adopt(self.prepare_restore(index, objects))
+
+
+def _put(into: dict[str, tables.AnyTable], row: Object) -> None:
+    cast("tables.Table[Task]", into[row.kind]).put(cast("Task", row))
 
 
 def _misfit(change: Change, version: int | None) -> str | None:
@@ -237,4 +273,4 @@ def _resolve(table: tables.Table[T], index: str, kind: str, ref: str) -> T:
     return matches[0]
 
 
-__all__ = ["Commit", "Event", "Store", "Subscription", "Ticket"]
+__all__ = ["Commit", "Event", "Prepared", "Remains", "Store", "Subscription", "Ticket"]

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from queenright.model.objects import Cluster, Node, Object, Service, Task, Ticket
 from queenright.model.states import TaskState
@@ -74,6 +74,13 @@ class Table(Generic[T]):
     def copy(self) -> dict[str, T]:
         """A shallow copy: one loop step even for 100,000 objects."""
         return dict(self._rows)
+
+    def take_over(self, other: Table[T]) -> list[dict[Any, Any]]:
+        """Hold what ``other`` holds from now on; gives the containers of what was here. ``other`` is not to be used any
+        more. Whoever holds this table sees the new content."""
+        gone: list[dict[Any, Any]] = [self._rows, *self._indexes.values()]
+        self._rows, self._indexes = other._rows, other._indexes
+        return gone
 
     @staticmethod
     def _forget(index: dict[object, dict[str, T]], key: object, row_id: str) -> None:
@@ -150,4 +157,11 @@ def tickets() -> Table[Ticket]:
 
 
 AnyTable = Table[Cluster] | Table[Node] | Table[Service] | Table[Task] | Table[Ticket]
-__all__ = ["AnyTable", "Object", "Table", "clusters", "nodes", "services", "tasks", "tickets"]
+
+
+def all_tables() -> dict[str, AnyTable]:
+    """Empty tables by kind of object."""
+    return {"cluster": clusters(), "node": nodes(), "service": services(), "task": tasks(), "ticket": tickets()}
+
+
+__all__ = ["AnyTable", "Object", "Table", "all_tables", "clusters", "nodes", "services", "tasks", "tickets"]

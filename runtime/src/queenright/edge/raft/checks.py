@@ -6,7 +6,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from .errors import InconsistentError
-from .members import Member
 from .snapshot import Snapshot
 from .wal import Wal
 
@@ -31,16 +30,10 @@ def check_fit(path: Path, wal: Wal, snapshot: Snapshot | None) -> None:
         )
 
 
-def check_members(directory: Path, members: tuple[Member, ...], member_id: str) -> None:
-    """Raise InconsistentError unless the group on disk is ``member_id`` alone."""
-    ids = sorted(member.id for member in members)
-    if member_id not in ids:
+def check_owner(directory: Path, wal: Wal, member_id: str) -> None:
+    """Raise InconsistentError when the log is that of another member than ``member_id``."""
+    if wal.owner and wal.owner != member_id:
         raise InconsistentError(
-            f"{directory} belongs to raft member {', '.join(ids) or '(none)'}, not to {member_id}: "
+            f"{directory} belongs to raft member {wal.owner}, not to {member_id}: "
             "use the state directory that was made for this node"
-        )
-    if len(ids) > 1:
-        raise InconsistentError(
-            f"{directory} is that of a group of {len(ids)} members ({', '.join(ids)}), but this release runs "
-            "groups of one. Install the release that wrote it again"
         )

@@ -10,13 +10,13 @@ import fcntl
 import os
 from pathlib import Path
 
-from queenright.lib.atomic import PRIVATE_FILE, sync_directory, write_all
+from queenright.lib.atomic import PRIVATE_FILE, remove_file, sync_directory, write_all
 
 from .errors import LockedError
 
 
 class Disk:
-    """Write, flush, publish. Every method raises OSError as the system gives it (ENOSPC, EIO, ...)."""
+    """Write, flush, publish, remove. Every method raises OSError as the system gives it (ENOSPC, EIO, ...)."""
 
     def write(self, fd: int, data: bytes) -> None:
         """Write all of ``data``; after an error an unknown part of it may be in the file."""
@@ -30,6 +30,15 @@ class Disk:
         """Rename a flushed file over ``path`` and return when the new name survives a power cut."""
         temporary.rename(path)
         sync_directory(path.parent)
+
+    def remove(self, path: Path) -> None:
+        """Remove a file, if it is there, and return when its absence survives a power cut."""
+        remove_file(path)
+
+    def free(self, directory: Path) -> int:
+        """Bytes that may still be written in the file system of ``directory``."""
+        found = os.statvfs(directory)
+        return found.f_bavail * found.f_frsize
 
 
 class DirectoryLock:

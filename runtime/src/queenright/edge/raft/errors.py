@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -27,6 +30,14 @@ class NotLeaderError(RaftError):
 
 class DiscardedError(RaftError):
     """Another leader's entry took the place of this proposal: it is certain that it was not applied."""
+
+
+class UnknownOutcomeError(RaftError):
+    """This member ceased to lead while the proposal was under way: it may be applied yet, or never."""
+
+
+class MembershipError(RaftError):
+    """The members of the group cannot be changed so, or not now; the text says why."""
 
 
 class CommandTooLargeError(RaftError):
@@ -76,3 +87,28 @@ class NewerFormatError(FormatError):
 
 class InconsistentError(FormatError):
     """The files are whole each, but do not belong together."""
+
+
+class UnwritableError(RaftError, OSError):
+    """A file could not be written. ``no_room``: the disk, or its owner's quota, is full."""
+
+    def __init__(self, path: Path, error: OSError) -> None:
+        self.no_room = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        mend = f"free some space in {path.parent}" if self.no_room else "check the disk and the kernel's messages"
+        super().__init__(error.errno, f"{path} cannot be written ({error.strerror or error}): {mend}, then restart")
+        self.path = path
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """An OSError of the block comes out as UnwritableError that names ``path``."""
+    try:
+        yield
+    except UnwritableError:
+        raise
+    except OSError as error:
+        raise UnwritableError(path, error) from error
+
+
+class InstallError(RaftError):
+    """A snapshot of another member is not taken, and the text says why; nothing has changed."""

@@ -152,8 +152,8 @@ def encode_file_header(magic: bytes, version: int, published: int) -> bytes:
     return raw + _CRC.pack(zlib.crc32(raw))
 
 
-def check_file_header(path: Path, raw: bytes, magic: bytes, known: int) -> int:
-    """The published length. Raises DamagedError or, for a version over ``known``, NewerFormatError."""
+def check_file_header(path: Path, raw: bytes, magic: bytes, known: int) -> tuple[int, int]:
+    """Format version and published length. Raises DamagedError or, for a version over ``known``, NewerFormatError."""
     if len(raw) < FILE_HEADER_SIZE:
         raise DamagedError(path, len(raw), "the file ends within its header")
     found, version, published = _FILE.unpack_from(raw)
@@ -162,4 +162,4 @@ def check_file_header(path: Path, raw: bytes, magic: bytes, known: int) -> int:
         raise DamagedError(path, 0, "the header is not that of such a file")
     if version > known:
         raise NewerFormatError(path, version, known)
-    return int(published)
+    return int(version), int(published)

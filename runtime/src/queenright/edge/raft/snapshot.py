@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The snapshot file: all that the state machine holds at one log index, so that older entries can go.
 
-A META frame (index, term, members), a RECORD frame for each record of the state machine, an END frame with the count.
-It is written beside the old snapshot and renamed over it when it is durable.
+A META frame (index, term, configuration), a RECORD frame for each record of the state machine, an END frame with the
+count. It is written beside the old snapshot and renamed over it when it is durable.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import BinaryIO
 from queenright.lib.atomic import create_private
 
 from .disk import Disk
-from .errors import DamagedError
+from .errors import DamagedError, FormatError
 from .frames import (
     FILE_HEADER_SIZE,
     FRAME_HEADER_SIZE,
@@ -30,20 +30,21 @@ from .frames import (
     encode_file_header,
     encode_frame,
 )
-from .members import Member, decode_members, encode_members
+from .members import Config, decode_config, encode_config
 
 SNAPSHOT_MAGIC = b"QRAFTSNP"
-SNAPSHOT_VERSION = 1
+SNAPSHOT_VERSION = 2
+"""In version 1 the configuration was a bare list of ids."""
 
 META = 16
-"""a = index, b = term, body = JSON list of the members."""
+"""a = index, b = term, body = JSON of the configuration as of the index."""
 RECORD = 17
 """a = number of the record from 0, body = the record."""
 END = 18
 """a = how many records there are."""
 
 _CHUNK = 256 * 1024
-_FLUSH_EVERY = 8 * 1024 * 1024
+FLUSH_EVERY = 8 * 1024 * 1024
 """Flushing in pieces keeps a big snapshot from holding up the log's own flushes for seconds."""
 
 
@@ -58,7 +59,7 @@ class Snapshot:
     path: Path
     index: int
     term: int
-    members: tuple[Member, ...]
+    config: Config
     count: int
     size: int
 
@@ -74,7 +75,7 @@ def write_snapshot(
     path: Path,
     index: int,
     term: int,
-    members: tuple[Member, ...],
+    config: Config,
     records: Iterable[bytes],
     cancelled: Callable[[], bool] = lambda: False,
 ) -> Snapshot:
@@ -88,7 +89,7 @@ def write_snapshot(
         try:
             out = _Output(disk, fd)
             out.raw(encode_file_header(SNAPSHOT_MAGIC, SNAPSHOT_VERSION, 0))
-            out.frame(META, index, term, encode_members(members))
+            out.frame(META, index, term, encode_config(config))
             count = 0
             for record in records:
                 if cancelled():
@@ -106,7 +107,7 @@ def write_snapshot(
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise
-    return Snapshot(path, index, term, members, count, out.size)
+    return Snapshot(path, index, term, config, count, out.size)
 
 
 class _Output:
@@ -129,7 +130,7 @@ class _Output:
         self.size += len(data)
         if self._gathered >= _CHUNK:
             self._write()
-        if self._unflushed >= _FLUSH_EVERY:
+        if self._unflushed >= FLUSH_EVERY:
             self._disk.sync(self._fd)
             self._unflushed = 0
 
@@ -168,9 +169,18 @@ def open_snapshot(path: Path) -> Snapshot | None:
             raise DamagedError(path, frame.head.offset, f"the footer does not fit: {count} records in {size} bytes")
         else:
             assert meta is not None
-            members = decode_members(meta.body, path, meta.head.offset)
-            return Snapshot(path, meta.head.a, meta.head.b, members, count, size)
+            config = decode_config(meta.body, path, meta.head.offset)
+            return Snapshot(path, meta.head.a, meta.head.b, config, count, size)
     raise DamagedError(path, size, "the file ends without its footer")
+
+
+def peek_index(path: Path) -> int:
+    """The index of the snapshot at ``path`` as its first record says; 0 when there is none or it cannot be read."""
+    try:
+        first = next(_frames(path), None)
+    except (FormatError, FileNotFoundError):
+        return 0
+    return first.head.a if first is not None and first.head.kind == META else 0
 
 
 def _frames(path: Path) -> Iterator[Frame]:

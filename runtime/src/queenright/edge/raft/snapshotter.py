@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from .disk import Disk
-from .members import Member
+from .members import Config
 from .snapshot import Snapshot, SnapshotCancelledError, write_snapshot
 
 logger = logging.getLogger(__name__)
@@ -46,7 +46,9 @@ class Snapshotter:
         self._post = post
         self._done = done
         self._broken = broken
-        self._cancelled = threading.Event()
+        self._give_up = threading.Event()
+        self._ended = False
+        self._holds = 0
         self.idle = asyncio.Event()
         self.idle.set()
         self._index = 0
@@ -57,12 +59,12 @@ class Snapshotter:
         self.failure: str | None = None
 
     def found(self, snapshot: Snapshot) -> None:
-        """This snapshot was there at start."""
+        """This snapshot was there at start, or was installed."""
         self._index, self._size = snapshot.index, snapshot.size
 
     def due(self, index: int, bytes_applied: int) -> bool:
         """Whether enough was applied since the last snapshot, and none is being written."""
-        if not self.idle.is_set() or self._cancelled.is_set() or self._clock() < self._not_before:
+        if not self.idle.is_set() or self._ended or self._holds or self._clock() < self._not_before:
             return False
         return index - self._index >= self._every or bytes_applied - self._bytes >= max(LEAST_BYTES, self._size)
 
@@ -70,15 +72,16 @@ class Snapshotter:
         self,
         index: int,
         term: int,
-        members: tuple[Member, ...],
+        config: Config,
         bytes_applied: int,
         records: Callable[[], Iterator[bytes]],
     ) -> None:
         """Write what ``records`` yields, as the state at ``index``."""
         self._bytes_now = bytes_applied
         self.idle.clear()
+        self._give_up = threading.Event()
         writer = threading.Thread(
-            target=self._write, args=(index, term, members, records), name="raft-snapshot", daemon=True
+            target=self._write, args=(index, term, config, records, self._give_up), name="raft-snapshot", daemon=True
         )
         try:
             writer.start()
@@ -87,13 +90,30 @@ class Snapshotter:
 
     def cancel(self) -> None:
         """Begin no more and give up the one under way; ``idle`` tells when that is done."""
-        self._cancelled.set()
+        self._ended = True
+        self._give_up.set()
+
+    async def hold(self) -> None:
+        """Give up the one under way and begin none until ``release``, which is called once for each call of this one.
+        While a snapshot is installed, none of an older state may take its name."""
+        self._holds += 1
+        self._give_up.set()
+        await self.idle.wait()
+
+    def release(self) -> None:
+        """Begin snapshots again when they are due."""
+        self._holds -= 1
 
     def _write(
-        self, index: int, term: int, members: tuple[Member, ...], records: Callable[[], Iterator[bytes]]
+        self,
+        index: int,
+        term: int,
+        config: Config,
+        records: Callable[[], Iterator[bytes]],
+        give_up: threading.Event,
     ) -> None:
         try:
-            snapshot = write_snapshot(self._disk, self._path, index, term, members, records(), self._cancelled.is_set)
+            snapshot = write_snapshot(self._disk, self._path, index, term, config, records(), give_up.is_set)
         except SnapshotCancelledError:
             self._post(self.idle.set)
         except BaseException as error:

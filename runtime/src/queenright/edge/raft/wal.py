@@ -1,69 +1,57 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The write-ahead log: entries, term and vote in one checksummed file, flushed once for a whole batch.
+"""The write-ahead log: entries, members, term and vote in one checksummed file, flushed once for a whole batch.
 
-Records are only ever appended; a conflict with another leader appends a truncation mark. Compaction writes the entries
-that are kept to a new file and renames it over the old one, so there is no moment without a whole log on disk.
-Reading is in ``wal_reader.py``. Everything here runs in the raft thread.
+Records are only ever appended; a conflict with another leader appends a truncation mark. Compaction and an installed
+snapshot write the entries that are kept to a new file and rename it over the old one, so there is no moment without a
+whole log on disk. The format is in ``log_format.py``, reading in ``wal_reader.py``. Everything here runs in the raft
+thread.
 """
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from pysyncobj.journal import Journal
 
-from queenright.lib.atomic import create_private
+from queenright.wire.raft import Entry
 
 from .disk import Disk
-from .frames import FILE_HEADER_SIZE, encode_file_header, encode_frame
-from .members import Member, encode_members
+from .errors import InconsistentError, UnwritableError, naming
+from .frames import encode_frame
+from .log_format import (
+    COMMIT,
+    ENTRY,
+    HARD_STATE,
+    LOG_VERSION,
+    MEMBERS_ENTRY,
+    NO_OP,
+    REGULAR,
+    TRUNCATE,
+    NewLog,
+    State,
+    is_members,
+    placeholder,
+)
+from .members import Config, Member, parse_config
 
-LOG_MAGIC = b"QRAFTLOG"
-LOG_VERSION = 1
+__all__ = ["MEMBERS_ENTRY", "NO_OP", "REGULAR", "Entry", "Wal"]
 
-ENTRY = 1
-"""a = index, b = term, body = type byte and command."""
-TRUNCATE = 2
-"""a = index: this entry and all later ones are void."""
-HARD_STATE = 3
-"""a = term, body = id of the member voted for in it, or nothing."""
-MEMBERS = 4
-"""body = JSON list of the members."""
+logger = logging.getLogger(__name__)
 
 KEEP_BYTES = 16 * 1024 * 1024
 """Most bytes of commands kept before a snapshot: they stay in memory, and compaction writes them anew."""
-
-REGULAR = 0
-NO_OP = 1
-
-
-class Entry(NamedTuple):
-    """One log entry, in the order in which the library unpacks it. ``command`` begins with its type byte."""
-
-    command: bytes
-    idx: int
-    term: int
-
-
-class State(NamedTuple):
-    """What a log file says. ``durable`` is the length of the file."""
-
-    entries: list[Entry]
-    term: int
-    vote: str | None
-    members: tuple[Member, ...]
-    durable: int
 
 
 class Wal(Journal):  # type: ignore[misc]
     """The log of one member, in the shape in which the library wants its journal.
 
-    ``add``, ``deleteEntriesFrom`` and ``setCurrentTerm`` only take note; ``sync`` writes and flushes all of it.
-    After an OSError the log is broken for good: what is on disk is unknown until the next start reads it.
+    ``add``, ``deleteEntriesFrom`` and ``setCurrentTerm`` only take note; ``sync`` writes and flushes all of it. The
+    commit index goes with them as a hint, so that a member that starts can show what it had without a leader.
+    After an OSError of ``sync`` the log is broken for good: what is on disk is unknown until the next start reads it.
     """
 
     def __init__(self, disk: Disk, path: Path, fd: int, state: State) -> None:
@@ -73,12 +61,33 @@ class Wal(Journal):  # type: ignore[misc]
         self._entries = state.entries
         self._term = state.term
         self._vote = state.vote
-        self._members = state.members
+        self._owner = state.owner
+        self._version = state.version
         self._durable = state.durable
+        self._commit = self._commit_written = max(state.commit, self.first_index)
+        self._configs = [(self.first_index, state.base)]
+        self._configs += [
+            (entry.idx, parse_config(entry.command[1:])) for entry in self._entries[1:] if is_members(entry.command)
+        ]
         self._buffer: list[bytes] = []
         self._buffered = 0
         self._durable_index = self.last_index
         self._broken = False
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self._path
+
+    @property
+    def broken(self) -> bool:
+        """Whether a write failed in a way that leaves open what is on disk."""
+        return self._broken
+
+    @property
+    def owner(self) -> str:
+        """Id of the member whose log this is; empty in a file of the first release that does not tell."""
+        return self._owner
 
     @property
     def first_index(self) -> int:
@@ -96,13 +105,40 @@ class Wal(Journal):  # type: ignore[misc]
         return self._durable_index
 
     @property
+    def config(self) -> Config:
+        """The members as of the newest entry, committed or not: they count from the moment they stand in the log."""
+        return self._configs[-1][1]
+
+    @property
+    def config_index(self) -> int:
+        """Index of the entry that brought ``config``; the first index if it came before that."""
+        return self._configs[-1][0]
+
+    @property
+    def base(self) -> Config:
+        """The members as of the first entry."""
+        return self._configs[0][1]
+
+    @property
     def members(self) -> tuple[Member, ...]:
-        """The members of the group as the log knows them."""
-        return self._members
+        """The members of ``config``."""
+        return self.config.members
+
+    def entry(self, index: int) -> Entry:
+        """A kept entry."""
+        return self._entries[index - self.first_index]
 
     def term_of(self, index: int) -> int:
         """The term of a kept entry."""
         return self._entries[index - self.first_index].term
+
+    def contains(self, index: int, term: int) -> bool:
+        """Whether entry ``index`` is kept and of this term; then all before it is the same as where it comes from."""
+        return self.first_index <= index <= self.last_index and self.term_of(index) == term
+
+    def state(self) -> State:
+        """All that the file says, or will say after ``sync``."""
+        return State(self._entries, self._term, self._vote, self.base, self._owner, self._commit, self._durable)
 
     def _put(self, kind: int, a: int, b: int, body: bytes = b"") -> None:
         offset = self._durable + self._buffered
@@ -111,20 +147,39 @@ class Wal(Journal):  # type: ignore[misc]
         self._buffered += len(raw)
 
     def sync(self) -> None:
-        """Return when all that was noted is durable. Raises OSError, after which the log takes nothing any more."""
-        if self._broken:
-            raise OSError(f"{self._path}: an earlier write failed; nothing is written any more")
+        """Return when all that was noted is durable.
+
+        Raises UnwritableError (an OSError), after which the log takes nothing any more.
+        """
+        self._check_whole()
         if not self._buffer:
             return
-        data = b"".join(self._buffer)
         self._broken = True
-        self._disk.write(self._fd, data)
-        self._disk.sync(self._fd)
+        if self._version < LOG_VERSION:
+            # An older release must not find records that it does not know in a file that it thinks it knows.
+            self._exchange(NewLog(self._disk, self._path, self.state()), self._entries)
+            return
+        self._put_commit()
+        data = b"".join(self._buffer)
+        with naming(self._path):
+            self._disk.write(self._fd, data)
+            self._disk.sync(self._fd)
         self._broken = False
         self._buffer.clear()
         self._durable += self._buffered
         self._buffered = 0
         self._durable_index = self.last_index
+
+    def _put_commit(self) -> None:
+        """The hint goes with a flush that is due anyway. It follows the entries of which it speaks, so it is never on
+        disk without them."""
+        if self._commit > self._commit_written:
+            self._put(COMMIT, self._commit, 0)
+            self._commit_written = self._commit
+
+    def _check_whole(self) -> None:
+        if self._broken:
+            raise OSError(f"{self._path}: an earlier write failed; nothing is written any more")
 
     def first_to_keep(self, index: int, keep: int) -> int:
         """The first entry to keep when a snapshot of ``index`` is durable: at most ``keep`` entries, and at most
@@ -138,38 +193,101 @@ class Wal(Journal):  # type: ignore[misc]
         return first
 
     def compact(self, first: int) -> None:
-        """Forget the entries before index ``first`` (the newest one always stays) with a new, smaller file."""
+        """Forget the entries before index ``first`` (the newest one always stays) with a new, smaller file.
+
+        Where there is no room for that, the old file goes on until the next compaction. Raises any other OSError.
+        """
         first = min(first, self.last_index)
         if first <= self.first_index:
             return
         self.sync()
         kept = self._entries[first - self.first_index :]
+        base = next(config for index, config in reversed(self._configs) if index <= first)
+        try:
+            new = NewLog(self._disk, self._path, self.state()._replace(entries=kept, base=base))
+        except UnwritableError as error:
+            if not error.no_room:
+                self._broken = True
+                raise
+            logger.error("%s is not shortened and goes on as it is: %s", self._path, error)
+            return
+        self._exchange(new, kept)
+        self._rebase(first, base)
+
+    def reset(self, index: int, term: int, config: Config, keep_after: bool) -> None:
+        """A snapshot of ``index`` takes the place of everything up to it, in one durable step: the log begins there.
+
+        ``config`` is the configuration as of ``index``. Entries after it stay if ``keep_after``, and only if entry
+        ``index`` is in the log and of ``term``; else they are of another history. Term and vote stay; a term below
+        ``term`` is raised. Raises UnwritableError; when that came before the new file got its name, the log goes on as
+        it was.
+        """
+        self._check_whole()
+        kept = [placeholder(index, term)]
+        if self.contains(index, term):
+            kept = self._entries[index - self.first_index :] if keep_after else [self.entry(index)]
+        if kept[-1].idx < self._commit:
+            raise InconsistentError(
+                f"a snapshot of entry {index} (term {term}) is of another history than {self._path}, of which "
+                f"{self._commit} entries are committed: one of the two members has lost its log"
+            )
+        number, vote = (self._term, self._vote) if self._term >= term else (term, None)
+        commit = max(index, self._commit)
+        new = NewLog(self._disk, self._path, State(kept, number, vote, config, self._owner, commit))
+        self._term, self._vote, self._commit = number, vote, commit
+        self._exchange(new, kept)
+        self._rebase(index, config)
+
+    def _exchange(self, new: NewLog, kept: list[Entry]) -> None:
+        """Go on in another file, which holds all that was noted as well."""
         self._broken = True
-        fd, size = write_log(self._disk, self._path, kept, self._term, self._vote, self._members)
+        new.publish()
         os.close(self._fd)
-        self._fd, self._durable, self._entries = fd, size, kept
+        self._fd, self._durable, self._entries, self._version = new.fd, new.size, kept, LOG_VERSION
+        self._commit_written = self._commit
+        self._buffer.clear()
+        self._buffered = 0
+        self._durable_index = self.last_index
         self._broken = False
 
+    def _rebase(self, first: int, base: Config) -> None:
+        last = self.last_index
+        self._configs = [(first, base), *(known for known in self._configs if first < known[0] <= last)]
+
     def close(self) -> None:
-        """Give the file back. What was noted and not flushed is dropped."""
+        """Give the file back. What was noted and not flushed is dropped, but for the commit index."""
         if self._fd >= 0:
+            if not self._broken and not self._buffer and self._version == LOG_VERSION:
+                self._put_commit()
+                with suppress(OSError):
+                    self._disk.write(self._fd, b"".join(self._buffer))
             os.close(self._fd)
             self._fd = -1
 
     # The library's names from here on.
 
     def add(self, command: bytes, idx: int, term: int) -> None:
+        config = parse_config(command[1:]) if is_members(command) else None
         self._entries.append(Entry(command, idx, term))
         self._put(ENTRY, idx, term, command)
+        if config is not None:
+            self._configs.append((idx, config))
 
     def clear(self) -> None:
         raise RuntimeError("the log is never cleared: entries go by compaction or by truncation")
 
     def deleteEntriesFrom(self, entryFrom: int) -> None:  # noqa: N802, N803
+        if entryFrom < 1:
+            raise ValueError(f"{self._path}: the first entry that is kept cannot be voided")
         if entryFrom < len(self._entries):
-            self._put(TRUNCATE, self._entries[entryFrom].idx, 0)
+            index = self._entries[entryFrom].idx
+            if index <= self._commit:
+                raise InconsistentError(f"{self._path}: entry {index} is committed and cannot be voided")
+            self._put(TRUNCATE, index, 0)
             del self._entries[entryFrom:]
             self._durable_index = min(self._durable_index, self.last_index)
+            while self.config_index > self.last_index:
+                self._configs.pop()
 
     def deleteEntriesTo(self, entryTo: int) -> None:  # noqa: N802, N803
         self.compact(self.first_index + entryTo)
@@ -184,10 +302,10 @@ class Wal(Journal):  # type: ignore[misc]
         self.close()
 
     def setRaftCommitIndex(self, raftCommitIndex: int) -> None:  # noqa: N802, N803
-        """The commit index is not kept on disk: the leader of the next term finds it anew."""
+        self._commit = max(self._commit, min(raftCommitIndex, self.last_index))
 
     def getRaftCommitIndex(self) -> int:  # noqa: N802
-        return self.first_index
+        return self._commit
 
     def setCurrentTerm(self, term: int, votedForNodeId: str | None) -> None:  # noqa: N802, N803
         self._term, self._vote = term, votedForNodeId
@@ -198,28 +316,3 @@ class Wal(Journal):  # type: ignore[misc]
 
     def getVotedForNodeId(self) -> str | None:  # noqa: N802
         return self._vote
-
-
-def write_log(
-    disk: Disk, path: Path, entries: Iterable[Entry], term: int, vote: str | None, members: tuple[Member, ...]
-) -> tuple[int, int]:
-    """Write a whole new log file to ``path`` in one durable step; gives its open descriptor and its length."""
-    frames: list[bytes] = []
-    offset = FILE_HEADER_SIZE
-    records = [(MEMBERS, 0, 0, encode_members(members)), (HARD_STATE, term, 0, (vote or "").encode())]
-    records += [(ENTRY, entry.idx, entry.term, entry.command) for entry in entries]
-    for kind, a, b, body in records:
-        frames.append(encode_frame(kind, a, b, body, offset=offset, durable=0))
-        offset += len(frames[-1])
-    temporary = path.with_name(path.name + ".new")
-    fd = create_private(temporary)
-    try:
-        disk.write(fd, encode_file_header(LOG_MAGIC, LOG_VERSION, offset) + b"".join(frames))
-        disk.sync(fd)
-        disk.publish(temporary, path)
-    except BaseException:
-        os.close(fd)
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise
-    return fd, offset

@@ -7,34 +7,43 @@ import logging
 import os
 from pathlib import Path
 
+from queenright.wire.raft import Entry
+
 from .disk import Disk
 from .errors import DamagedError
 from .frames import BadFrame, Frame, check_file_header, is_torn, scan
-from .members import Member, decode_members
-from .wal import (
+from .log_format import (
+    COMMIT,
     ENTRY,
+    FIRST,
     HARD_STATE,
     LOG_MAGIC,
     LOG_VERSION,
     MEMBERS,
+    MEMBERS_ENTRY,
     NO_OP,
+    OWNER,
     REGULAR,
     TRUNCATE,
-    Entry,
     State,
-    Wal,
     write_log,
 )
+from .members import Config, decode_config
+from .wal import Wal
 
 logger = logging.getLogger(__name__)
 
+_TYPES = tuple(bytes([kind]) for kind in (REGULAR, NO_OP, MEMBERS_ENTRY))
 
-def create_wal(disk: Disk, path: Path, member_id: str) -> Wal:
-    """Found a new group with ``member_id`` as its only member. Entry 1 of term 0 is the same for everyone."""
-    members = (Member(member_id),)
-    entries = [Entry(bytes([NO_OP]), 1, 0)]
-    fd, size = write_log(disk, path, entries, 0, None, members)
-    return Wal(disk, path, fd, State(entries, 0, None, members, size))
+
+def create_wal(disk: Disk, path: Path, config: Config, owner: str = "") -> Wal:
+    """Begin a log: that of a founder, whose ``config`` has itself as the only member, or that of a joiner, whose
+    ``config`` is empty. ``owner`` is the member's id; where it is not given, that of the only member."""
+    if not owner and len(config.members) == 1:
+        owner = config.members[0].id
+    state = State([FIRST], 0, None, config, owner)
+    fd, size = write_log(disk, path, state)
+    return Wal(disk, path, fd, state._replace(durable=size))
 
 
 def open_wal(disk: Disk, path: Path) -> Wal:
@@ -60,7 +69,7 @@ def open_wal(disk: Disk, path: Path) -> Wal:
 
 
 def _read(path: Path, data: bytes) -> State:
-    published = check_file_header(path, data, LOG_MAGIC, LOG_VERSION)
+    version, published = check_file_header(path, data, LOG_MAGIC, LOG_VERSION)
     replay = _Replay(path)
     end = len(data)
     try:
@@ -72,9 +81,12 @@ def _read(path: Path, data: bytes) -> State:
         end = bad.offset
     if end < published:
         raise DamagedError(path, end, f"the file ends here, though {published} bytes had been written")
-    if not replay.entries:
-        raise DamagedError(path, end, "there is no entry in it")
-    return State(replay.entries, replay.term, replay.vote, replay.members, end)
+    if not replay.entries or replay.base is None:
+        raise DamagedError(path, end, f"there is no {'list of members' if replay.entries else 'entry'} in it")
+    owner = replay.owner
+    if version == 1 and len(replay.base.members) == 1:  # it knew groups of one only, and did not name the owner
+        owner = replay.base.members[0].id
+    return State(replay.entries, replay.term, replay.vote, replay.base, owner, replay.commit, end, version)
 
 
 class _Replay:
@@ -85,7 +97,9 @@ class _Replay:
         self.entries: list[Entry] = []
         self.term = 0
         self.vote: str | None = None
-        self.members: tuple[Member, ...] = ()
+        self.base: Config | None = None
+        self.owner = ""
+        self.commit = 0
 
     def take(self, frame: Frame) -> None:
         head = frame.head
@@ -97,8 +111,17 @@ class _Replay:
             if head.a < self.term:
                 raise self._damaged(frame, f"term {head.a} follows term {self.term}")
             self.term, self.vote = head.a, frame.body.decode("utf-8", "replace") or None
-        elif head.kind == MEMBERS:
-            self.members = decode_members(frame.body, self._path, head.offset)
+        elif head.kind == COMMIT:
+            if not self.entries or not self.commit <= head.a <= self.entries[-1].idx:
+                raise self._damaged(frame, f"entry {head.a} is said to be committed after entry {self.commit} was")
+            self.commit = head.a
+        elif head.kind in (MEMBERS, OWNER):
+            if self.entries:
+                raise self._damaged(frame, f"a record of kind {head.kind} follows an entry")
+            if head.kind == MEMBERS:
+                self.base = decode_config(frame.body, self._path, head.offset)
+            else:
+                self.owner = frame.body.decode("utf-8", "replace")
         else:
             raise self._damaged(frame, f"unknown kind of record {head.kind}")
 
@@ -110,14 +133,18 @@ class _Replay:
             raise self._damaged(frame, f"an entry of term {term} follows one of term {self.entries[-1].term}")
         if term > self.term:
             raise self._damaged(frame, f"an entry of term {term} stands in the log of term {self.term}")
-        if frame.body[:1] not in (bytes([REGULAR]), bytes([NO_OP])):
+        if frame.body[:1] not in _TYPES:
             raise self._damaged(frame, f"entry {index} is of an unknown type")
+        if frame.body[0] == MEMBERS_ENTRY:
+            decode_config(frame.body[1:], self._path, frame.head.offset)
         self.entries.append(Entry(frame.body, index, term))
 
     def _truncate(self, frame: Frame) -> None:
         index = frame.head.a
         if not self.entries or not self.entries[0].idx < index <= self.entries[-1].idx:
             raise self._damaged(frame, f"a mark voids entry {index}, which is not there")
+        if index <= self.commit:
+            raise self._damaged(frame, f"a mark voids entry {index}, though {self.commit} are committed")
         del self.entries[index - self.entries[0].idx :]
 
     def _damaged(self, frame: Frame, what: str) -> DamagedError:
