@@ -77,6 +77,74 @@ class Proposer:
         return self.store.index
 
 
+@dataclasses.dataclass(frozen=True)
+class Seat:
+    """A member of the group."""
+
+    id: str
+    addr: str = ""
+    voter: bool = True
+
+
+class Group:
+    """Fulfils ``manager.ports.Consensus``: a raft group on paper, told who answers and what goes wrong.
+
+    ``away``: members that do not answer; ``errors``: what a call on a node raises; ``calls``: what was asked for.
+    """
+
+    def __init__(self, node_id: str, addr: str = "") -> None:
+        self.node_id = node_id
+        self.seats = {node_id: Seat(node_id, addr)}
+        self.is_leader = True
+        self.term = 1
+        self.leader_id: str | None = node_id
+        self.has_quorum = True
+        self.epoch = 0
+        self.away: set[str] = set()
+        self.errors: dict[str, BaseException] = {}
+        self.calls: list[tuple[str, ...]] = []
+        self.shown: dict[str, int] = {}
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    def members(self) -> tuple[Seat, ...]:
+        return tuple(sorted(self.seats.values(), key=lambda seat: seat.id))
+
+    def connected(self, member_id: str) -> bool:
+        return member_id == self.node_id or (member_id in self.seats and member_id not in self.away)
+
+    def levels(self) -> dict[str, int]:
+        return {key: self.shown.get(key, 1) for key in self.seats}
+
+    async def barrier(self) -> int:
+        return 0
+
+    async def add_member(self, member_id: str, addr: str) -> None:
+        self.seats.setdefault(member_id, Seat(member_id, addr, voter=False))
+        await self._called("add", member_id, addr)
+        self.seats[member_id] = Seat(member_id, addr)
+
+    async def remove_member(self, member_id: str) -> None:
+        await self._called("remove", member_id)
+        del self.seats[member_id]
+
+    async def move_member(self, member_id: str, addr: str) -> None:
+        await self._called("move", member_id, addr)
+        self.seats[member_id] = dataclasses.replace(self.seats[member_id], addr=addr)
+
+    async def transfer_leadership(self) -> None:
+        await self._called("transfer", self.node_id)
+        self.is_leader = False
+        self.leader_id = next(key for key in sorted(self.seats) if key != self.node_id and key not in self.away)
+
+    async def _called(self, what: str, member_id: str, *more: str) -> None:
+        self.calls.append((what, member_id, *more))
+        await self.gate.wait()
+        await asyncio.sleep(0)
+        if member_id in self.errors:
+            raise self.errors[member_id]
+
+
 class Certificates:
     """A CA that writes on paper: requests are ``key:<name>``, certificates say what they were asked to say."""
 
@@ -130,6 +198,7 @@ class World:
     context: Context
     control: Control
     manager_id: str
+    group: Group
 
     @classmethod
     def make(cls, options: InitOptions | None = None) -> World:
@@ -145,9 +214,10 @@ class World:
             now=clock.wall(),
         )
         proposer.put(*founding.changes)
-        context = Context(store, proposer, clock, ids)
+        group = Group(founding.node.id, "192.0.2.1:2377")
+        context = Context(store, proposer, clock, ids, group)
         control = Control(context, Authority(context, certificates))
-        world = cls(store, clock, proposer, certificates, context, control, founding.node.id)
+        world = cls(store, clock, proposer, certificates, context, control, founding.node.id, group)
         world.describe(founding.node.id, "queen")
         return world
 
@@ -188,6 +258,16 @@ class World:
         """Another node."""
         node = self.put(Node(id=self.context.ids(), spec=NodeSpec(role="worker", availability="active", **spec)))
         return self.describe(node.id, hostname, state)
+
+    def manager(self, hostname: str, state: NodeState = NodeState.READY, *, seated: bool = True) -> Node:
+        """Another manager; with a seat and a vote in the group unless told otherwise."""
+        node = self.worker(hostname, state)
+        addr = f"{hostname}:2377"
+        spec = dataclasses.replace(node.spec, role="manager")
+        made: Node = self.put(dataclasses.replace(node, spec=spec, role="manager", manager_addr=addr))
+        if seated:
+            self.group.seats[made.id] = Seat(made.id, addr)
+        return made
 
     async def service(self, name: str = "web", **more: Any) -> Service:
         """A service made by the use case."""

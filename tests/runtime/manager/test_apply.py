@@ -10,7 +10,14 @@ import pytest
 from runtime.manager.kit import World, service_spec
 
 from queenright.manager.apply import Wish
-from queenright.model.errors import FailedPrecondition, InvalidArgument, NotFound, OutOfSequence, Unimplemented
+from queenright.model.errors import (
+    FailedPrecondition,
+    InvalidArgument,
+    NotFound,
+    OutOfSequence,
+    Unavailable,
+    Unimplemented,
+)
 from queenright.model.objects import UpdateStatus
 from queenright.model.states import NodeState, UpdateState
 from queenright.spec.fields import SpecError
@@ -257,8 +264,6 @@ async def test_a_node_is_drained_by_name_or_id() -> None:
 async def test_node_wishes_that_cannot_be_are_refused() -> None:
     world = World.make()
     world.worker("one")
-    with pytest.raises(FailedPrecondition, match="promoting a second manager needs consensus"):
-        await apply(world, "node", "one", {"role": "manager"}, dry_run=True)
     with pytest.raises(FailedPrecondition, match="demote the last manager"):
         await apply(world, "node", "queen", {"role": "worker"}, dry_run=True)
     with pytest.raises(InvalidArgument, match="role"):
@@ -269,6 +274,29 @@ async def test_node_wishes_that_cannot_be_are_refused() -> None:
         await apply(world, "node", "one", {"labels": ["a"]})
     with pytest.raises(InvalidArgument, match="a label must have a key"):
         await apply(world, "node", "one", {"labels": {"": "x"}})
+
+
+async def test_a_node_is_promoted_by_a_wish_and_demoted_again() -> None:
+    world = World.make()
+    world.worker("one")
+    done = await both(world, "node", "one", {"role": "manager"})
+    assert done["diff"] == {"Role": {"before": "worker", "after": "manager"}}
+    node = world.store.node("one")
+    assert (node.spec.role, node.role) == ("manager", "worker")
+    await both(world, "node", "one", {"role": "worker"})
+    assert world.store.node("one").spec.role == "worker"
+
+
+async def test_a_wish_that_changes_nothing_is_answered_only_by_a_confirmed_leader() -> None:
+    world = World.make()
+    world.worker("one")
+
+    async def barrier() -> int:
+        raise Unavailable("this manager is not the leader of the swarm")
+
+    world.proposer.barrier = barrier  # type: ignore[method-assign]
+    with pytest.raises(Unavailable, match="not the leader"):
+        await apply(world, "node", "one", {"role": "worker"})
 
 
 async def test_two_nodes_of_one_name_must_be_told_apart() -> None:

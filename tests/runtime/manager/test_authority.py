@@ -7,11 +7,11 @@ import dataclasses
 from typing import Any
 
 import pytest
-from runtime.manager.kit import World, key_digest
+from runtime.manager.kit import Seat, World, key_digest
 
 from queenright.manager import authority as room
 from queenright.model.changes import Create, Delete
-from queenright.model.errors import FailedPrecondition, InvalidArgument, Unavailable
+from queenright.model.errors import InvalidArgument, Unavailable
 from queenright.model.ids import is_id
 from queenright.model.join import (
     BadRequest,
@@ -20,7 +20,6 @@ from queenright.model.join import (
     JoinLimited,
     JoinRequest,
     ManagerAddress,
-    NeedsConsensus,
     NotLeader,
     TicketExpired,
     TicketOfOtherKey,
@@ -91,13 +90,92 @@ async def test_an_address_that_is_none_is_refused_and_spends_nothing(advertised:
     assert (len(world.store.nodes), len(world.store.tickets)) == (1, 1)
 
 
-async def test_the_manager_token_is_refused_before_anything_is_made() -> None:
+@pytest.mark.parametrize(
+    ("advertised", "port", "reached"),
+    [
+        ("", 2377, "198.51.100.7:2377"),
+        ("", 4000, "198.51.100.7:4000"),
+        ("0.0.0.0:4000", 4000, "198.51.100.7:4000"),
+        ("203.0.113.5", 4000, "203.0.113.5:4000"),
+        ("203.0.113.5:5000", 4000, "203.0.113.5:5000"),
+        ("2001:db8::5", 2377, "[2001:db8::5]:2377"),
+        ("one.example", 2377, "one.example:2377"),
+    ],
+)
+async def test_the_manager_token_makes_a_manager_that_the_group_can_reach(
+    advertised: str, port: int, reached: str
+) -> None:
     world = World.make()
-    before, issued = world.store.index, len(world.certificates.issued)
-    with pytest.raises(NeedsConsensus, match="needs consensus among managers"):
-        await admit(world, world.context.cluster.manager_token)
-    assert world.store.index == before
-    assert len(world.certificates.issued) == issued
+    token = world.context.cluster.manager_token
+    grant = await admit(world, token, advertise_addr=advertised, listen_port=port)
+    node = world.store.nodes.get(grant.node_id)
+    assert node is not None
+    assert (grant.role, node.role, node.spec.role, node.manager_addr) == ("manager", "manager", "manager", reached)
+    assert world.certificates.issued[-1]["role"] == "manager"
+    assert grant.managers == (ManagerAddress(world.manager_id, "192.0.2.1:2377"),), "the others, not itself"
+
+
+async def test_a_worker_has_no_control_address() -> None:
+    world = World.make()
+    grant = await admit(world, advertise_addr="203.0.113.5:2377")
+    node = world.store.nodes.get(grant.node_id)
+    assert node is not None
+    assert node.manager_addr == ""
+
+
+async def test_a_ticket_for_a_manager_makes_one() -> None:
+    world = World.make()
+    issued = await world.control.authority.issue_ticket(role="manager", key_digest=key_digest("one"))
+    grant = await admit(world, issued.text)
+    node = world.store.nodes.get(grant.node_id)
+    assert node is not None
+    assert (node.role, node.manager_addr) == ("manager", "198.51.100.7:2377")
+    assert len(world.store.tickets) == 0
+
+
+async def test_a_manager_that_lost_the_answer_asks_again_and_may_have_moved() -> None:
+    world = World.make()
+    token = world.context.cluster.manager_token
+    first = await admit(world, token)
+    again = await admit(world, token, advertise_addr="203.0.113.5:2377")
+    assert (again.node_id, again.role) == (first.node_id, "manager")
+    node = world.store.nodes.get(first.node_id)
+    assert node is not None
+    assert node.manager_addr == "203.0.113.5:2377"
+
+
+async def test_a_manager_with_a_vote_has_come_though_its_agent_never_did() -> None:
+    world = World.make()
+    token = world.context.cluster.manager_token
+    first = await admit(world, token)
+    world.group.seats[first.node_id] = Seat(first.node_id, "198.51.100.7:2377")
+    second = await admit(world, token)
+    assert second.node_id != first.node_id
+
+
+async def test_managers_that_never_came_make_room_but_one_with_a_vote_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "MOST_PENDING", 1)
+    world = World.make()
+    token = world.context.cluster.manager_token
+    lost = await admit(world, token, key="lost")
+    seated = await admit(world, await ticket(world, "seated"), key="seated")
+    world.group.seats[seated.node_id] = Seat(seated.node_id)
+    with pytest.raises(JoinLimited):
+        await admit(world, token, key="late")
+    world.clock.move(3601)
+    await admit(world, token, key="late")
+    assert world.store.nodes.get(lost.node_id) is None
+    assert world.store.nodes.get(seated.node_id) is not None
+
+
+async def test_the_leader_is_the_first_manager_that_a_joiner_is_told_of() -> None:
+    world = World.make()
+    others = [world.manager(name).id for name in ("one", "two", "three")]
+    for leader in (world.manager_id, *others):
+        world.group.leader_id = leader
+        grant = await admit(world, key=leader)
+        assert grant.managers[0].node_id == leader
+        assert {manager.node_id for manager in grant.managers} == {world.manager_id, *others}
 
 
 async def test_a_token_of_another_cluster_or_an_old_one_is_refused() -> None:
@@ -179,11 +257,9 @@ async def test_an_unknown_ticket_is_a_used_one_and_a_foreign_one_is_no_ticket() 
         await admit(world, make_ticket(b"other", b"2" * 16).text)
 
 
-async def test_tickets_are_refused_for_managers_and_for_nonsense() -> None:
+async def test_tickets_are_refused_for_nonsense() -> None:
     world = World.make()
     issue = world.control.authority.issue_ticket
-    with pytest.raises(FailedPrecondition, match="needs consensus among managers"):
-        await issue(role="manager", key_digest=key_digest("one"))
     for values in (
         {"role": "drone", "key_digest": key_digest("one")},
         {"role": "worker", "key_digest": "one"},

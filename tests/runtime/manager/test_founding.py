@@ -88,12 +88,8 @@ def test_options_that_cannot_be_are_refused_before_anything_is_made(values: dict
 
 
 def test_what_a_later_version_brings_is_said_clearly() -> None:
-    for options in (
-        InitOptions(force_new_cluster=True),
-        InitOptions(spec={"EncryptionConfig": {"AutoLockManagers": True}}),
-    ):
-        with pytest.raises(Unimplemented):
-            settings_of(options)
+    with pytest.raises(Unimplemented):
+        settings_of(InitOptions(spec={"EncryptionConfig": {"AutoLockManagers": True}}))
     with pytest.raises(SpecError, match="external CA"):
         settings_of(InitOptions(spec={"CAConfig": {"ExternalCAs": [{}]}}))
     assert issubclass(Unimplemented, Refusal)

@@ -58,12 +58,13 @@ def decide(view: Store, beats: Mapping[str, Beat], dirty: Dirty, now: Now, since
 
 
 def decider(
-    beats: Callable[[], Mapping[str, Beat]], since: float
+    beats: Callable[[], Mapping[str, Beat]], since: float | Callable[[], float]
 ) -> Callable[[Store, Dirty, Now, Callable[[], str]], Decision]:
-    """The decider for the loop: heartbeats are looked up at each question."""
+    """The decider for the loop: heartbeats are looked up at each question, and then since when nodes are waited for."""
 
     def ask(view: Store, dirty: Dirty, now: Now, ids: Callable[[], str]) -> Decision:
-        return decide(view, beats(), dirty, now, since)
+        held = beats()
+        return decide(view, held, dirty, now, since() if callable(since) else since)
 
     return ask
 

@@ -80,8 +80,10 @@ class Applier:
     async def apply(self, wish: Wish, *, dry_run: bool) -> dict[str, Any]:
         """Do it, or with ``dry_run`` only say what would be done. The answer is that of ``POST /queenright/v1/apply``.
 
-        Raises SpecError and InvalidArgument for options that cannot be, and what the use cases raise.
+        Raises SpecError and InvalidArgument for options that cannot be, and what the use cases raise. "Nothing to do"
+        is an answer that must be true now, so the leader makes sure first that it still leads.
         """
+        await self._context.fresh()
         for attempt in range(MOST_TRIES):
             plan = self.plan(wish)
             if dry_run or not plan.changes:

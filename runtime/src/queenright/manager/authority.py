@@ -3,6 +3,9 @@
 
 The role follows from the secret that was shown, never from what the joiner says. A joiner whose answer got lost asks
 again with the same key and gets the same membership: a node's id follows from the cluster and the key.
+
+A node that shall be a manager becomes one when it asks for a certificate and says where it is reached; the raft group
+takes it in afterwards (``members``).
 """
 
 from __future__ import annotations
@@ -12,15 +15,18 @@ import hashlib
 import hmac
 import logging
 import re
-from typing import Literal
+from typing import Literal, NamedTuple
 
+from queenright.decide.roles import wish
 from queenright.lib import addresses
+from queenright.lib.addresses import Address
+from queenright.manager import texts
 from queenright.manager.checks import check_labels
 from queenright.manager.context import MOST_TRIES, Context
 from queenright.manager.ports import CertificateMaker, IssuedCertificate, RootCA
 from queenright.manager.swarm_spec import certificate_validity
 from queenright.model.changes import Change, Create, Delete, Update
-from queenright.model.errors import FailedPrecondition, InvalidArgument, OutOfSequence, Unavailable
+from queenright.model.errors import InvalidArgument, NotFound, OutOfSequence, Unavailable
 from queenright.model.ids import ID_BYTES, new_id
 from queenright.model.join import (
     BadRequest,
@@ -29,7 +35,6 @@ from queenright.model.join import (
     JoinLimited,
     JoinRequest,
     ManagerAddress,
-    NeedsConsensus,
     NotLeader,
     TicketExpired,
     TicketOfOtherKey,
@@ -73,8 +78,15 @@ class _Leave:
     uses: tuple[Change, ...] = ()
 
 
+class Renewed(NamedTuple):
+    """A certificate chain (PEM, the node's own first) and the role that it is for."""
+
+    chain: bytes
+    role: Role
+
+
 class Authority:
-    """Admission of nodes; fulfils the join listener's ``Admission``."""
+    """Admission of nodes; fulfils the join listener's ``Admission``. And the certificates of those that are members."""
 
     def __init__(self, context: Context, certificates: CertificateMaker) -> None:
         self._context = context
@@ -88,8 +100,6 @@ class Authority:
         """A one-time leave to join for the holder of one key, for ten minutes. Raises InvalidArgument and others."""
         if role not in (WORKER, MANAGER):
             raise InvalidArgument(f"role {role!r} is neither worker nor manager", plain=True)
-        if role == MANAGER:
-            raise FailedPrecondition(NeedsConsensus.default, plain=True)
         if _KEY_DIGEST.fullmatch(key_digest) is None:
             raise InvalidArgument("key_digest is not sha256: and 64 hexadecimal digits", plain=True)
         if availability not in ("", ACTIVE, PAUSE, DRAIN):
@@ -114,11 +124,13 @@ class Authority:
         return IssuedTicket(secret.text, digest, self.managers(), ticket.expires_at)
 
     def managers(self) -> tuple[ManagerAddress, ...]:
-        """The managers and their control addresses."""
+        """The managers and their control addresses, the one that leads first."""
+        consensus = self._context.consensus
+        leader = consensus.leader_id if consensus is not None else None
+        found = [node for node in self._context.store.nodes.by("role", MANAGER) if node.manager_addr]
         return tuple(
             ManagerAddress(node.id, node.manager_addr)
-            for node in self._context.store.nodes.by("role", MANAGER)
-            if node.manager_addr
+            for node in sorted(found, key=lambda node: (node.id != leader, node.id))
         )
 
     # -- admission
@@ -144,13 +156,23 @@ class Authority:
         cluster, now = self._context.cluster, self._context.clock.wall()
         node_id = _node_id(cluster, key_digest)
         known = self._context.store.nodes.get(node_id)
-        if known is not None and _asks_again(known, now) and request.secret.pins(cluster.root_certificate.encode()):
+        if (
+            known is not None
+            and self._never_came(known)
+            and now - known.created_at <= REPEAT_LIFE
+            and request.secret.pins(cluster.root_certificate.encode())
+        ):
             certificate = self._certificate(cluster, known.id, known.role, request.csr_pem)
-            renewed = dataclasses.replace(known, serial=certificate.serial, previous_serial=known.serial)
-            await self._context.write([Update(renewed)])
-            return self._grant(cluster, renewed, certificate)
+            again = dataclasses.replace(
+                known,
+                serial=certificate.serial,
+                previous_serial=known.serial,
+                manager_addr=str(_address(request, source_ip)) if known.role == MANAGER else "",
+            )
+            await self._context.write([Update(again)])
+            return self._grant(cluster, again, certificate)
         leave = self._leave(cluster, request, key_digest, now)
-        addr = _address(request, source_ip)
+        address = _address(request, source_ip)
         if known is not None:
             node_id = self._context.ids()
         certificate = self._certificate(cluster, node_id, leave.role, request.csr_pem)
@@ -158,7 +180,8 @@ class Authority:
             id=node_id,
             spec=NodeSpec(role=leave.role, availability=leave.availability, labels=leave.labels),
             role=leave.role,
-            status=NodeStatus(addr=addr),
+            status=NodeStatus(addr=address.host),
+            manager_addr=str(address) if leave.role == MANAGER else "",
             serial=certificate.serial,
         )
         await self._context.write([Create(node), *leave.uses])
@@ -173,11 +196,9 @@ class Authority:
     def _leave_by_token(self, cluster: Cluster, request: JoinRequest, now: int) -> _Leave:
         manager = request.secret.matches(cluster.manager_token)
         worker = request.secret.matches(cluster.worker_token)
-        if manager:
-            raise NeedsConsensus
-        if not worker:
+        if not manager and not worker:
             raise BadToken
-        pending = [node for node in self._context.store.nodes if _never_came(node)]
+        pending = [node for node in self._context.store.nodes if self._never_came(node)]
         lost = [node for node in pending if now - node.created_at > PENDING_LIFE]
         if len(pending) - len(lost) >= MOST_PENDING:
             raise JoinLimited(
@@ -186,7 +207,7 @@ class Authority:
                 retry_after=60.0,
             )
         uses = tuple(Delete("node", node.id, node.version) for node in lost)
-        return _Leave(WORKER, request.availability or ACTIVE, uses=uses)
+        return _Leave(MANAGER if manager else WORKER, request.availability or ACTIVE, uses=uses)
 
     def _leave_by_ticket(self, cluster: Cluster, request: JoinRequest, key_digest: str, now: int) -> _Leave:
         ticket = self._ticket(cluster, request.secret)
@@ -194,8 +215,6 @@ class Authority:
             raise TicketOfOtherKey
         if ticket.expires_at <= now:
             raise TicketExpired
-        if ticket.role == MANAGER:
-            raise NeedsConsensus
         availability = ticket.availability if ticket.availability != ACTIVE else request.availability or ACTIVE
         return _Leave(ticket.role, availability, ticket.labels, (Delete("ticket", ticket.id, ticket.version),))
 
@@ -207,7 +226,61 @@ class Authority:
             raise TicketUsed
         raise BadToken
 
+    def _never_came(self, node: Node) -> bool:
+        """Whether nobody has ever spoken for the node: its agent would have said its host name, and a manager would
+        have a vote.
+        """
+        if node.hostname:
+            return False
+        consensus = self._context.consensus
+        if consensus is None:
+            return node.role == WORKER
+        return not any(member.id == node.id and member.voter for member in consensus.members())
+
     # -- certificates
+
+    async def renew(self, node_id: str, csr_pem: bytes, control_addr: str = "", *, serial: str = "") -> Renewed:
+        """A certificate for a member, for the role that counts next.
+
+        A worker that shall be a manager becomes one by it: role, address and serial are one entry. ``control_addr``
+        ("host:port") is where other managers reach it, with an unspecified host where they see it; a node that gives
+        none is not promoted. A manager that gives another one than before has moved. ``serial`` is that of the
+        certificate with which the caller has shown who it is; it stays good beside the new one, for the answer may be
+        lost. Raises Unavailable (not the leader, too busy), NotFound, InvalidArgument.
+        """
+        if not self._context.proposer.is_leader:
+            consensus = self._context.consensus
+            raise texts.no_leader(consensus.leader_id if consensus is not None else "unknown")
+        for _ in range(MOST_TRIES):
+            node = self._context.store.nodes.get(node_id)
+            if node is None:
+                raise NotFound("node not registered")
+            try:
+                return await self._renew(node, csr_pem, control_addr, serial)
+            except OutOfSequence:  # its session or its spec was written meanwhile
+                continue
+        raise Unavailable(f"node {node_id} changed too often while its certificate was renewed; it may try again")
+
+    async def _renew(self, node: Node, csr_pem: bytes, control_addr: str, serial: str) -> Renewed:
+        cluster = self._context.cluster
+        addr = _control_addr(control_addr, node)
+        promoted = node.role == WORKER and wish(node) == MANAGER and bool(addr)
+        role: Role = "manager" if promoted or node.role == MANAGER else "worker"
+        try:
+            certificate = self._certificate(cluster, node.id, role, csr_pem)
+        except BadRequest as error:
+            raise InvalidArgument(str(error), plain=True) from None
+        after = dataclasses.replace(
+            node,
+            role=role,
+            manager_addr=(addr or node.manager_addr) if role == MANAGER else "",
+            serial=certificate.serial,
+            previous_serial=serial or node.serial,
+        )
+        await self._context.write([Update(after)])
+        if promoted:
+            log.info("a node becomes a manager", extra={"node": node.id, "address": addr})
+        return Renewed(certificate.chain.encode(), role)
 
     def _certificate(self, cluster: Cluster, node_id: str, role: str, csr: bytes) -> IssuedCertificate:
         """The one place where node certificates are issued, whatever the reason."""
@@ -226,7 +299,8 @@ class Authority:
 
     def _grant(self, cluster: Cluster, node: Node, certificate: IssuedCertificate) -> JoinGrant:
         role: Role = "manager" if node.role == MANAGER else "worker"
-        return JoinGrant(node.id, role, cluster.id, certificate.chain.encode(), self.managers())
+        others = tuple(manager for manager in self.managers() if manager.node_id != node.id)
+        return JoinGrant(node.id, role, cluster.id, certificate.chain.encode(), others)
 
 
 def _node_id(cluster: Cluster, key_digest: str) -> str:
@@ -234,21 +308,36 @@ def _node_id(cluster: Cluster, key_digest: str) -> str:
     return new_id(digest[:ID_BYTES])
 
 
-def _never_came(node: Node) -> bool:
-    """Whether no agent has ever spoken for the node: it would have said its host name."""
-    return not node.hostname and node.role == WORKER
+def _address(request: JoinRequest, source_ip: str) -> Address:
+    """Where the node is reached: what it advertises, or where it came from if it advertises nothing of use.
 
-
-def _asks_again(node: Node, now: int) -> bool:
-    return _never_came(node) and now - node.created_at <= REPEAT_LIFE
-
-
-def _address(request: JoinRequest, source_ip: str) -> str:
-    """What the node advertises, or where it came from if it advertises nothing of use. Raises BadRequest."""
-    if not request.advertise_addr:
-        return source_ip
+    Raises BadRequest.
+    """
     try:
-        address = addresses.parse(request.advertise_addr, CONTROL_PORT)
+        host = source_ip.partition("%")[0]  # a zone means something on this host only
+        seen = addresses.parse(f"[{host}]" if ":" in host else host, request.listen_port)
+        if not request.advertise_addr:
+            return seen
+        address = addresses.parse(request.advertise_addr, request.listen_port)
     except addresses.AddressError as error:
         raise BadRequest(f"advertise_addr in the join request: {error}") from None
-    return source_ip if address.is_unspecified else address.host
+    return seen if address.is_unspecified else address
+
+
+def _control_addr(said: str, node: Node) -> str:
+    """Where a manager is reached as it says; one that names no host stays where it was, a new one is where it is seen.
+
+    Raises InvalidArgument.
+    """
+    if not said:
+        return ""
+    try:
+        address = addresses.parse(said, CONTROL_PORT)
+        if address.is_unspecified:
+            if node.manager_addr:
+                return node.manager_addr
+            host = node.status.addr
+            address = addresses.parse(f"[{host}]" if ":" in host else host, address.port)
+    except addresses.AddressError as error:
+        raise InvalidArgument(f"promotion needs a reachable manager port: {error}", plain=True) from None
+    return str(address)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from queenright.manager import slices
-from queenright.manager.ports import Clock, Proposer
+from queenright.manager.ports import Clock, Consensus, Proposer
 from queenright.model.changes import Change
 from queenright.model.errors import Unavailable
 from queenright.model.objects import Cluster
@@ -27,12 +27,15 @@ class Ids(Protocol):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Context:
-    """The store to read, the proposer to write by, and where times and names come from."""
+    """The store to read, the proposer to write by, where times and names come from, and the group of managers (None:
+    this manager is alone and nobody can join it).
+    """
 
     store: Store
     proposer: Proposer
     clock: Clock
     ids: Ids
+    consensus: Consensus | None = None
 
     @property
     def cluster(self) -> Cluster:
@@ -41,6 +44,13 @@ class Context:
         if found is None:
             raise Unavailable("the swarm's state is not there yet: the manager is starting")
         return found
+
+    async def fresh(self) -> None:
+        """Return when the store holds every write that was acknowledged before the call, by whichever manager.
+
+        Raises Unavailable on a manager that does not lead, or is not confirmed as leader by a majority.
+        """
+        await self.proposer.barrier()
 
     async def write(self, changes: Sequence[Change]) -> None:
         """Write a short list as one entry; a long one, each of whose prefixes must be right, in slices."""

@@ -15,7 +15,9 @@ from queenright.store.store import Store
 
 
 class Control:
-    """One per running manager. Reads go to ``store`` directly: the one leader's store is the swarm's truth."""
+    """One per running manager. Reads go to ``store`` directly: on the leader, after :meth:`fresh`, it is the swarm's
+    truth; on others it trails by a moment.
+    """
 
     def __init__(self, context: Context, authority: Authority) -> None:
         self.context = context
@@ -26,6 +28,10 @@ class Control:
         self.applier = Applier(context, self.services, self.nodes, self.cluster)
         self.waiter = Waiter(context)
         self.why = Why(context)
+
+    async def fresh(self) -> None:
+        """See ``Context.fresh``."""
+        await self.context.fresh()
 
     @property
     def store(self) -> Store:

@@ -18,13 +18,15 @@ from queenright.decide.assignments import changes as difference_of
 from queenright.decide.base import SECOND
 from queenright.decide.nodes import Beat
 from queenright.lib.tasks import Background
-from queenright.manager import slices
+from queenright.manager import slices, texts
+from queenright.manager.description import cleaned, cleaned_address
 from queenright.manager.ports import Clock, Proposer
 from queenright.model.changes import Change, Update
-from queenright.model.errors import InvalidArgument, NotFound, OutOfSequence, PermissionDenied, Unavailable
-from queenright.model.objects import Node, NodeDescription, NodeStatus, Task, TaskStatus
+from queenright.model.errors import InvalidArgument, NotFound, NotLeading, OutOfSequence, PermissionDenied, Unavailable
+from queenright.model.objects import Node, NodeDescription, NodeStatus, Object, Task, TaskStatus
 from queenright.model.states import NodeState, TaskState
-from queenright.store.store import Store
+from queenright.spec.cluster import MANAGER
+from queenright.store.store import Event, Store
 from queenright.wire.messages import AssignmentSet, SessionNews
 
 log = logging.getLogger(__name__)
@@ -36,6 +38,8 @@ SETTLE = 0.005  # seconds in which further changes join an assignment message
 SESSIONS_PER_WINDOW = 3
 WINDOW = 8.0
 CONFLICT_TRIES = 20
+TICK = 0.5  # seconds between two looks at the clock
+STOPPING = "the manager is stopping"
 
 
 @dataclasses.dataclass(slots=True, eq=False)
@@ -53,9 +57,10 @@ class Session:
 
 
 class Dispatcher:
-    """Runs on the leader.
+    """Runs while this manager leads: from :meth:`start` to :meth:`stop`, once for each leadership.
 
-    ``ids`` makes session ids; ``on_beat`` is told when a deadline came into being or was shortened.
+    ``ids`` makes session ids; ``on_beat`` is told when a deadline came into being or was shortened. ``node_id`` is this
+    manager's own, ``redirect`` gives (node id, address) of the manager that leads, if another does.
     """
 
     def __init__(
@@ -65,12 +70,20 @@ class Dispatcher:
         clock: Clock,
         ids: Callable[[], str],
         on_beat: Callable[[], None] = lambda: None,
+        *,
+        node_id: str = "",
+        redirect: Callable[[], tuple[str, str] | None] = lambda: None,
     ) -> None:
         self._store = store
         self._proposer = proposer
         self._clock = clock
         self._ids = ids
         self._on_beat = on_beat
+        self._node_id = node_id
+        self._redirect = redirect
+        self._leadership = 0  # counts starts
+        self._running = False
+        self._since = self._seen_at = clock.mono()
         self._sessions: dict[str, Session] = {}
         self._opened: dict[str, list[float]] = {}
         self._queue: dict[str, TaskStatus] = {}
@@ -80,25 +93,64 @@ class Dispatcher:
 
     # -- life
 
-    def start(self) -> None:
+    def start(self, proposer: Proposer | None = None) -> None:
+        """Begin to serve agents, with ``proposer`` (fenced to one leadership) from now on.
+
+        What an earlier leadership knew is forgotten: every node has a fresh grace.
+        """
+        if self._running:
+            raise RuntimeError("the dispatcher runs already: stop it first")
+        self._proposer = proposer or self._proposer
+        self._leadership += 1
+        self._running = True
+        self._since = self._seen_at = self._clock.mono()
+        self._opened, self._queue = {}, {}
+        self._queued.clear()
         self._background.start(self._follow(), "dispatcher-follow")
         self._background.start(self._flush_forever(), "dispatcher-statuses")
+        self._background.start(self._watch_clock(), "dispatcher-clock")
 
-    async def stop(self) -> None:
-        """End all sessions: agents look for a manager again."""
+    async def stop(self, reason: str = STOPPING) -> None:
+        """End all sessions: agents look for a manager again. No call writes anything after this was called."""
+        self._running = False
         for session in list(self._sessions.values()):
-            self._close(session, "the manager is stopping")
+            self._close(session, reason)
         await self._background.stop()
-        if self._flushed is not None and not self._flushed.done():
-            self._flushed.set_exception(Unavailable("the manager is stopping"))
-            self._flushed.exception()
+        if self._flushed is not None:
+            _fail(self._flushed, Unavailable(reason))
+            self._flushed = None
 
     def beats(self) -> Mapping[str, Beat]:
-        """Deadlines by node, for the liveness decider."""
+        """Deadlines by node, for the liveness decider. Ask for ``since`` after it."""
+        self._notice_lag()
         return {
             key: Beat(deadline=session.deadline, restarting_until=session.restarting_until)
             for key, session in self._sessions.items()
         }
+
+    @property
+    def since(self) -> float:
+        """The monotonic time from which nodes without a session are waited for."""
+        return self._since
+
+    async def _watch_clock(self) -> None:
+        while True:
+            await asyncio.sleep(TICK)
+            self._notice_lag()
+
+    def _notice_lag(self) -> None:
+        """While this process stood still no heartbeat could be taken: then no node is to blame for being late.
+
+        Asked wherever deadlines are judged, for after a standstill nobody knows which timer fires first.
+        """
+        now = self._clock.mono()
+        lag, self._seen_at = now - self._seen_at, now
+        if lag <= TICK + self.period / SECOND:
+            return
+        log.warning("this manager stood still for %.1f s; every node gets a fresh grace", lag)
+        self._since = now
+        for session in self._sessions.values():
+            session.deadline = max(session.deadline, self._next_deadline())
 
     # -- sessions
 
@@ -109,11 +161,18 @@ class Dispatcher:
         return (cluster.spec.dispatcher.heartbeat_period if cluster is not None else None) or HEARTBEAT
 
     async def open(self, node_id: str, description: NodeDescription, addr: str) -> Session:
-        """Begin a session: the node is READY when this returns. Ends the node's earlier session."""
+        """Begin a session: the node is READY when this returns. Ends the node's earlier session.
+
+        Raises NotLeading where another manager is to be asked.
+        """
+        self._require_leading()
         if self._store.nodes.get(node_id) is None:
             raise NotFound("node not registered")
         self._limit_rate(node_id)
-        await self._write_node(node_id, description, addr)
+        leadership = self._leadership
+        await self._write_node(node_id, cleaned(description), cleaned_address(addr))
+        if leadership != self._leadership or not self._running:
+            raise self._elsewhere()
         earlier = self._sessions.get(node_id)
         if earlier is not None:
             self._close(earlier, "a newer session of this node took its place")
@@ -131,12 +190,18 @@ class Dispatcher:
             node, cluster = self._store.nodes.get(session.node_id), self._store.cluster
             if node is None or cluster is None:
                 raise PermissionDenied(f"node {session.node_id} was removed from swarm")
-            managers = tuple((m.id, m.manager_addr) for m in self._store.nodes.by("role", "manager") if m.manager_addr)
-            yield SessionNews(session.id, node, managers, self.period, cluster.root_certificate, self._clock.wall())
+            news = (self._managers(), self.period, cluster.root_certificate, self._clock.wall())
+            yield SessionNews(session.id, node, *news)
             await session.node_changed.wait()
+
+    def _managers(self) -> tuple[tuple[str, str], ...]:
+        """(node id, address) of the managers, this one, which leads, first."""
+        found = ((node.id, node.manager_addr) for node in self._store.nodes.by("role", MANAGER) if node.manager_addr)
+        return tuple(sorted(found, key=lambda manager: (manager[0] != self._node_id, manager[0])))
 
     def session(self, node_id: str, session_id: str) -> Session:
         """The caller's open session, or the errors agents know."""
+        self._require_leading()
         if self._store.nodes.get(node_id) is None:
             raise NotFound("node not registered")
         session = self._sessions.get(node_id)
@@ -159,6 +224,14 @@ class Dispatcher:
         self._on_beat()
         return RESTART_GRACE
 
+    def _require_leading(self) -> None:
+        if not self._running:
+            raise self._elsewhere()
+
+    def _elsewhere(self) -> NotLeading:
+        leader = self._redirect()
+        return NotLeading(texts.NOT_LEADER if leader else texts.NO_LEADER, leader)
+
     def _next_deadline(self) -> float:
         return self._clock.mono() + GRACE_BEATS * self.period / SECOND
 
@@ -174,7 +247,9 @@ class Dispatcher:
             node = self._store.nodes.get(node_id)
             if node is None:
                 raise NotFound("node not registered")
-            status = NodeStatus(state=NodeState.READY, addr=addr or node.status.addr)
+            held = node.status
+            message = held.message if held.state == NodeState.READY else ""  # says nothing about sessions, see members
+            status = NodeStatus(state=NodeState.READY, addr=addr or held.addr, message=message)
             if node.description == description and node.status == status:
                 return
             try:
@@ -226,12 +301,15 @@ class Dispatcher:
         with self._store.watch() as subscription:
             while True:
                 commit = await subscription.next()
+                if commit.reset:
+                    for session in list(self._sessions.values()):
+                        self._close(session, "the manager's state was replaced by a snapshot")
                 for event in commit.events:
                     value = event.object
                     if isinstance(value, Task):
                         self._mark(value)
                     elif isinstance(value, Node):
-                        self._node_moved(value, gone=event.after is None)
+                        self._node_moved(value, event)
 
     def _mark(self, task: Task) -> None:
         session = self._sessions.get(task.node_id)
@@ -239,16 +317,16 @@ class Dispatcher:
             session.touched[task.id] = None
             session.tasks_changed.set()
 
-    def _node_moved(self, node: Node, *, gone: bool) -> None:
+    def _node_moved(self, node: Node, event: Event) -> None:
         session = self._sessions.get(node.id)
         if session is not None:
-            if gone:
+            if event.after is None:
                 self._close(session, f"node {node.id} was removed from swarm")
             elif node.status.state == NodeState.DOWN:
-                self._close(session, "heartbeat failure")
+                self._close(session, node.status.message or "the node is down")
             else:
                 session.node_changed.set()
-        if node.role == "manager":
+        if _manager(event.before) != _manager(event.after):
             for other in self._sessions.values():
                 other.node_changed.set()
 
@@ -280,10 +358,11 @@ class Dispatcher:
             try:
                 await self._flush(queue)
             except Exception as error:
-                if flushed is not None and not flushed.done():
-                    flushed.set_exception(error)
-                    flushed.exception()
+                _fail(flushed, error)
                 log.warning("statuses were not written: %s", error)
+            except BaseException:
+                _fail(flushed, Unavailable(texts.NOT_LEADER))
+                raise
             else:
                 if flushed is not None and not flushed.done():
                     flushed.set_result(None)
@@ -302,6 +381,20 @@ class Dispatcher:
             except OutOfSequence:
                 continue
         raise Unavailable("the tasks changed too often while their statuses were written")
+
+
+def _fail(future: asyncio.Future[None] | None, error: Exception) -> None:
+    """Tell those who wait; that nobody may is no fault."""
+    if future is not None and not future.done():
+        future.set_exception(error)
+        future.exception()
+
+
+def _manager(node: Object | None) -> tuple[str, str] | None:
+    """What agents are told of a node as a manager; None if it is none to be told of."""
+    if isinstance(node, Node) and node.role == MANAGER and node.manager_addr:
+        return node.id, node.manager_addr
+    return None
 
 
 def merge_status(held: TaskStatus, told: TaskStatus, now: int) -> TaskStatus | None:

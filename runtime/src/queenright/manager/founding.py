@@ -10,7 +10,7 @@ from queenright.manager.context import Ids
 from queenright.manager.ports import CertificateMaker, InitOptions, IssuedCertificate
 from queenright.manager.swarm_spec import NAME, certificate_validity, check_swarm, normal, with_defaults
 from queenright.model.changes import Change, Create
-from queenright.model.errors import InvalidArgument, Unimplemented
+from queenright.model.errors import InvalidArgument
 from queenright.model.objects import Cluster, Node, NodeStatus
 from queenright.model.tokens import SECRET_BYTES, make_join_token
 from queenright.spec.cluster import ACTIVE, DRAIN, MANAGER, PAUSE, NodeSpec, SwarmSpec
@@ -44,9 +44,10 @@ class Founding:
 
 
 def settings_of(options: InitOptions) -> Settings:
-    """Read and check the options of ``init``. Raises InvalidArgument, Unimplemented or SpecError; nothing is made."""
-    if options.force_new_cluster:
-        raise Unimplemented("force-new-cluster needs consensus among managers, which this version does not have")
+    """Read and check the options of ``init``. Raises InvalidArgument, Unimplemented or SpecError; nothing is made.
+
+    ``force_new_cluster`` founds nothing: it is for a host that is a manager already (``Nodes.sole_manager``).
+    """
     given = decode(SwarmSpec, options.spec)
     if (given.name or NAME) != NAME:
         raise InvalidArgument('swarm spec must be named "default"', plain=True)

@@ -7,7 +7,7 @@ Edges fulfil the former and use the latter.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from queenright.model.changes import Change
@@ -22,13 +22,13 @@ class Clock(Protocol):
 
 
 class StateMachine(Protocol):
-    """What the log drives; every call is made on the event loop's thread, in log order."""
+    """What the log drives; every call but ``prepare`` is made on the event loop's thread, in log order."""
 
     def apply(self, index: int, command: bytes) -> object: ...
 
     def freeze(self) -> Callable[[], Iterator[bytes]]: ...
 
-    def restore(self, index: int, records: Iterator[bytes]) -> None: ...
+    def prepare(self, index: int, records: Iterator[bytes]) -> Callable[[], None]: ...
 
 
 class Log(Protocol):
@@ -36,7 +36,9 @@ class Log(Protocol):
 
     async def start(self) -> None: ...
 
-    async def propose(self, command: bytes) -> object: ...
+    async def propose(self, command: bytes, *, term: int | None = None) -> object:
+        """``term``: refuse unless this manager leads in just that term; then nothing is written."""
+        ...
 
     async def barrier(self) -> int: ...
 
@@ -53,6 +55,66 @@ class Log(Protocol):
 
     @property
     def failure(self) -> str | None: ...
+
+
+class GroupMember(Protocol):
+    """One manager of the raft group; its id is the node's. One that is no voter yet catches up."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def addr(self) -> str: ...
+
+    @property
+    def voter(self) -> bool: ...
+
+
+class Consensus(Protocol):
+    """The group of managers behind the log, as this one knows it.
+
+    The coroutines raise Unavailable (this manager does not lead; nothing was changed) or FailedPrecondition (why the
+    change cannot be made, or was not finished).
+    """
+
+    @property
+    def is_leader(self) -> bool: ...
+
+    @property
+    def term(self) -> int: ...
+
+    @property
+    def leader_id(self) -> str | None: ...
+
+    @property
+    def has_quorum(self) -> bool: ...
+
+    @property
+    def epoch(self) -> int: ...
+
+    def members(self) -> Sequence[GroupMember]: ...
+
+    def connected(self, member_id: str) -> bool:
+        """Whether the member was heard of lately; this one itself always."""
+        ...
+
+    def levels(self) -> Mapping[str, int]:
+        """The feature level that each member has shown (see ``model.features``), this one's included."""
+        ...
+
+    async def barrier(self) -> int: ...
+
+    async def add_member(self, member_id: str, addr: str) -> None:
+        """Returns when the member is a voter; repeated calls go on where the last one stopped."""
+        ...
+
+    async def remove_member(self, member_id: str) -> None: ...
+
+    async def move_member(self, member_id: str, addr: str) -> None: ...
+
+    async def transfer_leadership(self) -> None:
+        """Returns when another member leads."""
+        ...
 
 
 class Proposer(Protocol):
@@ -113,7 +175,11 @@ class CertificateMaker(Protocol):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class LocalState:
-    """What this host is. ``state``: inactive, pending, active or error; ``role``: "", worker or manager."""
+    """What this host is. ``state``: inactive, pending, active or error; ``role``: "", worker or manager.
+
+    Of a manager: ``leader`` is the node id of the manager that leads ("" for none), ``stale`` says that it reads what
+    may be old, ``raft`` describes the group for ``status``.
+    """
 
     state: str = "inactive"
     role: str = ""
@@ -126,6 +192,10 @@ class LocalState:
     started_at: int = 0
     tasks_running: int = 0
     tasks_total: int = 0
+    leader: str = ""
+    has_quorum: bool = True
+    stale: bool = False
+    raft: dict[str, Any] | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -3,57 +3,105 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
-from queenright.manager.ports import Clock, Log
+from queenright.manager import texts
+from queenright.manager.machine import StoreMachine
+from queenright.manager.ports import Clock, Consensus, Log
+from queenright.model import features
 from queenright.model.changes import Batch, Change, Conflict
-from queenright.model.errors import OutOfSequence, Unavailable
-from queenright.store.store import Store
+from queenright.model.errors import FailedPrecondition, OutOfSequence, Unavailable
 from queenright.wire import codec
 
-
-class StoreMachine:
-    """Applies log entries to the store (see ``ports.StateMachine``). A snapshot record is one object."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-
-    def apply(self, index: int, command: bytes) -> Conflict | None:
-        return self._store.apply(index, codec.decode_batch(command))
-
-    def freeze(self) -> Callable[[], Iterator[bytes]]:
-        objects = self._store.freeze()
-        return lambda: (codec.encode_object(value) for value in objects())
-
-    def restore(self, index: int, records: Iterator[bytes]) -> None:
-        self._store.restore(index, (codec.decode_object(record) for record in records))
+__all__ = ["ConflictError", "FencedProposer", "LogProposer", "StoreMachine"]
 
 
 class LogProposer:
-    """The ``Proposer`` over a log. Stamps each batch with this manager's clock."""
+    """The ``Proposer`` over a log. Stamps each batch with this manager's clock.
 
-    def __init__(self, log: Log, clock: Clock) -> None:
+    ``consensus`` says whether another manager leads; ``level`` gives the swarm's feature level: changes that need more
+    are refused until all managers are upgraded.
+    """
+
+    def __init__(
+        self,
+        log: Log,
+        clock: Clock,
+        consensus: Consensus | None = None,
+        *,
+        level: Callable[[], int] = lambda: features.LEVEL,
+    ) -> None:
         self._log = log
         self._clock = clock
+        self._consensus = consensus
+        self._level = level
 
     @property
     def is_leader(self) -> bool:
         return self._log.is_leader
 
+    @property
+    def term(self) -> int:
+        return self._log.term
+
     async def propose(self, changes: Sequence[Change]) -> int:
         """Write all of it or nothing; gives an index that the store has reached."""
+        return await self.propose_in(None, changes)
+
+    async def barrier(self) -> int:
+        """Return when the store holds all that was acknowledged before. Raises Unavailable on whoever does not lead."""
+        if not self._log.is_leader:
+            raise self._refusal()
+        return await self._log.barrier()
+
+    def fenced(self, term: int) -> FencedProposer:
+        """A proposer for one leadership: once the term has passed, nothing that it is given gets into the log."""
+        return FencedProposer(self, term)
+
+    async def propose_in(self, term: int | None, changes: Sequence[Change]) -> int:
+        """Write, but only while this manager leads in ``term`` (None: in any)."""
         if not changes:
             return self._log.applied_index
-        if not self._log.is_leader:
-            raise Unavailable("this manager is not the leader of the swarm")
+        if not self._log.is_leader or term not in (None, self._log.term):
+            raise self._refusal()
+        self._check_level(changes)
         batch = Batch(at=self._clock.wall(), changes=tuple(changes))
-        conflict = await self._log.propose(codec.encode_batch(batch))
+        command = codec.encode_batch(batch)
+        conflict = await (self._log.propose(command) if term is None else self._log.propose(command, term=term))
         if isinstance(conflict, Conflict):
             raise ConflictError(conflict)
         return self._log.applied_index
 
+    def _check_level(self, changes: Sequence[Change]) -> None:
+        needed, level = features.needed(changes), self._level()
+        if needed > level:
+            raise FailedPrecondition(
+                f"this needs feature level {needed}, the swarm's managers are at {level}: upgrade queenright on all "
+                "managers"
+            )
+
+    def _refusal(self) -> Unavailable:
+        if self._consensus is None:
+            return Unavailable(texts.NOT_LEADER)
+        return texts.no_leader(self._consensus.leader_id)
+
+
+class FencedProposer:
+    """The ``Proposer`` of those who act for one leadership."""
+
+    def __init__(self, proposer: LogProposer, term: int) -> None:
+        self._proposer = proposer
+        self._term = term
+
+    @property
+    def is_leader(self) -> bool:
+        return self._proposer.is_leader and self._proposer.term == self._term
+
+    async def propose(self, changes: Sequence[Change]) -> int:
+        return await self._proposer.propose_in(self._term, changes)
+
     async def barrier(self) -> int:
-        return await self._log.barrier()
+        return await self._proposer.barrier()
 
 
 class ConflictError(OutOfSequence):

@@ -2,10 +2,9 @@
 """The one loop that runs deciders: watch, decide, propose, sleep until something changes or a decider's time has come.
 
 Each decider is asked about the keys that changed since it was last asked. Its answer says when it wants to be asked
-again
-though nothing changes; then it finds by the store's indexes what is due. A decision that did not fit (somebody else
-wrote
-first) is dropped; its keys stay dirty and the decider decides again from what is there now.
+again though nothing changes; then it finds by the store's indexes what is due. A decision that did not fit (somebody
+else wrote first), or of which nobody knows whether it was written, is dropped; its keys stay dirty and the decider
+decides again from what is there now. Whoever leads no more decides nothing.
 """
 
 from __future__ import annotations
@@ -21,11 +20,12 @@ from queenright.decide.base import Dirty, Now
 from queenright.decide.orchestrate import Decider, mark
 from queenright.manager import slices
 from queenright.manager.ports import Clock, Proposer
-from queenright.model.errors import OutOfSequence
+from queenright.model.errors import OutcomeUnknown, OutOfSequence, Unavailable
 from queenright.store.store import Commit, Store
 
 log = logging.getLogger(__name__)
 
+BUSY = 0.2  # seconds until a log that took nothing is tried again
 MOST_ROUNDS = 1000  # rounds without a pause; deciders settle in a handful, so more is a defect worth a loud line
 
 
@@ -62,10 +62,11 @@ class Reconciler:
         self._poke.set()
 
     async def run(self) -> None:
+        """Until cancelled, or until this manager leads no more."""
         with self._store.watch() as subscription:
             getter: asyncio.Future[Commit] = asyncio.ensure_future(subscription.next())
             try:
-                while True:
+                while self._proposer.is_leader:
                     await self._settle(subscription.drain)
                     getter = await self._sleep(getter)
                     if getter.done():
@@ -83,6 +84,8 @@ class Reconciler:
             if round_number == MOST_ROUNDS:
                 log.error("deciders do not settle", extra={"deciders": [s.name for s in self._seats if s.dirty]})
             for seat in self._seats:
+                if not self._proposer.is_leader:
+                    return
                 await self._ask(seat)
                 for commit in drain():
                     self._mark(commit)
@@ -99,6 +102,11 @@ class Reconciler:
             await slices.write(self._proposer, decision.changes)
         except OutOfSequence:
             _merge(seat.dirty, dirty)
+        except (Unavailable, OutcomeUnknown) as error:
+            _merge(seat.dirty, dirty)
+            if self._proposer.is_leader:
+                log.warning("what %s decided could not be written and is decided anew: %s", seat.name, error)
+                await asyncio.sleep(BUSY)
 
     async def _sleep(self, getter: asyncio.Future[Commit]) -> asyncio.Future[Commit]:
         wake_at = min((seat.wake_at for seat in self._seats), default=math.inf)
@@ -118,7 +126,7 @@ class Reconciler:
         return bool(seat.dirty) or seat.wake_at <= self._clock.mono()
 
     def _mark(self, commit: Commit) -> None:
-        touched = Dirty()
+        touched = Dirty(everything=commit.reset)
         for event in commit.events:
             mark(touched, event)
         for seat in self._seats:

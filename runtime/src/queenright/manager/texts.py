@@ -28,10 +28,39 @@ LAST_MANAGER_LEAVES = (
     "erases all current state of the swarm. Use `--force` to ignore this message."
 )
 NEEDS_MESH = "needs the routing mesh, which this version of queenright does not have yet"
-NEEDS_CONSENSUS = (
-    "promoting a second manager needs consensus among managers, which this version of queenright does not have yet: "
-    "the swarm keeps its one manager"
+NO_LEADER = (
+    "The swarm does not have a leader. It's possible that too few managers are online. Make sure more than half of the "
+    "managers are online."
 )
+NOT_LEADER = "this manager is not the leader of the swarm"
+LAST_MANAGER = "attempting to demote the last manager of the swarm"
+LOSES_QUORUM = "can't remove member from the raft: this would result in a loss of quorum"
+LEFT = "node left the swarm"
+
+
+def no_leader(leader_id: str | None) -> Unavailable:
+    """The refusal of what only the leader does, by a manager that knows ``leader_id`` as leader, or nobody."""
+    return Unavailable(NOT_LEADER) if leader_id else Unavailable(NO_LEADER, plain=True)
+
+
+def manager_leaves(reachable: int, total: int, *, leads: bool = True) -> str:
+    """The refusal of a manager's leave without force. ``reachable`` of ``total`` managers answer, itself included;
+    ``leads``: there is a leader.
+    """
+    text = "You are attempting to leave the swarm on a node that is participating as a manager. "
+    if leads and total <= 1:
+        return LAST_MANAGER_LEAVES
+    if not leads:
+        text += "Doing so may lose the consensus of your cluster. "
+    elif reachable - 1 < total // 2 + 1:
+        text += (
+            f"Removing this node leaves {reachable - 1} managers out of {total}. Without a Raft quorum your swarm will "
+            "be inaccessible. "
+        )
+    return text + (
+        "The only way to restore a swarm that has lost consensus is to reinitialize it with `--force-new-cluster`. Use "
+        "`--force` to suppress this message."
+    )
 
 
 def not_a_manager(state: LocalState) -> Unavailable:

@@ -7,12 +7,14 @@ come from the store's narrowest index, so that a question about one service cost
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from queenright.decide.revision import Revision
+from queenright.manager.ports import Consensus
 from queenright.model.errors import InvalidArgument
 from queenright.model.objects import Node, Service, Task
-from queenright.model.states import TaskState
+from queenright.model.states import NodeState, TaskState
 from queenright.spec.cluster import MANAGER, WORKER
 from queenright.spec.service import REPLICATED
 from queenright.store.store import Store
@@ -26,6 +28,41 @@ TASK_FILTERS = ("id", "label", "name", "node", "service", "desired-state", "_up-
 _ROLES = {WORKER, MANAGER}
 _MEMBERSHIPS = {"pending", "accepted"}
 _STATES = {state.text: state for state in TaskState}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ManagerStatus:
+    """What is known of a manager as a member of the group. ``reachability``: reachable or unreachable, as the manager
+    that is asked finds it; ``addr`` is ``host:port``.
+    """
+
+    leader: bool
+    reachability: str
+    addr: str
+
+
+def manager_status(node: Node, consensus: Consensus | None) -> ManagerStatus | None:
+    """The node as a manager; None for one that is none (yet, or any more). ``consensus`` None: it is the only one."""
+    if consensus is None:
+        if node.role != MANAGER:
+            return None
+        reachable = node.status.state in (NodeState.READY, NodeState.UNKNOWN)
+        return ManagerStatus(reachable, _reachability(reachable), node.manager_addr)
+    seat = next((member for member in consensus.members() if member.id == node.id), None)
+    if seat is None:
+        return None
+    leads = seat.id == consensus.leader_id
+    heard = leads or consensus.connected(seat.id)
+    return ManagerStatus(leads, _reachability(heard), node.manager_addr or seat.addr)
+
+
+def manager_count(store: Store, consensus: Consensus | None) -> int:
+    """How many managers the swarm has."""
+    return store.nodes.count("role", MANAGER) if consensus is None else len(consensus.members())
+
+
+def _reachability(reachable: bool) -> str:
+    return "reachable" if reachable else "unreachable"
 
 
 def list_nodes(store: Store, filters: Filters) -> list[Node]:

@@ -1,25 +1,31 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Waiting until something is as declared. Woken by commits alone: nothing is polled."""
+"""Waiting until something is as declared. Woken by commits; only the group of managers, which is no part of the store,
+is looked at again and again while it matters.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 from collections.abc import Callable
 from typing import Any
 
 from queenright.decide.base import Now
 from queenright.decide.convergence import CONVERGED, PROGRESSING, Convergence, convergence
+from queenright.decide.roles import wish
 from queenright.manager.context import Context
 from queenright.manager.why import node_title
 from queenright.model.errors import InvalidArgument, NotFound
 from queenright.model.objects import Node, Object, Service, Task
 from queenright.model.states import NodeState
+from queenright.spec.cluster import MANAGER, WORKER
 from queenright.store.store import Commit, Subscription
 
 ABSENT = "absent"
 TIMEOUT = "timeout"
 MOST_REASONS = 20
+LOOK = 0.1  # seconds between two looks at the group of managers
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -31,6 +37,7 @@ class Look:
     desired: int = 0
     update: dict[str, str] | None = None
     reasons: tuple[str, ...] = ()
+    polled: bool = False  # something that no commit tells of is waited for
 
     @property
     def final(self) -> bool:
@@ -55,17 +62,22 @@ class Waiter:
     def __init__(self, context: Context) -> None:
         self._context = context
 
-    async def wait(self, kind: str, ref: str, *, timeout: float, drained: bool = False) -> dict[str, Any]:
+    async def wait(
+        self, kind: str, ref: str, *, timeout: float, drained: bool = False, down: bool = False
+    ) -> dict[str, Any]:
         """Wait at most ``timeout`` seconds until the thing is converged, or cannot become so without a new decision
-        (paused, rolled back, absent). The last thing seen is the answer.
+        (paused, rolled back, absent). The last thing seen is the answer. A node is converged when it is ready in the
+        role that it shall have; with ``drained`` when it holds no tasks, with ``down`` when it is down.
         """
-        look, touches = self._subject(kind, ref, drained)
+        if self._context.proposer.is_leader:
+            await self._context.fresh()
+        look, touches = self._subject(kind, ref, drained, down)
         with self._context.store.watch() as subscription:
             seen = look()
             try:
                 async with asyncio.timeout(timeout):
                     while not seen.final:
-                        await _news(subscription, touches)
+                        await _news(subscription, touches, LOOK if seen.polled else None)
                         seen = look()
             except TimeoutError:
                 seen = look()
@@ -73,11 +85,13 @@ class Waiter:
                     seen = dataclasses.replace(seen, state=TIMEOUT)
         return seen.document()
 
-    def _subject(self, kind: str, ref: str, drained: bool) -> tuple[Callable[[], Look], Callable[[Object], bool]]:
+    def _subject(
+        self, kind: str, ref: str, drained: bool, down: bool
+    ) -> tuple[Callable[[], Look], Callable[[Object], bool]]:
         if kind == "service":
             return self._service(ref)
         if kind == "node":
-            return self._node(ref, drained)
+            return self._node(ref, drained, down)
         if kind == "swarm":
             return self._swarm, lambda value: isinstance(value, Node)
         raise InvalidArgument(f"kind {kind!r} is none of service, node, swarm", plain=True)
@@ -118,7 +132,7 @@ class Waiter:
 
     # -- nodes
 
-    def _node(self, ref: str, drained: bool) -> tuple[Callable[[], Look], Callable[[Object], bool]]:
+    def _node(self, ref: str, drained: bool, down: bool) -> tuple[Callable[[], Look], Callable[[Object], bool]]:
         store = self._context.store
         try:
             key = store.node(ref).id
@@ -129,7 +143,9 @@ class Waiter:
             node = store.nodes.get(key)
             if node is None:
                 return Look(ABSENT)
-            return self._drain_of(node) if drained else _readiness((node,))
+            if down:
+                return _fall_of(node)
+            return self._drain_of(node) if drained else self._readiness((node,))
 
         def touches(value: Object) -> bool:
             return (isinstance(value, Task) and value.node_id == key) or (isinstance(value, Node) and value.id == key)
@@ -144,18 +160,42 @@ class Waiter:
     # -- the swarm
 
     def _swarm(self) -> Look:
-        return _readiness(tuple(self._context.store.nodes))
+        return self._readiness(tuple(self._context.store.nodes))
+
+    def _readiness(self, nodes: tuple[Node, ...]) -> Look:
+        """Whether the nodes are ready, each in the role that it shall have."""
+        missing = [(node, _unready(node) or self._role_of(node)) for node in nodes]
+        reasons = tuple(
+            f"node {node_title(node)} {what}" + (f" ({node.status.message})" if node.status.message else "")
+            for node, what in missing
+            if what
+        )
+        state = PROGRESSING if reasons else CONVERGED
+        # A role is the group's matter: its changes are no commits of the store.
+        polled = any(what and not _unready(node) for node, what in missing)
+        return Look(state, running=len(nodes) - len(reasons), desired=len(nodes), reasons=reasons, polled=polled)
+
+    def _role_of(self, node: Node) -> str:
+        """What the node's role still lacks; nothing once it is what it shall be."""
+        consensus, wished = self._context.consensus, wish(node)
+        if node.role != wished:
+            return f"is to become a {wished} and is a {node.role} yet"
+        seat = next((m for m in consensus.members() if m.id == node.id), None) if consensus is not None else None
+        if wished == MANAGER and consensus is not None and (seat is None or not seat.voter):
+            return "is to become a manager and has no vote among the managers yet"
+        if wished == WORKER and seat is not None:
+            return "is to become a worker and still has its seat among the managers"
+        return ""
 
 
-def _readiness(nodes: tuple[Node, ...]) -> Look:
-    waiting = [node for node in nodes if node.status.state != NodeState.READY]
-    reasons = tuple(
-        f"node {node_title(node)} is {node.status.state.value}"
-        + (f" ({node.status.message})" if node.status.message else "")
-        for node in waiting
-    )
-    state = PROGRESSING if waiting else CONVERGED
-    return Look(state, running=len(nodes) - len(waiting), desired=len(nodes), reasons=reasons)
+def _unready(node: Node) -> str:
+    return "" if node.status.state == NodeState.READY else f"is {node.status.state.value}"
+
+
+def _fall_of(node: Node) -> Look:
+    fallen = node.status.state == NodeState.DOWN
+    reasons = () if fallen else (f"node {node_title(node)} is {node.status.state.value}",)
+    return Look(CONVERGED if fallen else PROGRESSING, running=0 if fallen else 1, desired=0, reasons=reasons)
 
 
 def _look_of(found: Convergence) -> Look:
@@ -168,13 +208,16 @@ def _look_of(found: Convergence) -> Look:
     )
 
 
-async def _news(subscription: Subscription, touches: Callable[[Object], bool]) -> None:
-    """Until a commit touches the subject; what came with it is taken too."""
+async def _news(subscription: Subscription, touches: Callable[[Object], bool], patience: float | None) -> None:
+    """Until a commit touches the subject, or for ``patience`` seconds; what came with it is taken too."""
     touched = False
-    while not touched:
-        commits = (await subscription.next(), *subscription.drain())
-        touched = any(_touched(commit, touches) for commit in commits)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(patience):
+            while not touched:
+                commits = (await subscription.next(), *subscription.drain())
+                touched = any(_touched(commit, touches) for commit in commits)
 
 
 def _touched(commit: Commit, touches: Callable[[Object], bool]) -> bool:
-    return any(touches(value) for event in commit.events for value in (event.before, event.after) if value is not None)
+    values = (value for event in commit.events for value in (event.before, event.after) if value is not None)
+    return commit.reset or any(touches(value) for value in values)

@@ -56,6 +56,14 @@ class Unavailable(Refusal):
     code = "Unavailable"
 
 
+class NotLeading(Unavailable):
+    """Only the leader does this. ``leader``: (node id, ``host:port``) of the manager that leads, if one is known."""
+
+    def __init__(self, message: str, leader: tuple[str, str] | None = None) -> None:
+        super().__init__(message, plain=True)
+        self.leader = leader
+
+
 class OutOfSequence(Refusal):
     """The object changed since it was read."""
 

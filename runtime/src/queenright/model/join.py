@@ -89,11 +89,13 @@ class BadRequest(JoinRefused):
 
 
 class NeedsConsensus(JoinRefused):
+    """What a manager of release 0.1.0 answers to a second one. Never raised any more, still read."""
+
     code = "FailedPrecondition"
     reason = "needs-consensus"
     default = (
-        "joining more managers needs consensus among managers, which this version does not have: the swarm keeps its "
-        "one manager; join this node as a worker"
+        "that manager runs a release of queenright that knows one manager only: upgrade it, or join this node as a "
+        "worker"
     )
 
 
