@@ -20,14 +20,17 @@ from .errors import (
     InconsistentError,
     LibraryError,
     LockedError,
+    MembershipError,
     NewerFormatError,
     NotLeaderError,
     QueueFullError,
     RaftError,
     StoppedError,
+    UnknownOutcomeError,
 )
 from .log import RaftLog
 from .members import Member
+from .ports import Network
 from .proposals import MAX_COMMAND
 
 __all__ = [
@@ -42,6 +45,8 @@ __all__ = [
     "LibraryError",
     "LockedError",
     "Member",
+    "MembershipError",
+    "Network",
     "NewerFormatError",
     "NotLeaderError",
     "QueueFullError",
@@ -49,4 +54,5 @@ __all__ = [
     "RaftLog",
     "StateMachine",
     "StoppedError",
+    "UnknownOutcomeError",
 ]

@@ -1,9 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The raft thread: ticks the core, flushes the log once for all that came in, hands over what is committed.
-
-Order within one round: tick (takes proposals into the log's buffer), hand over entries that an earlier round made
-durable, flush. So one proposal costs one flush, and all that arrive during a flush share the next one.
-"""
+"""The raft thread: steps the replica, flushes the log once for all that came in, hands over what is committed."""
 
 from __future__ import annotations
 
@@ -12,37 +8,27 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from queenright.lib.atomic import private_directory
+from queenright.wire.raft import Envelope, Message
 
-from .checks import check_fit, check_members
-from .core import Callback, Committed, Core, check_library
+from .core import Committed, check_library, library_clock
 from .disk import DirectoryLock, Disk
-from .errors import InconsistentError
-from .members import Member
-from .snapshot import Snapshot, open_snapshot
+from .errors import MembershipError, NotLeaderError, RaftError
+from .members import Config
+from .opening import LOCK_NAME, open_files
+from .proposals import Proposal
+from .replica import ReadResult, Replica, Status
+from .snapshot import Snapshot
+from .transport import Outgoing
 from .waker import Waker
 from .wal import Wal
-from .wal_reader import create_wal, open_wal
 
-LOCK_NAME = "lock"
-LOG_NAME = "log"
-SNAPSHOT_NAME = "snapshot"
+T = TypeVar("T")
 
-_TICK = 0.02
-"""Seconds between ticks when there are others to hear from."""
-_TICK_ALONE = 5.0
-"""Alone there is nothing to do until somebody wakes the thread."""
-
-
-@dataclass(frozen=True, slots=True)
-class Status:
-    """What the raft thread last knew."""
-
-    is_leader: bool
-    term: int
-    last_index: int
+FEATURE_LEVEL = 1
+"""What this release can read in the log; told to the other members."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +37,8 @@ class Opened:
 
     snapshot: Snapshot | None
     status: Status
-    members: tuple[Member, ...]
+    base: Config
+    """The members as of the first entry of the log."""
 
 
 class Listener(Protocol):
@@ -59,9 +46,13 @@ class Listener(Protocol):
 
     def on_opened(self, opened: Opened) -> None: ...
 
+    def on_outgoing(self, envelopes: list[tuple[str, Envelope]]) -> None: ...
+
     def on_progress(self, status: Status, entries: tuple[Committed, ...]) -> None: ...
 
-    def on_barrier(self, ticket: int, index: int) -> None: ...
+    def on_reads(self, results: list[ReadResult]) -> None: ...
+
+    def on_snapshots_wanted(self, member_ids: list[str]) -> None: ...
 
     def on_engine_failed(self, error: BaseException) -> None: ...
 
@@ -69,48 +60,105 @@ class Listener(Protocol):
 
 
 class Engine:
-    """Owns directory, lock, log and core of one member. Its public methods may be called from any one thread."""
+    """Owns directory, lock, log and replica of one member. Its public methods may be called from any one thread."""
 
     def __init__(
-        self, directory: Path, member_id: str, disk: Disk, post: Callable[..., None], listener: Listener
+        self,
+        directory: Path,
+        member_id: str,
+        disk: Disk,
+        post: Callable[..., None],
+        listener: Listener,
+        *,
+        founding: Config,
+        dice: Callable[[], float],
     ) -> None:
-        """``post`` runs a callable with arguments on the listener's thread, in order; it may be called from any."""
+        """``post`` runs a callable with arguments on the listener's thread, in order; it may be called from any.
+
+        ``founding`` are the members of a log that is not there yet: none for a member that waits to be taken in.
+        """
         self._directory = directory
         self._member_id = member_id
         self._disk = disk
         self._post = post
         self._listener = listener
+        self._founding = founding
+        self._dice = dice
         self._waker = Waker()
-        self._controls: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._controls: queue.SimpleQueue[Callable[[Replica], None]] = queue.SimpleQueue()
         self._stopping = False
-        self._tickets: list[int] = []
-        self._status = Status(False, 0, 0)
+        self._compaction: tuple[int, int] | None = None
+        self._status: Status | None = None
         self._lock: DirectoryLock | None = None
         self._wal: Wal | None = None
-        self._core: Core | None = None
+        self._replica: Replica | None = None
         self._thread = threading.Thread(target=self._main, name="raft", daemon=True)
 
     def start(self) -> None:
         """Start the thread; the listener hears ``on_opened`` or ``on_engine_failed``."""
         self._thread.start()
 
-    def propose(self, command: bytes, callback: Callback) -> None:
-        """Put ``command`` into the log. Only after ``on_opened``."""
-        assert self._core is not None
-        self._core.propose(command, callback)
+    def propose(self, proposal: Proposal) -> None:
+        """Put a command into the log. Only after ``on_opened``."""
+        assert self._replica is not None
+        self._replica.intake.put(proposal)
         self._waker.wake()
 
-    def barrier(self, ticket: int) -> None:
-        """Ask for the index behind all proposals made so far; the listener hears ``on_barrier``."""
-        self._control(lambda: self._tickets.append(ticket))
+    def receive(self, sender: str, messages: tuple[Message, ...]) -> None:
+        """Messages of an authenticated member."""
+
+        def take(replica: Replica) -> None:
+            for message in messages:
+                replica.receive(sender, message)
+
+        self._control(take)
+
+    def read(self, ticket: int) -> None:
+        """Ask for a read; the listener hears of it by ``on_reads``."""
+        self._control(lambda replica: replica.read(ticket))
+
+    def change(self, change: Callable[[Config], Config], done: Callable[[RaftError | None], None]) -> None:
+        """Change the members; ``done`` is posted with None when the change is in the log, or with the refusal."""
+
+        def begin(replica: Replica) -> None:
+            try:
+                replica.change(change)
+            except (MembershipError, NotLeaderError) as error:
+                self._post(done, error)
+            else:
+                self._post(done, None)
+
+        self._control(begin)
+
+    def transfer(self, done: Callable[[RaftError | None], None]) -> None:
+        """Begin to hand the leadership over; ``done`` is posted with None, or with the refusal."""
+
+        def begin(replica: Replica) -> None:
+            try:
+                replica.transfer()
+            except (MembershipError, NotLeaderError) as error:
+                self._post(done, error)
+            else:
+                self._post(done, None)
+
+        self._control(begin)
+
+    def snapshot_ended(self, member_id: str, index: int | None) -> None:
+        """The sending of a snapshot ended: taken by the member, or (None) not."""
+        self._control(lambda replica: replica.snapshot_ended(member_id, index))
+
+    def install(self, action: Callable[[Replica], T], done: Callable[[T], None]) -> None:
+        """Run ``action``, which puts a snapshot in the place of the log, between two steps; ``done`` is posted with
+        what it gave, in order with the entries."""
+        self._control(lambda replica: self._post(done, action(replica)))
 
     def compact(self, index: int, keep: int) -> None:
         """A snapshot of ``index`` is durable: shorten the log to it and at most ``keep`` entries before it."""
-        self._control(lambda: self._compact(index, keep))
+        self._control(lambda replica: self._note_compaction(index, keep))
 
     def stop(self) -> None:
         """Flush, close and end; the listener hears ``on_ended``, also after a failure."""
-        self._control(self._note_stop)
+        self._control(lambda replica: self._note_stop())
 
     def join(self, timeout: float) -> bool:
         """Wait for the thread's end and free the pipe; False when it is still there after ``timeout`` seconds."""
@@ -121,17 +169,19 @@ class Engine:
         self._waker.close()
         return True
 
-    def _control(self, action: Callable[[], None]) -> None:
+    def _control(self, action: Callable[[Replica], None]) -> None:
         self._controls.put(action)
         self._waker.wake()
 
     def _note_stop(self) -> None:
         self._stopping = True
 
+    def _note_compaction(self, index: int, keep: int) -> None:
+        self._compaction = (index, keep)
+
     def _main(self) -> None:
         try:
-            wal, core = self._open()
-            self._run(wal, core)
+            self._run(self._open())
         except BaseException as error:
             self._post(self._listener.on_engine_failed, error)
         finally:
@@ -140,74 +190,68 @@ class Engine:
             finally:
                 self._post(self._listener.on_ended)
 
-    def _open(self) -> tuple[Wal, Core]:
+    def _open(self) -> Replica:
         check_library()
         private_directory(self._directory)
         self._lock = DirectoryLock(self._directory / LOCK_NAME)
-        snapshot = open_snapshot(self._directory / SNAPSHOT_NAME)
-        self._wal = wal = self._open_log(snapshot)
-        check_members(self._directory, wal.members, self._member_id)
-        self._core = core = Core(self._member_id, wal, snapshot.index if snapshot else 0)
-        self._status = self._now(wal, core)
-        self._post(self._listener.on_opened, Opened(snapshot, self._status, wal.members))
-        return wal, core
+        self._wal, snapshot = open_files(self._disk, self._directory, self._member_id, self._founding)
+        index = snapshot.index if snapshot else 0
+        self._replica = Replica(self._member_id, self._wal, index, clock=library_clock, dice=self._dice)
+        self._status = self._replica.status()
+        self._post(self._listener.on_opened, Opened(snapshot, self._status, self._wal.base))
+        return self._replica
 
-    def _open_log(self, snapshot: Snapshot | None) -> Wal:
-        path = self._directory / LOG_NAME
-        if not path.exists():
-            if snapshot is not None:
-                raise InconsistentError(f"{snapshot.path} is there, but {path} is missing: restore both from a backup")
-            return create_wal(self._disk, path, self._member_id)
-        wal = open_wal(self._disk, path)
-        try:
-            check_fit(path, wal, snapshot)
-        except InconsistentError:
-            wal.close()
-            raise
-        return wal
-
-    def _run(self, wal: Wal, core: Core) -> None:
+    def _run(self, replica: Replica) -> None:
         while True:
-            self._take_controls()
-            core.doTick(0)
-            self._report(wal, core)
-            wal.sync()
-            core.flush_transport()
-            if core.unfinished():
+            self._take_controls(replica)
+            self._send(replica, replica.step())
+            self._report(replica)
+            self._send(replica, replica.flush())
+            self._compact(replica)
+            if replica.unfinished():
                 continue
             if self._stopping:
                 return
-            self._waker.wait(_TICK_ALONE if core.alone() else _TICK)
+            self._waker.wait(replica.sleeps())
 
-    def _take_controls(self) -> None:
+    def _take_controls(self, replica: Replica) -> None:
         while True:
             try:
                 action = self._controls.get_nowait()
             except queue.Empty:
                 return
-            action()
+            action(replica)
 
-    def _report(self, wal: Wal, core: Core) -> None:
-        status, entries = self._now(wal, core), core.take_committed()
-        if entries or (status.is_leader, status.term) != (self._status.is_leader, self._status.term):
+    def _send(self, replica: Replica, outgoing: list[Outgoing]) -> None:
+        if not outgoing:
+            return
+        packed: dict[str, list[Message]] = {}
+        for member_id, message in outgoing:
+            packed.setdefault(member_id, []).append(message)
+        epoch = replica.wal.config.epoch
+        envelopes = [(one, Envelope(epoch, FEATURE_LEVEL, tuple(messages))) for one, messages in packed.items()]
+        self._post(self._listener.on_outgoing, envelopes)
+
+    def _report(self, replica: Replica) -> None:
+        status, entries = replica.status(), replica.take_committed()
+        if entries or status != self._status:
             self._status = status
             self._post(self._listener.on_progress, status, entries)
-        for ticket in self._tickets:
-            self._post(self._listener.on_barrier, ticket, wal.last_index)
-        self._tickets.clear()
+        if reads := replica.take_reads():
+            self._post(self._listener.on_reads, reads)
+        if wanted := replica.take_snapshots_wanted():
+            self._post(self._listener.on_snapshots_wanted, wanted)
 
-    def _now(self, wal: Wal, core: Core) -> Status:
-        return Status(core._isLeader(), core.raftCurrentTerm, wal.last_index)
-
-    def _compact(self, index: int, keep: int) -> None:
-        assert self._wal is not None
-        self._wal.compact(self._wal.first_to_keep(index, keep))
+    def _compact(self, replica: Replica) -> None:
+        if self._compaction is None or not replica.may_compact():
+            return
+        index, keep = self._compaction
+        self._compaction = None
+        replica.wal.compact(replica.wal.first_to_keep(index, keep))
 
     def _close(self) -> None:
         try:
-            if self._core is not None:
-                self._core.destroy()  # closes the log as well
-            elif self._wal is not None:
+            if self._wal is not None:
                 self._wal.close()
         finally:
             if self._lock is not None:

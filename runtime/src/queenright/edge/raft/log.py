@@ -5,17 +5,25 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
+
+from queenright.wire.raft import Envelope, SnapshotHead
 
 from .applier import Applier, StateMachine
 from .core import Committed
 from .disk import Disk
-from .engine import SNAPSHOT_NAME, Engine, Opened, Status
-from .errors import FailedError, NotLeaderError, RaftError, StoppedError
-from .members import Member
+from .engine import FEATURE_LEVEL, Engine, Opened
+from .errors import FailedError, NotLeaderError, RaftError, StoppedError, UnknownOutcomeError
+from .members import Config, Member
+from .membership import Membership
+from .opening import SNAPSHOT_NAME
+from .ports import Network, NoNetwork
 from .proposals import Proposals
+from .replica import ReadResult, Status
+from .shipping import Shipping
 from .snapshot import Snapshot
 from .snapshotter import Snapshotter
 
@@ -28,7 +36,7 @@ STOP = 1.0
 
 
 class RaftLog:
-    """A durable, ordered log of commands in front of a state machine; here for a group of one member.
+    """A durable, ordered log of commands in front of a state machine, the same on every member of a group.
 
     Everything is called on one event loop. ``start`` first, ``stop`` last; an object serves once.
     """
@@ -39,28 +47,48 @@ class RaftLog:
         member_id: str,
         machine: StateMachine,
         *,
+        network: Network | None = None,
+        founding: bool = True,
+        addr: str = "",
         snapshot_every: int = 10_000,
         keep_entries: int = 500,
         on_fatal: Callable[[BaseException], None],
+        on_leadership: Callable[[bool, int], None] = lambda leads, term: None,
+        on_members: Callable[[tuple[Member, ...]], None] = lambda members: None,
         disk: Disk | None = None,
         clock: Callable[[], float] = time.monotonic,
+        dice: Callable[[], float] = random.random,
     ) -> None:
-        """``directory`` is made (0700) if need be. After ``snapshot_every`` entries a snapshot is written and the log
-        is cut to ``keep_entries`` before it. ``on_fatal`` is called once, on the loop, when the running log fails."""
+        """``directory`` is made (0700) if need be; a log in it is used as it is. Where there is none, a founder begins
+        a group of itself at ``addr``, anybody else waits to be taken in by a leader.
+
+        After ``snapshot_every`` entries a snapshot is written and the log is cut to ``keep_entries`` before it.
+        ``on_fatal`` is called once, on the loop, when the running log fails; ``on_leadership(True, term)`` when this
+        member leads and holds all that earlier leaders committed, ``(False, term)`` when that is over; ``on_members``
+        when the list of members changed.
+        """
         if snapshot_every < 1 or keep_entries < 0:
             raise ValueError("snapshot_every must be at least 1, keep_entries at least 0")
         disk = disk or Disk()
         self._directory = directory
         self._member_id = member_id
         self._machine = machine
+        self._network = network or NoNetwork()
         self._keep_entries = keep_entries
         self._on_fatal = on_fatal
+        self._on_leadership = on_leadership
+        self._on_members = on_members
         self._loop: asyncio.AbstractEventLoop | None = None
         self._proposals = Proposals(self._post)
         self._barriers: dict[int, asyncio.Future[int]] = {}
         self._tickets = 0
         self._applier = Applier(
-            machine, clock, resolve=self._proposals.resolve, after_slice=self._after_slice, fail=self._fail
+            machine,
+            clock,
+            resolve=self._proposals.resolve,
+            dropped=self._proposals.overtaken,
+            after_slice=self._after_slice,
+            fail=self._fail,
         )
         self._snapshotter = Snapshotter(
             disk,
@@ -71,24 +99,50 @@ class RaftLog:
             done=self._on_snapshot,
             broken=self._fail,
         )
-        self._engine = Engine(directory, member_id, disk, self._post, self)
+        founders = Config.of([Member(member_id, addr)]) if founding else Config()
+        self._engine = Engine(directory, member_id, disk, self._post, self, founding=founders, dice=dice)
+        self._shipping = Shipping(
+            disk, directory, self._engine, self._network, self._snapshotter, self._applier, machine
+        )
+        self.membership = Membership(member_id, self._engine, self._check_running)
         self._status = Status(False, 0, 0)
-        self._members: tuple[Member, ...] = ()
+        self._leading: int | None = None
+        self._levels: dict[str, int] = {}
         self._opened_term: int | None = None
+        self._early: list[tuple[Committed, ...]] | None = []
+        self._opening: asyncio.Task[None] | None = None
         self._started = asyncio.Event()
         self._ended = asyncio.Event()
         self._error: BaseException | None = None
         self._running = False
 
+    # -- what is known
+
     @property
     def is_leader(self) -> bool:
         """Whether this member leads and holds all that earlier leaders committed."""
-        return self._running and self._status.is_leader
+        status = self._status
+        return self._running and status.is_leader and self._applier.no_op_term == status.term
 
     @property
     def term(self) -> int:
         """The current term of the group."""
         return self._status.term
+
+    @property
+    def leader_id(self) -> str | None:
+        """Who leads, if that was heard of within the election timeout."""
+        return self._status.leader_id
+
+    @property
+    def has_quorum(self) -> bool:
+        """Whether this member leads a majority, or hears from one that does."""
+        return self._running and self._status.leader_id is not None
+
+    @property
+    def answering(self) -> frozenset[str]:
+        """As the leader: the other members that answered within the election timeout."""
+        return self._status.answering
 
     @property
     def applied_index(self) -> int:
@@ -110,12 +164,24 @@ class RaftLog:
         """Why the last snapshot could not be written, or None. The log goes on meanwhile."""
         return self._snapshotter.failure
 
+    @property
+    def epoch(self) -> int:
+        """How often a new cluster was forced."""
+        return self._status.config.epoch
+
     def members(self) -> tuple[Member, ...]:
         """The members of the group, sorted by id."""
-        return self._members
+        return self._status.config.members
+
+    def levels(self) -> Mapping[str, int]:
+        """The feature level of each member that was heard of since the start, this one's included."""
+        known = {member.id: self._levels[member.id] for member in self.members() if member.id in self._levels}
+        return {**known, self._member_id: FEATURE_LEVEL}
+
+    # -- life
 
     async def start(self) -> None:
-        """Load snapshot and log, bring the state machine up to them, become leader.
+        """Load snapshot and log and bring the state machine up to them; a group of one has its leader then.
 
         Raises LockedError, FormatError (DamagedError, NewerFormatError, InconsistentError), LibraryError, OSError, or
         what the state machine raised; then nothing is left running.
@@ -132,30 +198,6 @@ class RaftLog:
         if self._error is not None:
             await self.stop()
             raise self._error
-        self._running = True
-
-    async def propose(self, command: bytes) -> object:
-        """Put ``command`` into the log; gives what the state machine's ``apply`` gave.
-
-        It returns when the command is on disk and applied. Raises CommandTooLargeError, QueueFullError,
-        NotLeaderError, DiscardedError (then it is not applied), or FailedError, StoppedError (then the outcome is
-        unknown if the call had begun before the failure). A cancelled call does not take the command back.
-        """
-        self._check_running()
-        if not self._status.is_leader:
-            raise NotLeaderError(f"member {self._member_id} is not the leader")
-        proposal = self._proposals.admit(len(command))
-        self._engine.propose(command, proposal)
-        return await proposal.future
-
-    async def barrier(self) -> int:
-        """Return when all that was committed or proposed before the call is applied; gives the applied index."""
-        self._check_running()
-        self._tickets += 1
-        future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        self._barriers[self._tickets] = future
-        self._engine.barrier(self._tickets)
-        return await future
 
     async def stop(self) -> None:
         """Take no more proposals, finish those under way, flush, end the threads.
@@ -163,8 +205,10 @@ class RaftLog:
         Takes under 5 s even when the disk hangs; harmless when repeated, or when the log was never started.
         """
         self._running = False
-        await self._proposals.drain(DRAIN)
+        await self._proposals.drain(DRAIN if self._status.leader_id is not None else 0.0)
+        self._lose_leadership(self._status.term)
         self._snapshotter.cancel()
+        await self._shipping.stop()
         self._engine.stop()
         if self._loop is not None:
             await _within(STOP, self._snapshotter.idle)
@@ -173,35 +217,140 @@ class RaftLog:
             logger.error("%s: the disk does not answer; stopped without it", self._directory)
         self._settle(StoppedError("the log was stopped before the outcome was known"))
 
-    # Reports of the raft thread, on the loop.
+    # -- writing and reading
+
+    async def propose(self, command: bytes, *, term: int | None = None) -> object:
+        """Put ``command`` into the log; gives what the state machine's ``apply`` gave.
+
+        It returns when the command is on the disks of a majority and applied here. With a ``term`` it is taken only
+        while this member leads in that term. Raises CommandTooLargeError, QueueFullError, NotLeaderError,
+        DiscardedError (then it is not applied), or UnknownOutcomeError, FailedError, StoppedError (then the outcome is
+        unknown if the call had begun before the failure). A cancelled call does not take the command back.
+        """
+        self._check_running()
+        if not self._status.is_leader or term not in (None, self._status.term):
+            raise self._not_leader()
+        proposal = self._proposals.admit(command, term)
+        self._engine.propose(proposal)
+        return await proposal.future
+
+    async def barrier(self) -> int:
+        """Return when all that was acknowledged anywhere before the call, and all that was proposed here, is applied;
+        gives the applied index. A majority has confirmed that this member leads. Raises NotLeaderError."""
+        self._check_running()
+        if not self._status.is_leader:
+            raise self._not_leader()
+        self._tickets += 1
+        future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._barriers[self._tickets] = future
+        self._engine.read(self._tickets)
+        return await future
+
+    # -- members, see ``membership.py``
+
+    async def add_member(self, member_id: str, addr: str) -> None:
+        """Take in a manager that waits at ``addr``: it catches up without a vote first. Returns when it has one."""
+        await self.membership.add(member_id, addr)
+
+    async def remove_member(self, member_id: str) -> None:
+        """Take a manager out of the group. Returns when that is committed."""
+        await self.membership.remove(member_id)
+
+    async def move_member(self, member_id: str, addr: str) -> None:
+        """A manager is reached at another address from now on."""
+        await self.membership.move(member_id, addr)
+
+    async def transfer_leadership(self) -> None:
+        """Hand the leadership to the manager that is closest. Returns when another one leads."""
+        await self.membership.transfer()
+
+    # -- what other members send
+
+    def refusal(self, sender_id: str, epoch: int) -> str | None:
+        """Why nothing of this sender must come in, or None if it may. It is authenticated as a manager already."""
+        if not self._running:
+            return "this manager is stopping"
+        return self.membership.refusal(sender_id, epoch)
+
+    def receive(self, sender_id: str, envelope: Envelope) -> None:
+        """Messages of a sender that is not refused."""
+        if self._running:
+            self._levels[sender_id] = envelope.level
+            self._engine.receive(sender_id, envelope.messages)
+
+    async def receive_snapshot(self, sender_id: str, head: SnapshotHead, chunks: AsyncIterator[bytes]) -> None:
+        """A snapshot file of a sender that is not refused, in pieces. Returns when it took the place of the log here.
+
+        Raises RaftError or OSError; then nothing has changed.
+        """
+        self._check_running()
+        if head.index > self._status.commit_index:
+            await self._shipping.receive(sender_id, head, chunks)
+
+    # -- reports of the raft thread, on the loop
 
     def on_opened(self, opened: Opened) -> None:
         """Directory, snapshot and log are good; entries follow."""
         self._opened_term = opened.status.term
-        self._status, self._members = opened.status, opened.members
+        self._take_status(opened.status)
+        assert self._loop is not None
+        self._opening = self._loop.create_task(self._restore(opened))
+
+    async def _restore(self, opened: Opened) -> None:
+        """Bring the state machine up to the snapshot, then let in the entries that came meanwhile."""
         snapshot = opened.snapshot
         if snapshot is None:
-            self._applier.restored(1, 0)
+            self._applier.restored(1, 0, opened.base)
+        else:
+            try:
+                swap = await asyncio.to_thread(self._machine.prepare, snapshot.index, snapshot.records())
+                swap()
+            except Exception as error:
+                self._fail(error)
+                return
+            self._applier.restored(snapshot.index, snapshot.term, snapshot.config)
+            self._snapshotter.found(snapshot)
+            self._shipping.latest = snapshot
+        early, self._early = self._early or [], None
+        if self._error is not None:
             return
-        try:
-            self._machine.restore(snapshot.index, snapshot.records())
-        except Exception as error:
-            self._fail(error)
-            return
-        self._applier.restored(snapshot.index, snapshot.term)
-        self._snapshotter.found(snapshot)
+        self._running = True
+        for entries in early:
+            self._applier.take(entries)
+        if self._status.config.voters() != {self._member_id}:
+            self._started.set()
+        self._look_at_leadership()
+
+    def on_outgoing(self, envelopes: list[tuple[str, Envelope]]) -> None:
+        """Messages for other members."""
+        for member_id, envelope in envelopes:
+            self._network.send(member_id, envelope)
 
     def on_progress(self, status: Status, entries: tuple[Committed, ...]) -> None:
-        """Leadership or log moved on."""
-        self._status = status
+        """Leadership, members or log moved on."""
+        self._take_status(status)
+        if self._early is not None:
+            self._early.append(entries)
+            return
         if entries:
             self._applier.take(entries)
+        self._look_at_leadership()
 
-    def on_barrier(self, ticket: int, index: int) -> None:
-        """All proposals made before this ticket lie at or below ``index``."""
-        future = self._barriers.pop(ticket, None)
-        if future is not None:
-            self._applier.reached(index, future)
+    def on_reads(self, results: list[ReadResult]) -> None:
+        """Reads that a majority confirmed, or that this member may not answer."""
+        for result in results:
+            future = self._barriers.pop(result.ticket, None)
+            if future is None or future.done():
+                continue
+            if result.index is None:
+                future.set_exception(self._not_leader())
+            else:
+                self._applier.reached(result.index, future)
+
+    def on_snapshots_wanted(self, member_ids: list[str]) -> None:
+        """These members lack entries that are no longer in the log."""
+        for member_id in member_ids:
+            self._shipping.send(member_id, self._status)
 
     def on_engine_failed(self, error: BaseException) -> None:
         """The raft thread ends with an error."""
@@ -211,7 +360,7 @@ class RaftLog:
         """The raft thread has closed everything."""
         self._ended.set()
 
-    # Within.
+    # -- within
 
     def _post(self, function: Callable[..., None], *arguments: object) -> None:
         """Run ``function`` on the loop; called from any thread. A loop that is closed has nobody left to tell."""
@@ -227,20 +376,51 @@ class RaftLog:
         if not self._running:
             raise StoppedError("the log is not running")
 
+    def _not_leader(self) -> NotLeaderError:
+        return NotLeaderError(f"member {self._member_id} is not the leader")
+
+    def _take_status(self, status: Status) -> None:
+        before, self._status = self._status, status
+        if before.is_leader and (not status.is_leader or status.term != before.term):
+            self._lose_leadership(before.term)
+        if status.config != before.config:
+            addresses = status.config.addresses()
+            self._network.reach({other: addr for other, addr in addresses.items() if other != self._member_id})
+            self._on_members(status.config.members)
+        self.membership.moved(status)
+
+    def _look_at_leadership(self) -> None:
+        if self.is_leader and self._leading is None:
+            self._leading = self._status.term
+            self._on_leadership(True, self._leading)
+
+    def _lose_leadership(self, term: int) -> None:
+        """Those who wait for entries of this leadership wait in vain."""
+        error = UnknownOutcomeError(f"member {self._member_id} ceased to lead before it could tell")
+        for future in (*self._barriers.values(), *self._applier.waiting()):
+            if not future.done():
+                future.set_exception(NotLeaderError(str(error)))
+        self._barriers.clear()
+        if self._leading is not None:
+            self._leading = None
+            self._on_leadership(False, term)
+
     def _after_slice(self) -> None:
         applier = self._applier
         if self._opened_term is not None and applier.no_op_term > self._opened_term:
             self._started.set()
+        self._look_at_leadership()
         if self._snapshotter.due(applier.index, applier.bytes_applied):
             try:
                 records = self._machine.freeze()
             except Exception as error:
                 self._fail(error)
                 return
-            self._snapshotter.begin(applier.index, applier.term, self._members, applier.bytes_applied, records)
+            self._snapshotter.begin(applier.index, applier.term, applier.config, applier.bytes_applied, records)
 
     def _on_snapshot(self, snapshot: Snapshot) -> None:
         logger.info("snapshot at entry %d: %d records, %d bytes", snapshot.index, snapshot.count, snapshot.size)
+        self._shipping.latest = snapshot
         self._engine.compact(snapshot.index, self._keep_entries)
 
     def _fail(self, error: BaseException) -> None:
@@ -252,6 +432,7 @@ class RaftLog:
         self._applier.halt()
         self._snapshotter.cancel()
         self._engine.stop()
+        self._lose_leadership(self._status.term)
         self._settle(FailedError(f"the raft log has failed: {self.failure}"))
         if not self._started.is_set():
             self._started.set()  # it is start() that raises
@@ -262,6 +443,7 @@ class RaftLog:
     def _settle(self, error: RaftError) -> None:
         """Nobody who still waits will hear anything better than ``error``."""
         self._proposals.fail_all(error)
+        self.membership.fail(error)
         for future in (*self._barriers.values(), *self._applier.waiting()):
             if not future.done():
                 future.set_exception(error)

@@ -1,14 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Proposals under way: how many there may be, and who waits for which. Lives on the loop."""
+"""Proposals under way: how many there may be, and who waits for which. Lives on the loop, but for the intake."""
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 
 from pysyncobj import FAIL_REASON
 
-from .errors import CommandTooLargeError, DiscardedError, NotLeaderError, QueueFullError, RaftError
+from .errors import (
+    CommandTooLargeError,
+    DiscardedError,
+    NotLeaderError,
+    QueueFullError,
+    RaftError,
+    UnknownOutcomeError,
+)
+from .wal import REGULAR
 
 MAX_COMMAND = 3 * 512 * 1024
 """Bytes in one command: 1.5 MiB."""
@@ -18,14 +27,29 @@ MAX_PENDING_BYTES = 64 * 1024 * 1024
 """Bytes of all proposals under way."""
 
 
+Callback = Callable[[object, int], None]
+"""Called with (None, reason) when a command is refused or discarded; carried along when it is committed."""
+
+
 class Proposal:
-    """One command under way. The raft thread carries it along and calls it only to say that it came to nothing."""
+    """One command under way. The raft thread carries it along and calls it only to say that it came to nothing.
 
-    __slots__ = ("_refused", "future", "size")
+    ``command`` begins with its type byte. With a ``term``, it is put into the log only by the leader of that term.
+    """
 
-    def __init__(self, future: asyncio.Future[object], size: int, refused: Callable[[Proposal, int], None]) -> None:
+    __slots__ = ("_refused", "command", "future", "size", "term")
+
+    def __init__(
+        self,
+        command: bytes,
+        term: int | None,
+        future: asyncio.Future[object],
+        refused: Callable[[Proposal, int], None],
+    ) -> None:
+        self.command = bytes([REGULAR]) + command
+        self.term = term
         self.future = future
-        self.size = size
+        self.size = len(command)
         self._refused = refused
 
     def __call__(self, _result: object, reason: int) -> None:
@@ -41,13 +65,14 @@ class Proposals:
         self._pending: set[Proposal] = set()
         self._bytes = 0
 
-    def admit(self, size: int) -> Proposal:
-        """Take in a command of ``size`` bytes. Raises CommandTooLargeError or QueueFullError."""
+    def admit(self, command: bytes, term: int | None) -> Proposal:
+        """Take in a command. Raises CommandTooLargeError or QueueFullError."""
+        size = len(command)
         if size > MAX_COMMAND:
             raise CommandTooLargeError(f"a command of {size} bytes is over the limit of {MAX_COMMAND}")
         if len(self._pending) >= MAX_PENDING or self._bytes + size > MAX_PENDING_BYTES:
             raise QueueFullError(f"{len(self._pending)} proposals ({self._bytes} bytes) are under way: try again later")
-        proposal = Proposal(asyncio.get_running_loop().create_future(), size, self._refused)
+        proposal = Proposal(command, term, asyncio.get_running_loop().create_future(), self._refused)
         self._pending.add(proposal)
         self._bytes += size
         return proposal
@@ -57,6 +82,11 @@ class Proposals:
         assert isinstance(proposal, Proposal)
         if self._forget(proposal):
             proposal.future.set_result(result)
+
+    def overtaken(self, proposal: object) -> None:
+        """A snapshot took the place of the command's entry: it is applied, but with what result is not known here."""
+        assert isinstance(proposal, Proposal)
+        self._reject(proposal, UnknownOutcomeError("a snapshot overtook the proposal: read whether it was taken"))
 
     def fail_all(self, error: RaftError) -> None:
         """None of those under way will be heard of again."""
@@ -72,6 +102,8 @@ class Proposals:
         """Called by the raft thread."""
         if reason == FAIL_REASON.DISCARDED:
             error: RaftError = DiscardedError("another leader's entry took the place of this proposal")
+        elif reason == FAIL_REASON.UNKNOWN_OUTCOME:
+            error = UnknownOutcomeError("this member ceased to lead while the proposal was under way")
         else:
             error = NotLeaderError(f"this member is not the leader (reason {reason})")
         self._post(self._reject, proposal, error)
@@ -86,3 +118,26 @@ class Proposals:
             self._pending.remove(proposal)
             self._bytes -= proposal.size
         return not proposal.future.done()
+
+
+class Intake:
+    """Where proposals wait for the raft thread, in order. ``put`` may be called from any thread."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[Proposal] = deque()
+        self.held = False
+        """Take none for the moment: the leadership is being handed over."""
+
+    def put(self, proposal: Proposal) -> None:
+        self._waiting.append(proposal)
+
+    def take(self) -> list[Proposal]:
+        """Those that wait, unless they are held."""
+        return [] if self.held else self.empty()
+
+    def empty(self) -> list[Proposal]:
+        """All that wait."""
+        taken = []
+        while self._waiting:
+            taken.append(self._waiting.popleft())
+        return taken
