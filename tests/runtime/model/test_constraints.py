@@ -34,6 +34,8 @@ def met(expression: str, on: Node = HERE) -> bool:
         "node.platform.os == Linux",
         "node.platform.arch == x86_64",
         "node.platform.arch == amd64",
+        "Node.Platform.Arch == amd64",
+        "NODE.IP == 10.0.0.1",
         "node.labels.zone == east",
         "node.labels.missing != east",
         "node.labels.missing != anything",

@@ -232,6 +232,17 @@ def test_a_removed_node_takes_its_failures_along_and_leaves_what_tasks_hold_to_t
     assert (store.load("h1").active, store.load("h1").cpus, store.load("h1").ports) == (0, 0, {})
 
 
+def test_a_removed_node_still_counts_what_one_task_that_is_to_stop_holds_there() -> None:
+    store = Store()
+    store.apply(1, Batch(1, (Create(node("h1")),)))
+    lean = service("lean", task={"Resources": {"Reservations": {"MemoryBytes": 9}}})
+    going = task(lean, "t", node_id="h1", state=TaskState.RUNNING, desired_state=TaskState.SHUTDOWN)
+    store.apply(2, Batch(2, (Create(going), Delete("node", "h1"))))
+    assert (store.load("h1").active, store.load("h1").memory) == (0, 9)
+    store.apply(3, Batch(3, (Delete("task", "t"),)))
+    assert store.load("h1").memory == 0
+
+
 def test_the_first_change_that_does_not_fit_is_the_one_that_is_named() -> None:
     store = Store()
     store.apply(1, Batch(1, (Create(node("h1")),)))
@@ -267,7 +278,8 @@ def test_several_watchers_hear_the_same_and_none_waits_for_another() -> None:
         one.close()
         one.close()
         store.apply(3, Batch(3, (Create(node("h3")),)))
-        assert [commit.index for commit in other.drain()] == [3]
+        (third,) = other.drain()
+        assert (third.index, len(third.events), third.reset) == (3, 1, False)
         assert one.drain() == []
 
 

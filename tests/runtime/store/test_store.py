@@ -98,8 +98,9 @@ def test_things_are_found_by_id_then_name_then_unique_prefix() -> None:
     assert store.service("abcdef").id == "abcdef"
     assert store.service("ABC").id == "abcdef"
     assert store.service("abx").id == "abxyz"
-    with pytest.raises(InvalidArgument, match=r"service ab is ambiguous \(2 matches found\)"):
+    with pytest.raises(InvalidArgument, match=r"service ab is ambiguous \(2 matches found\)") as ambiguous:
         store.service("ab")
+    assert ambiguous.value.plain, "as people read it, without a prefix"
     with pytest.raises(NotFound, match="service nothing not found"):
         store.service("nothing")
     with pytest.raises(NotFound):

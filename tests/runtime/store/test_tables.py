@@ -40,7 +40,7 @@ made_tasks = st.builds(
         task(of, key, slot, node_id=node_id, state=state, desired_state=desired), service_labels=labels
     ),
     IDS,
-    st.sampled_from([WEB, service("db")]),
+    st.sampled_from([WEB, service("Db")]),
     st.integers(0, 2),
     st.sampled_from(["", "n1", "n2"]),
     st.sampled_from(TaskState),
