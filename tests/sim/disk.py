@@ -60,48 +60,61 @@ class FaultyDisk(Disk):
         self.cut_after, self.full, self._rename, self._image = 0, False, None, None
         self._durable = {_file(path.stat()): path.stat().st_size for path in self._files()}
 
+    def go_out(self) -> None:
+        """The power goes. Whatever is done from now on has no effect."""
+        if self._image is None:
+            self._image = [
+                _File(path, path.read_bytes(), self._durable.get(_file(path.stat()), 0)) for path in self._files()
+            ]
+
     def write(self, fd: int, data: bytes) -> None:
+        if self._image is not None:
+            return
         if self.full:
             super().write(fd, data[: self.dice.randrange(len(data) + 1)])
             raise OSError(errno.ENOSPC, "No space left on device")
         self._durable.setdefault(_file(os.fstat(fd)), 0)
         if self._power_goes():
             super().write(fd, data[: self.dice.randrange(len(data) + 1)])
-            self._go_out()
+            self._cut()
         super().write(fd, data)
 
     def sync(self, fd: int) -> None:
+        if self._image is not None:
+            return
         if self._power_goes():
-            self._go_out()  # of what was to be flushed, the dice say how much was
+            self._cut()  # of what was to be flushed, the dice say how much was
         status = os.fstat(fd)
         self._durable[_file(status)] = status.st_size
 
     def publish(self, temporary: Path, path: Path) -> None:
+        if self._image is not None:
+            return
         if self._power_goes():
-            self._go_out()
+            self._cut()
         before = path.read_bytes() if path.exists() else None
         temporary.rename(path)
         if self._power_goes():
             self._rename = _Rename(path, before)
-            self._go_out()
+            self._cut()
 
     def remove(self, path: Path) -> None:
-        if not path.exists():
+        if self._image is not None or not path.exists():
             return
         if self._power_goes():
-            self._go_out()
+            self._cut()
         before = path.read_bytes()
         path.unlink()
         if self._power_goes():
             self._rename = _Rename(path, before)
-            self._go_out()
+            self._cut()
 
     def power_cut(self) -> None:
         """Leave only what a power cut would: flushed bytes, and of the rest whatever the dice say."""
-        image = self._image if self._image is not None else self._look()
+        self.go_out()
         for path in self._files():
             path.unlink()
-        for file in image:
+        for file in self._image or ():
             file.path.write_bytes(self._torn(file))
         if self._rename is not None and self.dice.random() < 0.5:
             self._rename.path.unlink(missing_ok=True)
@@ -109,13 +122,10 @@ class FaultyDisk(Disk):
                 self._rename.path.write_bytes(self._rename.before)
         self.power_on()
 
-    def _go_out(self) -> None:
-        self._image = self._look()
+    def _cut(self) -> None:
+        self.go_out()
         self.on_cut()
         raise PowerCutError
-
-    def _look(self) -> list[_File]:
-        return [_File(path, path.read_bytes(), self._durable.get(_file(path.stat()), 0)) for path in self._files()]
 
     def _torn(self, file: _File) -> bytes:
         durable, size = min(file.durable, len(file.content)), len(file.content)

@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whatever goes wrong, in whatever order: nothing that was acknowledged is lost, and no read is stale.
+
+QUEENRIGHT_SIM_SEED=N plays one schedule again; QUEENRIGHT_SIM_SCHEDULES says how many the long run plays.
+"""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sim.schedule import FAULTS, Step, plan_of, play
+
+SEEDS = [int(seed) for seed in os.environ.get("QUEENRIGHT_SIM_SEED", "").split(",") if seed]
+SCHEDULES = int(os.environ.get("QUEENRIGHT_SIM_SCHEDULES", "3000"))
+FIRST = int(os.environ.get("QUEENRIGHT_SIM_FIRST", "1000"))
+
+GROUPS = ("abc", "abcde", "a", "ab")
+steps = st.builds(Step, st.sampled_from(sorted(FAULTS)), st.integers(0, 9), st.integers(0, 99))
+
+
+@settings(max_examples=12)
+@given(seed=st.integers(0, 2**16), plan=st.lists(steps, max_size=14), names=st.sampled_from(GROUPS))
+def test_nothing_acknowledged_is_lost_whatever_happens(seed: int, plan: list[Step], names: str) -> None:
+    play(seed, plan, names)
+
+
+@pytest.mark.parametrize("seed", SEEDS or range(12))
+def test_nothing_acknowledged_is_lost_in_the_schedule_of_seed(seed: int) -> None:
+    plan, names = plan_of(seed)
+    play(seed, plan, names)
+
+
+@pytest.mark.long
+def test_nothing_acknowledged_is_lost_in_thousands_of_schedules() -> None:
+    for seed in range(FIRST, FIRST + SCHEDULES):
+        plan, names = plan_of(seed, length=20)
+        play(seed, plan, names)
+
+
+def test_a_schedule_that_is_played_again_is_the_same() -> None:
+    plan, names = plan_of(5)
+    first, second = play(5, plan, names), play(5, plan, names)
+    assert list(first.judge.trace) == list(second.judge.trace)
+    assert first.judge.committed == second.judge.committed
+    assert first.members["a"].machine.history == second.members["a"].machine.history
