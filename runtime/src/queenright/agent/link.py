@@ -21,10 +21,21 @@ class LinkError(Exception):
         self.code = code
 
 
+class RedirectError(LinkError):
+    """This manager does not lead; that one (node id, ``host:port``) does."""
+
+    def __init__(self, node_id: str, addr: str) -> None:
+        super().__init__("Unavailable", f"the manager that leads is {addr}")
+        self.node_id = node_id
+        self.addr = addr
+
+
 class ManagerLink(Protocol):
     """One connection to one manager. Every call may raise LinkError."""
 
-    def session(self, description: NodeDescription, addr: str) -> AsyncIterator[SessionNews]: ...
+    def session(self, description: NodeDescription, addr: str) -> AsyncIterator[SessionNews]:
+        """May begin with RedirectError."""
+        ...
 
     async def heartbeat(self, session_id: str) -> int:
         """Gives the nanoseconds until the next one is due."""

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which manager to speak to: those that worked are preferred, those that failed are tried later, none is forgotten."""
+"""Which manager to speak to: the one that leads, as far as known; else those that worked are preferred, those that
+failed are tried later, none is forgotten.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +22,7 @@ class Remotes:
         self._addresses = dict(managers)
         self._weights = dict.fromkeys(self._addresses, WEIGHT)
         self._dice = dice
+        self._leader = ""
 
     def __len__(self) -> int:
         return len(self._addresses)
@@ -38,14 +41,22 @@ class Remotes:
 
     def observe(self, node_id: str, good: bool) -> None:
         """What came of speaking to it."""
+        if not good and node_id == self._leader:
+            self._leader = ""
         if node_id in self._weights:
             seen = WEIGHT if good else -WEIGHT
             self._weights[node_id] = max(-MOST, min(MOST, 0.5 * seen + 0.5 * self._weights[node_id]))
 
+    def prefer(self, node_id: str) -> None:
+        """It leads: it is the one to speak to until it fails."""
+        self._leader = node_id
+
     def select(self) -> tuple[str, str]:
-        """One of them, at random by weight. Raises LookupError where there is none."""
+        """The leader, or one of them, at random by weight. Raises LookupError where there is none."""
         if not self._addresses:
             raise LookupError("no manager is known")
+        if self._leader in self._addresses:
+            return self._leader, self._addresses[self._leader]
         shares = [(node_id, max(weight, 0.0) + FLOOR) for node_id, weight in sorted(self._weights.items())]
         point = self._dice() * sum(share for _, share in shares)
         for node_id, share in shares:

@@ -3,6 +3,9 @@
 
 A session is whole or not at all: its news stream, its heartbeats and its assignments end together, and the next session
 starts from a complete set.
+
+Only the manager that leads holds sessions. The others say which one that is, and it is asked next; one that was found
+dead a moment ago is not asked again at once, though others may not know yet.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Protocol
 
-from queenright.agent.link import Connector, LinkError, ManagerLink
+from queenright.agent.link import Connector, LinkError, ManagerLink, RedirectError
 from queenright.agent.remotes import Remotes
 from queenright.lib.backoff import Backoff
 from queenright.model.objects import NodeDescription, Task
@@ -25,6 +28,10 @@ SECOND = 1_000_000_000
 OPEN_TIMEOUT = 5.0  # seconds for the first message of a session
 DESCRIBE_EVERY = 20.0  # seconds between two looks at the machine; a changed description opens a new session
 SKEW_WORTH_SAYING = 60 * SECOND
+HOPS = 4  # redirects that are followed in a row
+SHUNNED = 3  # redirects to a manager that has just failed that are not followed
+QUICK_TRIES = 20  # after a session broke: a new leader is elected within seconds
+QUICK_MOST = 0.5  # seconds, the longest wait between these
 
 
 class Assignee(Protocol):
@@ -49,6 +56,24 @@ class SessionState:
     session_id: str = ""
     error: str = "no manager has been asked yet"
     removed: bool = False
+
+
+class _Pause:
+    """How long to wait between two tries: short at first, since others lead soon when a leader dies."""
+
+    def __init__(self, dice: Callable[[], float]) -> None:
+        self._quick = Backoff(dice, most=QUICK_MOST)
+        self._slow = Backoff(dice)
+        self._tries = 0
+
+    def next(self) -> float:
+        self._tries += 1
+        return self._quick.next() if self._tries <= QUICK_TRIES else self._slow.next()
+
+    def reset(self) -> None:
+        self._tries = 0
+        self._quick.reset()
+        self._slow.reset()
 
 
 class SessionLoop:
@@ -76,21 +101,49 @@ class SessionLoop:
         self._on_news = on_news
         self._link: ManagerLink | None = None
         self._skew_said = False
+        self._pause = _Pause(dice)
+        self._next: tuple[str, str] | None = None  # where a manager sent this node
+        self._hops = 0
+        self._shunned: dict[str, int] = {}  # managers that failed since the last session
         self.state = SessionState()
 
     async def run(self) -> None:
         """Until cancelled, or until a manager says that this node was removed."""
-        backoff = Backoff(self._dice)
         while not self.state.removed:
-            node_id, addr = self._remotes.select()
+            node_id, addr = self._next or self._remotes.select()
+            self._next = None
             try:
-                await self._hold(node_id, addr, backoff)
+                await self._hold(node_id, addr)
+            except RedirectError as redirect:
+                if self._follow_redirect(node_id, redirect):
+                    continue
             except LinkError as error:
-                self._remotes.observe(node_id, good=False)
-                removed = error.code == "PermissionDenied" and "removed from swarm" in str(error)
-                self.state = SessionState(error=f"manager {addr}: {error}", removed=removed)
-                log.warning("session with manager %s ended: %s", addr, error)
-            await asyncio.sleep(0 if self.state.removed else backoff.next())
+                self._failed(node_id, addr, error)
+            await self._rest()
+
+    async def _rest(self) -> None:
+        await asyncio.sleep(0 if self.state.removed else self._pause.next())
+
+    def _follow_redirect(self, asked: str, redirect: RedirectError) -> bool:
+        """Whether to go there, and at once."""
+        self._hops += 1
+        shunned = self._shunned.get(redirect.node_id, 0)
+        if shunned:
+            self._shunned[redirect.node_id] = shunned - 1
+        if shunned or redirect.node_id == asked or self._hops > HOPS:
+            self._hops = 0
+            self.state = SessionState(error=f"manager {redirect.addr}, which is said to lead, does not serve")
+            return False
+        self._next = redirect.node_id, redirect.addr
+        return True
+
+    def _failed(self, node_id: str, addr: str, error: LinkError) -> None:
+        self._hops = 0
+        self._shunned[node_id] = SHUNNED
+        self._remotes.observe(node_id, good=False)
+        removed = error.code == "PermissionDenied" and "removed from swarm" in str(error)
+        self.state = SessionState(error=f"manager {addr}: {error}", removed=removed)
+        log.warning("session with manager %s ended: %s", addr, error)
 
     async def restarting(self) -> None:
         """Tell the manager that this agent will be back in a moment; failing to say so is no reason not to go."""
@@ -100,7 +153,7 @@ class SessionLoop:
             except (LinkError, TimeoutError) as error:
                 log.warning("the manager was not told of the restart: %s", error)
 
-    async def _hold(self, node_id: str, addr: str, backoff: Backoff) -> None:
+    async def _hold(self, node_id: str, addr: str) -> None:
         description = await self._describe()  # before the link: an engine is waited for, and nothing is open meanwhile
         link = self._connector.connect(node_id, addr)
         news_stream = link.session(description, self._addr)
@@ -113,7 +166,6 @@ class SessionLoop:
             except StopAsyncIteration:
                 raise LinkError("Unavailable", "the session ended before it began") from None
             self._opened(node_id, addr, link, first)
-            backoff.reset()
             parts = [
                 asyncio.create_task(self._follow_news(news_stream), name="session-news"),
                 asyncio.create_task(self._beat(link, first), name="session-heartbeat"),
@@ -135,6 +187,10 @@ class SessionLoop:
         self._link = link
         self.state = SessionState(manager=addr, session_id=news.session_id, error="")
         self._remotes.observe(node_id, good=True)
+        self._remotes.prefer(node_id)
+        self._pause.reset()
+        self._hops = 0
+        self._shunned.clear()
         self._take_news(news)
         session_id = news.session_id
 

@@ -1,23 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The agent's side of the control port (see ``agent.link``)."""
+"""A node's side of the control port: its agent's session (see ``agent.link``), and the renewal of its certificate."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import grpc
 import grpc.aio
 
-from queenright.agent.link import LinkError
+from queenright.agent.link import LinkError, RedirectError
 from queenright.edge.grpc import options
+from queenright.edge.grpc.ports import Certificates
 from queenright.model.objects import NodeDescription
 from queenright.wire import messages
+from queenright.wire.gen import control_pb2, control_pb2_grpc, dispatcher_pb2_grpc
 from queenright.wire.gen import dispatcher_pb2 as pb
-from queenright.wire.gen import dispatcher_pb2_grpc
 from queenright.wire.messages import AssignmentSet, SessionNews, StatusUpdate
 
+CONNECT_TIMEOUT = 3.0  # a host that is off must not hold an agent for long: another manager may lead already
 CALL_TIMEOUT = 5.0
+RENEW_TIMEOUT = 15.0
 STATUS_TIMEOUT = 30.0  # statuses are answered when they are durable
 
 
@@ -28,11 +32,20 @@ class GrpcLink:
         self._channel = channel
         self._addr = addr
         self._stub = dispatcher_pb2_grpc.DispatcherStub(channel)  # type: ignore[no-untyped-call]
+        self._certificates = control_pb2_grpc.CertificatesStub(channel)  # type: ignore[no-untyped-call]
 
     async def session(self, description: NodeDescription, addr: str) -> AsyncIterator[SessionNews]:
+        call = self._stub.Session(messages.session_request(description, addr))
         try:
-            async for message in self._stub.Session(messages.session_request(description, addr)):
+            async with asyncio.timeout(CONNECT_TIMEOUT):
+                await call.wait_for_connection()
+            async for message in call:
+                redirect = messages.read_redirect(message)
+                if redirect is not None:
+                    raise RedirectError(*redirect)
                 yield messages.read_news(message)
+        except TimeoutError:
+            raise LinkError("Unavailable", f"{self._addr} did not answer within {CONNECT_TIMEOUT:.0f} s") from None
         except grpc.aio.AioRpcError as error:
             raise self._explained(error) from None
 
@@ -57,6 +70,14 @@ class GrpcLink:
     async def restarting(self, session_id: str) -> None:
         await self._ask(self._stub.Restarting, pb.RestartingRequest(session_id=session_id), CALL_TIMEOUT)
 
+    async def renew(self, csr_pem: bytes, control_addr: str) -> tuple[bytes, str]:
+        """A certificate for the key of ``csr_pem``: (chain in PEM, the role it is for). ``control_addr`` is where this
+        node would serve as a manager. Raises LinkError.
+        """
+        request = control_pb2.RenewRequest(csr=csr_pem, control_addr=control_addr)
+        answer = await self._ask(self._certificates.Renew, request, RENEW_TIMEOUT)
+        return bytes(answer.chain), str(answer.role)
+
     async def close(self) -> None:
         await self._channel.close(None)
 
@@ -77,11 +98,9 @@ class GrpcLink:
 
 
 class GrpcConnector:
-    """Opens links with the identity that ``certificates`` gives: (private key, certificate chain, trusted roots), PEM
-    each.
-    """
+    """Opens links with the identity that ``certificates`` gives."""
 
-    def __init__(self, certificates: Callable[[], tuple[bytes, bytes, bytes]]) -> None:
+    def __init__(self, certificates: Certificates) -> None:
         self._certificates = certificates
 
     def connect(self, node_id: str, addr: str) -> GrpcLink:

@@ -4,28 +4,54 @@
 from __future__ import annotations
 
 MAX_MESSAGE = 4 << 20
+MAX_BULK = 8 << 20
+"""For what managers send each other: batches of log entries, forwarded requests with their bodies."""
+_ROOM = 64 << 10  # what a message has around its body
 
-SERVER: tuple[tuple[str, int | str], ...] = (
+ADMITTED = "queenright-admitted"
+"""Initial metadata with which a manager lets another one's messages in. A refused call has none."""
+
+Options = tuple[tuple[str, int | str], ...]
+
+SERVER: Options = (
     ("grpc.so_reuseport", 0),  # a second daemon on the port is an error, not a rival
-    ("grpc.max_receive_message_length", MAX_MESSAGE),
-    ("grpc.max_send_message_length", MAX_MESSAGE),
+    ("grpc.max_receive_message_length", MAX_BULK + _ROOM),  # where less is allowed, the method's reader says so
+    ("grpc.max_send_message_length", MAX_BULK + _ROOM),
     ("grpc.keepalive_time_ms", 20_000),
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.keepalive_permit_without_calls", 1),
-    ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),
+    ("grpc.http2.min_ping_interval_without_data_ms", 500),  # quiet streams of managers are watched closely
 )
 
 
-def client(server_name: str) -> tuple[tuple[str, int | str], ...]:
+def client(server_name: str) -> Options:
     """``server_name`` is the node id the other side's certificate must carry."""
+    return (
+        *_common(server_name, MAX_MESSAGE),
+        ("grpc.keepalive_time_ms", 5_000),
+        ("grpc.keepalive_timeout_ms", 5_000),
+        ("grpc.initial_reconnect_backoff_ms", 100),
+        ("grpc.max_reconnect_backoff_ms", 2_000),
+    )
+
+
+def manager(server_name: str) -> Options:
+    """Between managers: larger messages, and a peer that is gone without a word is noticed within seconds."""
+    return (
+        *_common(server_name, MAX_BULK + _ROOM),
+        ("grpc.keepalive_time_ms", 2_000),
+        ("grpc.keepalive_timeout_ms", 3_000),
+        ("grpc.initial_reconnect_backoff_ms", 50),
+        ("grpc.max_reconnect_backoff_ms", 1_000),
+    )
+
+
+def _common(server_name: str, longest: int) -> Options:
     return (
         ("grpc.ssl_target_name_override", server_name),
         ("grpc.enable_http_proxy", 0),  # members are never reached through a proxy, whatever the environment says
-        ("grpc.max_receive_message_length", MAX_MESSAGE),
-        ("grpc.max_send_message_length", MAX_MESSAGE),
-        ("grpc.keepalive_time_ms", 20_000),
-        ("grpc.keepalive_timeout_ms", 10_000),
-        ("grpc.initial_reconnect_backoff_ms", 100),
-        ("grpc.max_reconnect_backoff_ms", 2_000),
+        ("grpc.max_receive_message_length", longest),
+        ("grpc.max_send_message_length", longest),
+        ("grpc.http2.max_pings_without_data", 0),  # no limit: the stream of a quiet session is watched too
         ("grpc.use_local_subchannel_pool", 1),  # two identities of one process never share a connection
     )

@@ -3,8 +3,7 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any
 
 import grpc
@@ -12,153 +11,74 @@ import grpc.aio
 from google.protobuf import message_factory
 from google.protobuf.message import DecodeError, Message
 
-from queenright.edge.grpc import options
-from queenright.edge.grpc.authorize import Authorizer, DeniedError, require_rows
+from queenright.edge.grpc import control_service, dispatcher_service, options, raft_service
+from queenright.edge.grpc.authorize import Authorizer, require_rows
+from queenright.edge.grpc.control_service import CertificatesService, ControlService
+from queenright.edge.grpc.dispatcher_service import DispatcherService
+from queenright.edge.grpc.gate import Gate
+from queenright.edge.grpc.ports import Admitting, Certificates, Confirm, Forwarding, Leader, RaftReceiver, Renewing
+from queenright.edge.grpc.raft_service import RaftService
 from queenright.manager.dispatch import Dispatcher
-from queenright.manager.ports import Peer
-from queenright.model.errors import Refusal
-from queenright.wire import messages
-from queenright.wire.gen import dispatcher_pb2 as pb
-from queenright.wire.gen import dispatcher_pb2_grpc
+from queenright.wire.gen import control_pb2, dispatcher_pb2, raft_pb2
 
-log = logging.getLogger(__name__)
+Handlers = dict[str, Any]  # name of a method -> its grpc.RpcMethodHandler
 
-SERVICE = "queenright.v1.Dispatcher"
-
-CODES = {
-    "InvalidArgument": grpc.StatusCode.INVALID_ARGUMENT,
-    "NotFound": grpc.StatusCode.NOT_FOUND,
-    "AlreadyExists": grpc.StatusCode.ALREADY_EXISTS,
-    "FailedPrecondition": grpc.StatusCode.FAILED_PRECONDITION,
-    "PermissionDenied": grpc.StatusCode.PERMISSION_DENIED,
-    "Unauthenticated": grpc.StatusCode.UNAUTHENTICATED,
-    "Unimplemented": grpc.StatusCode.UNIMPLEMENTED,
-    "Unavailable": grpc.StatusCode.UNAVAILABLE,
-}
+_BULKY = frozenset({control_service.CONTROL})  # services whose messages may be as long as the channel allows
 
 
 class ServerError(Exception):
     """The control port could not be opened; the text says which and why."""
 
 
-class DispatcherService(dispatcher_pb2_grpc.DispatcherServicer):
-    """Dispatcher calls -> use cases, as the node that the certificate names."""
-
-    def __init__(self, dispatcher: Dispatcher, authorizer: Authorizer) -> None:
-        self._dispatcher = dispatcher
-        self._authorizer = authorizer
-
-    async def Session(self, request: pb.SessionRequest, context: Any) -> AsyncIterator[pb.SessionMessage]:
-        peer = await _admit(self._authorizer, "Session", request, context)
-        description, addr = messages.read_session_request(request)
-        async with _told(context):
-            session = await self._dispatcher.open(peer.node_id, description, addr or _source(context))
-            async for news in self._dispatcher.news(session):
-                yield messages.news_message(news)
-
-    async def Assignments(self, request: pb.AssignmentsRequest, context: Any) -> AsyncIterator[pb.AssignmentsMessage]:
-        peer = await _admit(self._authorizer, "Assignments", request, context)
-        async with _told(context):
-            session = self._dispatcher.session(peer.node_id, request.session_id)
-            async for assigned in self._dispatcher.assignments(session):
-                for part in messages.assignment_messages(assigned):
-                    yield part
-
-    async def Heartbeat(self, request: pb.HeartbeatRequest, context: Any) -> pb.HeartbeatResponse:
-        peer = await _admit(self._authorizer, "Heartbeat", request, context)
-        async with _told(context):
-            return pb.HeartbeatResponse(period_ns=self._dispatcher.heartbeat(peer.node_id, request.session_id))
-
-    async def UpdateTaskStatus(self, request: pb.UpdateTaskStatusRequest, context: Any) -> pb.UpdateTaskStatusResponse:
-        peer = await _admit(self._authorizer, "UpdateTaskStatus", request, context)
-        async with _told(context):
-            updates = messages.read_status_request(request)
-            await self._dispatcher.update_statuses(peer.node_id, request.session_id, updates)
-            return pb.UpdateTaskStatusResponse()
-
-    async def Restarting(self, request: pb.RestartingRequest, context: Any) -> pb.RestartingResponse:
-        peer = await _admit(self._authorizer, "Restarting", request, context)
-        async with _told(context):
-            return pb.RestartingResponse(grace_ns=self._dispatcher.restarting(peer.node_id, request.session_id))
-
-
-async def _admit(authorizer: Authorizer, method: str, request: Message | None, context: Any) -> Peer:
-    """Who calls; ends the call of whom may not, and one whose message cannot be read (None)."""
-    try:
-        peer = authorizer.check(f"/{SERVICE}/{method}", context.auth_context())
-    except DeniedError as denied:
-        log.warning("refused %s from %s: %s", method, context.peer(), denied)
-        await context.abort(denied.code, str(denied))
-        raise
-    if request is None:
-        log.warning("refused %s from node %s: the message cannot be read", method, peer.node_id)
-        await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"the message of {method} cannot be read")
-    return peer
-
-
-def _handlers(service: DispatcherService) -> dict[str, grpc.RpcMethodHandler[Any, Any]]:
-    """The methods of the proto file. A message that cannot be read arrives as None, and is judged after its sender."""
-    found = {}
-    for method in pb.DESCRIPTOR.services_by_name["Dispatcher"].methods:
-        make = grpc.unary_stream_rpc_method_handler if method.server_streaming else grpc.unary_unary_rpc_method_handler
-        found[method.name] = make(
-            getattr(service, method.name),
-            request_deserializer=_reader(message_factory.GetMessageClass(method.input_type)),
-            response_serializer=message_factory.GetMessageClass(method.output_type).SerializeToString,
-        )
-    return found
-
-
-def _reader(kind: type[Message]) -> Callable[[bytes], Message | None]:
-    def read(data: bytes) -> Message | None:
-        try:
-            return kind.FromString(data)
-        except DecodeError:
-            return None
-
-    return read
-
-
-class _told:  # noqa: N801 - used as a statement
-    """Turns a use case's refusal into the status the caller sees."""
-
-    def __init__(self, context: Any) -> None:
-        self._context = context
-
-    async def __aenter__(self) -> None:
-        return None
-
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
-        if isinstance(error, Refusal):
-            await self._context.abort(CODES.get(error.code, grpc.StatusCode.UNKNOWN), str(error))
-
-
-def _source(context: Any) -> str:
-    """The caller's address: ``ipv4:10.0.0.2:4711`` and ``ipv6:%5B::1%5D:4711`` -> the host."""
-    kind, _, rest = str(context.peer()).partition(":")
-    host = rest.rpartition(":")[0]
-    return host.replace("%5B", "").replace("%5D", "").strip("[]") if kind in ("ipv4", "ipv6") else ""
-
-
-Certificates = Callable[[], tuple[bytes, bytes, bytes]]  # (private key, certificate chain, trusted roots), PEM each
-
-
 class ControlServer:
-    """Serves members on the control port. ``certificates`` is read once at start."""
+    """Serves members on the control port, whether this manager leads or not.
 
-    def __init__(self, dispatcher: Dispatcher, authorizer: Authorizer, certificates: Certificates) -> None:
-        self._service = DispatcherService(dispatcher, authorizer)
+    ``certificates`` is asked at each handshake, on gRPC's thread. ``heard`` is told which manager's messages begin to
+    come in. ``leader`` and ``confirm``: see ``ports``. A service with nobody behind it is not served.
+    """
+
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        authorizer: Authorizer,
+        certificates: Certificates,
+        *,
+        raft: RaftReceiver | None = None,
+        heard: Callable[[str], None] = lambda node_id: None,
+        forwarding: Forwarding | None = None,
+        admitting: Admitting | None = None,
+        renewing: Renewing | None = None,
+        leader: Leader = lambda: None,
+        confirm: Confirm | None = None,
+    ) -> None:
+        gate = Gate(authorizer, confirm)
+        self._services: dict[str, Handlers] = {
+            dispatcher_service.NAME: _handlers(
+                dispatcher_pb2.DESCRIPTOR, dispatcher_service.NAME, DispatcherService(dispatcher, gate, leader)
+            )
+        }
+        if raft is not None:
+            self._services[raft_service.NAME] = _raw_handlers(RaftService(raft, gate, heard))
+        if forwarding is not None and admitting is not None:
+            service = ControlService(forwarding, admitting, gate)
+            self._services[control_service.CONTROL] = _handlers(
+                control_pb2.DESCRIPTOR, control_service.CONTROL, service
+            )
+        if renewing is not None:
+            self._services[control_service.CERTIFICATES] = _handlers(
+                control_pb2.DESCRIPTOR, control_service.CERTIFICATES, CertificatesService(renewing, gate)
+            )
         self._certificates = certificates
+        self._in_use: tuple[bytes, bytes, bytes] | None = None
         self._server: grpc.aio.Server | None = None
 
     async def start(self, host: str, port: int) -> int:
         """Listen; gives the port (useful where 0 was asked). Raises ServerError."""
-        key, chain, roots = self._certificates()
         server = grpc.aio.server(options=options.SERVER)
-        handlers = _handlers(self._service)
-        require_rows(f"/{SERVICE}/{name}" for name in handlers)
-        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
-        credentials = grpc.ssl_server_credentials([(key, chain)], root_certificates=roots, require_client_auth=True)
+        require_rows(f"/{service}/{name}" for service, handlers in self._services.items() for name in handlers)
+        for service, handlers in self._services.items():
+            server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handlers),))
+        credentials = grpc.dynamic_ssl_server_credentials(self._configuration(), self._changed, True)  # type: ignore[arg-type]
         address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         try:
             bound = server.add_secure_port(address, credentials)
@@ -176,3 +96,43 @@ class ControlServer:
         if self._server is not None:
             await self._server.stop(grace)
             self._server = None
+
+    def _configuration(self) -> grpc.ServerCertificateConfiguration:
+        self._in_use = key, chain, roots = self._certificates()
+        return grpc.ssl_server_certificate_configuration([(key, chain)], root_certificates=roots)
+
+    def _changed(self) -> grpc.ServerCertificateConfiguration | None:
+        """Asked by gRPC before each handshake; None: the same as for the last one."""
+        return None if self._certificates() == self._in_use else self._configuration()
+
+
+def _handlers(file: Any, service: str, servicer: object) -> Handlers:
+    """The methods of a service. A message that cannot be read, or is too long, arrives as None, and is judged after
+    its sender.
+    """
+    longest = options.MAX_BULK if service in _BULKY else options.MAX_MESSAGE
+    found: Handlers = {}
+    for method in file.services_by_name[service.rpartition(".")[2]].methods:
+        make = grpc.unary_stream_rpc_method_handler if method.server_streaming else grpc.unary_unary_rpc_method_handler
+        found[method.name] = make(
+            getattr(servicer, method.name),
+            request_deserializer=_reader(message_factory.GetMessageClass(method.input_type), longest),
+            response_serializer=message_factory.GetMessageClass(method.output_type).SerializeToString,
+        )
+    return found
+
+
+def _raw_handlers(service: RaftService) -> Handlers:
+    """The codec of consensus messages is not protobuf's alone: they pass as bytes."""
+    methods = raft_pb2.DESCRIPTOR.services_by_name["Raft"].methods
+    return {method.name: grpc.stream_unary_rpc_method_handler(getattr(service, method.name)) for method in methods}
+
+
+def _reader(kind: type[Message], longest: int) -> Callable[[bytes], Message | None]:
+    def read(data: bytes) -> Message | None:
+        try:
+            return kind.FromString(data) if len(data) <= longest else None
+        except DecodeError:
+            return None
+
+    return read

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Calls of agents. The leader serves them; any other manager says where the leader is."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+from queenright.edge.grpc.gate import Gate, Told, source
+from queenright.edge.grpc.ports import Leader
+from queenright.manager import dispatch
+from queenright.manager.ports import Peer
+from queenright.model.errors import NotLeading, Unavailable
+from queenright.model.objects import NodeDescription
+from queenright.wire import messages
+from queenright.wire.gen import dispatcher_pb2 as pb
+from queenright.wire.gen import dispatcher_pb2_grpc
+
+NAME = "queenright.v1.Dispatcher"
+NO_LEADER = "the swarm has no leader"
+LEADER_WAIT = 2.0  # seconds for which an agent waits here while there is no leader, instead of asking again and again
+LEADER_POLL = 0.05
+
+
+class DispatcherService(dispatcher_pb2_grpc.DispatcherServicer):
+    """Dispatcher calls -> use cases, as the node that the certificate names."""
+
+    def __init__(self, dispatcher: dispatch.Dispatcher, gate: Gate, leader: Leader) -> None:
+        self._dispatcher = dispatcher
+        self._gate = gate
+        self._leader = leader
+        self._watch: asyncio.Task[tuple[str, str] | None] | None = None
+
+    async def Session(self, request: pb.SessionRequest, context: Any) -> AsyncIterator[pb.SessionMessage]:
+        method = f"/{NAME}/Session"
+        peer = await self._gate.identify(method, context)
+        await self._gate.readable(method, request, peer, context)
+        description, addr = messages.read_session_request(request)
+        async with Told(context):
+            session = await self._open(method, peer, description, addr or source(context), context)
+            if isinstance(session, tuple):
+                yield messages.redirect_message(*session)
+                return
+            async for news in self._dispatcher.news(session):
+                yield messages.news_message(news)
+
+    async def Assignments(self, request: pb.AssignmentsRequest, context: Any) -> AsyncIterator[pb.AssignmentsMessage]:
+        peer = await self._gate.admit(f"/{NAME}/Assignments", request, context)
+        async with Told(context):
+            session = self._dispatcher.session(peer.node_id, request.session_id)
+            async for assigned in self._dispatcher.assignments(session):
+                for part in messages.assignment_messages(assigned):
+                    yield part
+
+    async def Heartbeat(self, request: pb.HeartbeatRequest, context: Any) -> pb.HeartbeatResponse:
+        peer = await self._gate.admit(f"/{NAME}/Heartbeat", request, context)
+        async with Told(context):
+            return pb.HeartbeatResponse(period_ns=self._dispatcher.heartbeat(peer.node_id, request.session_id))
+
+    async def UpdateTaskStatus(self, request: pb.UpdateTaskStatusRequest, context: Any) -> pb.UpdateTaskStatusResponse:
+        peer = await self._gate.admit(f"/{NAME}/UpdateTaskStatus", request, context)
+        async with Told(context):
+            updates = messages.read_status_request(request)
+            await self._dispatcher.update_statuses(peer.node_id, request.session_id, updates)
+            return pb.UpdateTaskStatusResponse()
+
+    async def Restarting(self, request: pb.RestartingRequest, context: Any) -> pb.RestartingResponse:
+        peer = await self._gate.admit(f"/{NAME}/Restarting", request, context)
+        async with Told(context):
+            return pb.RestartingResponse(grace_ns=self._dispatcher.restarting(peer.node_id, request.session_id))
+
+    async def _open(
+        self, method: str, peer: Peer, description: NodeDescription, addr: str, context: Any
+    ) -> dispatch.Session | tuple[str, str]:
+        """The session, or where the leader is that can open it. Raises a Refusal."""
+        leader = self._leader()
+        if leader is None:
+            try:
+                await self._gate.require(method, peer, context)
+                return await self._dispatcher.open(peer.node_id, description, addr)
+            except NotLeading as error:
+                leader = error.leader or await self._leader_in_time()
+        if leader is None:
+            raise Unavailable(NO_LEADER)
+        return leader
+
+    async def _leader_in_time(self) -> tuple[str, str] | None:
+        """The leader, as soon as there is one. All who wait share one task."""
+        if self._watch is None or self._watch.done():
+            self._watch = asyncio.create_task(self._watch_leader(), name="leader-watch")
+        return await asyncio.shield(self._watch)
+
+    async def _watch_leader(self) -> tuple[str, str] | None:
+        for _ in range(round(LEADER_WAIT / LEADER_POLL)):
+            if (leader := self._leader()) is not None:
+                return leader
+            await asyncio.sleep(LEADER_POLL)
+        return None

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What all services share: letting callers in, and telling those who stay out why."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+import grpc
+
+from queenright.edge.grpc.authorize import Authorizer, DeniedError
+from queenright.edge.grpc.ports import Confirm
+from queenright.manager.ports import Peer
+from queenright.model.errors import NotLeading, Refusal
+
+log = logging.getLogger(__name__)
+
+REFUSAL = "queenright-refusal"
+"""Trailing metadata that names the class of a refusal: what has it was said by a use case, not by the network."""
+LONGEST_TEXT = 2000  # characters of an error text; metadata has little room
+CONFIRM_TIMEOUT = 5.0
+
+CODES = {
+    "InvalidArgument": grpc.StatusCode.INVALID_ARGUMENT,
+    "NotFound": grpc.StatusCode.NOT_FOUND,
+    "AlreadyExists": grpc.StatusCode.ALREADY_EXISTS,
+    "FailedPrecondition": grpc.StatusCode.FAILED_PRECONDITION,
+    "PermissionDenied": grpc.StatusCode.PERMISSION_DENIED,
+    "Unauthenticated": grpc.StatusCode.UNAUTHENTICATED,
+    "Unimplemented": grpc.StatusCode.UNIMPLEMENTED,
+    "Unavailable": grpc.StatusCode.UNAVAILABLE,
+}
+
+
+class Gate:
+    """Stands before every method.
+
+    A no of the store is told only after ``confirm`` returned: the store of a manager that does not lead, or no longer,
+    may lack a node that has joined since, and a node that hears that it was removed goes for good.
+    """
+
+    def __init__(self, authorizer: Authorizer, confirm: Confirm | None = None) -> None:
+        self.authorizer = authorizer
+        self._confirm = confirm
+
+    async def admit(self, method: str, request: object | None, context: Any) -> Peer:
+        """Who calls; ends the call of whom may not, and one whose message cannot be read (None)."""
+        peer = await self.identify(method, context)
+        async with Told(context):
+            await self.require(method, peer, context)
+        await self.readable(method, request, peer, context)
+        return peer
+
+    async def identify(self, method: str, context: Any) -> Peer:
+        """Who calls by the certificate alone; ends the call of whom may not."""
+        try:
+            return self.authorizer.identify(method, context.auth_context())
+        except DeniedError as denied:
+            await self.refuse(method, denied, context)
+            raise
+
+    async def require(self, method: str, peer: Peer, context: Any) -> None:
+        """Ends the call of whom the store refuses. Raises NotLeading if that cannot be told here."""
+        try:
+            self.authorizer.require(method, peer)
+        except DeniedError as denied:
+            if self._confirm is None:
+                await self.refuse(method, denied, context)
+                raise
+            await self._confirmed(method, peer)
+            try:
+                self.authorizer.require(method, peer)
+            except DeniedError as again:
+                await self.refuse(method, again, context)
+                raise
+
+    async def _confirmed(self, method: str, peer: Peer) -> None:
+        assert self._confirm is not None
+        try:
+            async with asyncio.timeout(CONFIRM_TIMEOUT):
+                await self._confirm()
+        except (Refusal, TimeoutError):
+            raise NotLeading(f"only the leader can tell whether node {peer.node_id} may do this") from None
+
+    async def readable(self, method: str, request: object | None, peer: Peer, context: Any) -> None:
+        """Ends the call if its message could not be read."""
+        if request is None:
+            name = method.rpartition("/")[2]
+            log.warning("refused %s from node %s: the message cannot be read", name, peer.node_id)
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"the message of {name} cannot be read")
+
+    @staticmethod
+    async def refuse(method: str, denied: DeniedError, context: Any) -> None:
+        """End the call."""
+        log.warning("refused %s from %s: %s", method.rpartition("/")[2], context.peer(), denied)
+        await context.abort(denied.code, str(denied), ((REFUSAL, "PermissionDenied"),))
+
+
+class Told:
+    """``async with Told(context)``: turns a use case's refusal into the status that the caller sees."""
+
+    def __init__(self, context: Any) -> None:
+        self._context = context
+
+    async def __aenter__(self) -> None:
+        return None
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        if isinstance(error, Refusal):
+            code = CODES.get(error.code, grpc.StatusCode.UNKNOWN)
+            await self._context.abort(code, str(error)[:LONGEST_TEXT], ((REFUSAL, type(error).__name__),))
+
+
+def source(context: Any) -> str:
+    """The caller's address: ``ipv4:10.0.0.2:4711`` and ``ipv6:%5B::1%5D:4711`` -> the host."""
+    kind, _, rest = str(context.peer()).partition(":")
+    host = rest.rpartition(":")[0]
+    return host.replace("%5B", "").replace("%5D", "").strip("[]") if kind in ("ipv4", "ipv6") else ""
