@@ -39,6 +39,17 @@ def test_a_failing_command_is_reported_with_its_words(lab: RunningLab) -> None:
     assert lab["host1"].exec("exit 4", check=False).returncode == 4
 
 
+def test_a_re_imaged_host_is_another_machine_at_the_same_address(lab: RunningLab) -> None:
+    host = lab.hosts[-1]
+    host.write("/etc/mark", "old")
+    before = host.out("docker info --format '{{.ID}}'"), host.out("cat /etc/machine-id")
+    host.reimage()
+    assert host.run("cat /etc/mark", check=False).returncode
+    assert host.address in host.out("ip -4 -o address show dev eth0")
+    after = host.out("docker info --format '{{.ID}}'"), host.out("cat /etc/machine-id")
+    assert not set(before) & set(after)
+
+
 def test_each_host_has_an_engine_of_its_own_that_pulls_from_the_registry(lab: RunningLab) -> None:
     assert len({host.out("docker info --format '{{.ID}}'") for host in lab.hosts}) == len(lab.hosts)
     for host in lab.hosts:

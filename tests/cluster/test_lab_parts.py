@@ -6,13 +6,14 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import pathlib
 import tarfile
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from lablib import apt, carry, cgroups, images, inventory, rootfs
+from lablib import apt, carry, cgroups, client, images, inventory, rootfs
 from lablib.paths import Lab, LabError, host_address, host_index
 
 STATIC = b"\x7fELF" + bytes(14) + (62).to_bytes(2, "little") + b"busybox"
@@ -244,3 +245,31 @@ def test_a_fresh_machine_gets_proxies_and_an_index_but_no_local_paths(
         "SSL_CERT_FILE=/etc/bundle",
     } <= set(given)
     assert not [line for line in given if line.startswith(("PIP_EXTRA", "PIP_CERT", "SECRET"))]
+
+
+def test_an_inventory_says_who_manages_and_leaves_the_others_out() -> None:
+    usual = json.loads(inventory.ansible(Lab("x"), 3))["all"]["children"]
+    assert [list(usual[group]["hosts"]) for group in ("swarm_managers", "swarm_workers")] == [
+        ["host1"],
+        ["host2", "host3"],
+    ]
+    said = json.loads(inventory.ansible(Lab("x"), 5, managers=["host1", "host3"], workers=["host2"]))["all"]
+    groups = said["children"]
+    assert [list(groups[group]["hosts"]) for group in ("swarm_managers", "swarm_workers")] == [
+        ["host1", "host3"],
+        ["host2"],
+    ]
+    assert len(said["hosts"]) == 5, "each can be reached all the same"
+
+
+def test_labs_of_runs_that_are_gone_are_swept_and_no_others(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("QUEENRIGHT_LAB_DIR", str(tmp_path))
+    monkeypatch.setattr(client, "is_up", lambda lab: lab.name == "test-4194305-wide")
+    ended: list[str] = []
+    monkeypatch.setattr(client, "down", lambda lab, wipe: ended.append(lab.name))
+    gone, alive = 4194305, os.getpid()  # pids end at 2 ** 22
+    for name in (f"test-{gone}", f"test-{gone}-wide", f"test-{alive}", "test-mine", "lab", "test"):
+        (tmp_path / "labs" / name).mkdir(parents=True)
+    assert client.sweep("test") == ended == [f"test-{gone}"]
