@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -11,6 +12,7 @@ from runtime.manager.kit import World
 
 from queenright.edge.http.api import Routes, map_error
 from queenright.edge.http.errors import ApiError
+from queenright.edge.http.forwarding import Forwarder
 from queenright.edge.http.messages import Request, Response, encode, error_response
 from queenright.edge.http.router import Pass, Router
 from queenright.edge.http.upstream import Reply
@@ -78,10 +80,10 @@ class Host:
 class Api:
     """Calls routes as the server does: find, handle, map errors, gather the body."""
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: Host, *, forwarder: Forwarder | None = None, ids: Callable[[], str] | None = None) -> None:
         self.host = host
         self.engine = Engine()
-        self.routes = Routes(host, self.engine, version="0.1.0")  # type: ignore[arg-type]
+        self.routes = Routes(host, self.engine, version="0.1.0", forwarder=forwarder, ids=ids)  # type: ignore[arg-type]
         self.router = Router()
         self.routes.register(self.router)
 
@@ -115,6 +117,21 @@ class Api:
         headers: dict[str, str] | None = None,
     ) -> tuple[int, bytes]:
         """Status and body bytes. A body that is no bytes is sent as JSON."""
+        response = await self.respond(method, target, body, version=version, headers=headers)
+        if isinstance(response.body, bytes):
+            return response.status, response.body
+        return response.status, b"".join([part async for part in response.body])
+
+    async def respond(
+        self,
+        method: str,
+        target: str,
+        body: object = None,
+        *,
+        version: tuple[int, int] | None = VERSION,
+        headers: dict[str, str] | None = None,
+    ) -> Response:
+        """The response, errors included."""
         parts = urlsplit(target)
         data = b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
         sent = {"content-type": "application/json", **(headers or {})} if body is not None else dict(headers or {})
@@ -124,12 +141,9 @@ class Api:
             route, params = found
             query = parse_qs(parts.query, keep_blank_values=True)
             request = Request(method, parts.path, version, query, sent, data, params)
-            response = await self._handle(route.handler(request))
+            return await self._handle(route.handler(request))
         except ApiError as error:
-            response = error_response(error)
-        if isinstance(response.body, bytes):
-            return response.status, response.body
-        return response.status, b"".join([part async for part in response.body])
+            return error_response(error)
 
     async def _handle(self, call: Any) -> Response:
         try:

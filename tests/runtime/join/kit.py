@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from queenright.edge.http.join_client import CertificateCheck, Patience
+from queenright.edge.http.join_server import Admission as AdmissionPort
 from queenright.edge.http.join_server import JoinServer, Limits, server_context
 from queenright.edge.pki.authority import LocalSigner, Subject, create_root
 from queenright.edge.pki.keys import make_csr, make_key
@@ -111,11 +112,12 @@ class Joiner:
 @asynccontextmanager
 async def listening(
     swarm: Swarm,
-    admission: Admission,
+    admission: AdmissionPort,
     *,
     context: Callable[[], ssl.SSLContext] | None = None,
     clock: Callable[[], float] | None = None,
     limits: Limits | None = None,
+    managers: Callable[[], Sequence[str]] = tuple,
 ) -> AsyncIterator[tuple[JoinServer, int]]:
     """A join listener on loopback and the control port a joiner has to name for it."""
     fixed = None if context else swarm.context()
@@ -125,6 +127,7 @@ async def listening(
         root_pem=lambda: swarm.root.certificate_pem,
         clock=clock or Clock(),
         limits=limits,
+        managers=managers,
     )
     await server.start("127.0.0.1", 0)
     try:

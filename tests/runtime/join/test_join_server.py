@@ -19,7 +19,7 @@ from runtime.join.kit import DEADLINE, NODE_ID, Admission, Clock, Joiner, Swarm,
 from queenright.edge.http import join_messages
 from queenright.edge.http.join_server import JoinServer, Limits
 from queenright.model.errors import InvalidArgument, Unavailable
-from queenright.model.join import BadToken, JoinGrant, JoinRequest, NeedsConsensus, TicketUsed
+from queenright.model.join import BadToken, JoinGrant, JoinRequest, NotLeader, TicketUsed
 from queenright.model.tokens import make_ticket
 
 
@@ -190,8 +190,8 @@ async def test_thirty_new_nodes_a_minute_and_refused_ones_do_not_count(
     clock = Clock()
     body = post(join_messages.encode_request(joiner.request))
     async with listening(swarm, admission, clock=clock) as (_, port):
-        admission.refuse(NeedsConsensus(), times=12)
-        assert [split(await raw(swarm, port, body))[0] for _ in range(12)] == [501] * 12
+        admission.refuse(NotLeader(), times=12)
+        assert [split(await raw(swarm, port, body))[0] for _ in range(12)] == [503] * 12
         assert [split(await raw(swarm, port, body))[0] for _ in range(30)] == [200] * 30
         status, headers, _ = split(await raw(swarm, port, body))
         assert (status, headers["retry-after"]) == (429, "2")

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import enum
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass
 
+from queenright.edge.http.calling import MapError, answered
 from queenright.edge.http.errors import ApiError, RequestError
 from queenright.edge.http.framing import FramingError, Sized
 from queenright.edge.http.heads import MAX_HEAD, RequestHead, head_end, parse_request
@@ -17,9 +17,6 @@ from queenright.edge.http.router import Pass, Route, Router
 from queenright.edge.http.stream import PeerGoneError, Stream
 from queenright.edge.http.upstream import Upstream
 from queenright.edge.http.writing import send_response
-
-MapError = Callable[[Exception], ApiError | None]
-"""Turns an exception of a handler into what the client shall see; None for an unexpected one (500, logged)."""
 
 _log = logging.getLogger(__name__)
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -154,17 +151,10 @@ class Connection:
 
     async def _call(self, route: Route, request: Request) -> Response | Pass:
         """Run the handler; whatever it raises becomes an `ApiError`."""
-        try:
-            call = route.handler(request)
-            return await (self._stream.while_present(call) if route.abandon else call)
-        except (ApiError, PeerGoneError):
-            raise
-        except Exception as error:
-            known = self._site.map_error(error)
-            if known is not None:
-                raise known from error
-            _log.exception("%s %s failed", request.method, request.path)
-            raise ApiError(500, f"internal error in queenright: {type(error).__name__}: {error}") from error
+        call = route.handler(request)
+        if route.abandon:
+            call = self._stream.while_present(call)
+        return await answered(call, self._site.map_error, f"{request.method} {request.path}")
 
     async def _respond(self, head: RequestHead | None, response: Response, *, keep: bool) -> bool:
         """Send the answer to a call of ours; True if another request may follow."""

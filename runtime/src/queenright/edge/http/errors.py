@@ -7,6 +7,8 @@ of swarm-side errors included.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 GRPC_STATUS: dict[str, int] = {
     "InvalidArgument": 400,
     "FailedPrecondition": 400,
@@ -24,13 +26,14 @@ GRPC_STATUS: dict[str, int] = {
 class ApiError(Exception):
     """A failure with the HTTP status and the text that the client shall see.
 
-    ``message`` goes out as it is: one or more clear sentences, never a secret.
+    ``message`` goes out as it is: one or more clear sentences, never a secret. ``headers`` go with it.
     """
 
-    def __init__(self, status: int, message: str) -> None:
+    def __init__(self, status: int, message: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(message)
         self.status = status
         self.message = message
+        self.headers = dict(headers or {})
 
 
 class RequestError(ApiError):

@@ -18,7 +18,7 @@ import h11
 
 from queenright.edge.http import join_messages
 from queenright.lib import addresses
-from queenright.lib.addresses import Address
+from queenright.lib.addresses import Address, AddressError
 from queenright.model.identity import CA_SERVER_NAME, Identity
 from queenright.model.join import JoinGrant, JoinLimited, JoinRefused, JoinRequest, NotLeader
 
@@ -44,12 +44,17 @@ class JoinError(Exception):
 
 
 class _TryNext(Exception):  # noqa: N818 - steers the loop
-    """This address did not work. ``again``: it may work later, without anybody changing anything."""
+    """This address did not work. ``again``: it may work later, without anybody changing anything; ``others``: managers
+    that it names, whose addresses may work now.
+    """
 
-    def __init__(self, message: str, *, again: bool = False, after: float = 0.0) -> None:
+    def __init__(
+        self, message: str, *, again: bool = False, after: float = 0.0, others: Sequence[Address] = ()
+    ) -> None:
         super().__init__(message)
         self.again = again
         self.after = after
+        self.others = others
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +90,9 @@ async def join(
 ) -> Joined:
     """Become a member through the first manager of ``remotes`` (``HOST`` or ``HOST:PORT``) that lets this host in.
 
-    ``check`` verifies the certificate that comes back against the root and this node's own key. Raises JoinError when
-    all addresses failed, at once when a manager refused for good; AddressError for a text that is no address.
+    A manager that has no leader now names the others, which are tried too. ``check`` verifies the certificate that
+    comes back against the root and this node's own key. Raises JoinError when all addresses failed, at once when a
+    manager refused for good; AddressError for a text that is no address.
     """
     patience = patience or Patience()
     failures: dict[Address, _TryNext] = {}
@@ -106,6 +112,7 @@ async def join(
                 return await _join_one(target, request, check, hurried)
             except _TryNext as failure:
                 failures[target] = failure
+                left += [other for other in failure.others if other not in left and other not in failures]
         left = [target for target in left if failures[target].again]
         if not left:
             break
@@ -131,7 +138,8 @@ async def _join_one(target: Address, request: JoinRequest, check: CertificateChe
     body = join_messages.encode_request(request)
     status, answer, retry_after = await _call(target, context, "POST", join_messages.JOIN_PATH, body, patience)
     if status != 200:
-        raise _refused(target, status, join_messages.decode_refusal(answer, retry_after))
+        others = _named(join_messages.decode_others(answer))
+        raise _refused(target, status, join_messages.decode_refusal(answer, retry_after), others)
     try:
         grant = join_messages.decode_grant(answer)
         identity = check(root, grant.certificate_pem)
@@ -170,14 +178,25 @@ def _client_context(target: Address, root: bytes) -> ssl.SSLContext:
     return context
 
 
-def _refused(target: Address, status: int, refusal: JoinRefused | None) -> Exception:
+def _named(texts: Sequence[str]) -> list[Address]:
+    """Addresses that another manager gave; what is none is passed over."""
+    found = []
+    for text in texts:
+        with contextlib.suppress(AddressError):
+            address = addresses.parse(text, CONTROL_PORT)
+            address.with_port(address.port + 1)
+            found.append(address)
+    return found
+
+
+def _refused(target: Address, status: int, refusal: JoinRefused | None, others: Sequence[Address] = ()) -> Exception:
     """What to raise for an answer that is no grant."""
     if refusal is None:
         return _TryNext(f"{_listener(target)} answered {status}", again=status >= 500)
     if isinstance(refusal, JoinLimited):
         return _TryNext(f"{target}: {refusal}", again=True, after=refusal.retry_after)
     if isinstance(refusal, NotLeader):
-        return _TryNext(f"{target}: {refusal}", again=True)
+        return _TryNext(f"{target}: {refusal}", again=True, others=others)
     return JoinError(f"{refusal} (answer of {target})", refusal)
 
 

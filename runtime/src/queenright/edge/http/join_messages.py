@@ -7,6 +7,7 @@ Unknown members are passed over (newer versions may add some); what is there mus
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from queenright.model.identity import UNIT_OF_ROLE
@@ -32,6 +33,7 @@ STATUS_OF_REASON = {
 }
 
 _MAX_TEXT = 512
+_MAX_MANAGERS = 16
 
 
 def encode_request(request: JoinRequest) -> bytes:
@@ -114,9 +116,12 @@ def decode_grant(body: bytes) -> JoinGrant:
     )
 
 
-def encode_refusal(refusal: JoinRefused) -> tuple[int, bytes]:
-    """HTTP status and body of a refusal."""
-    return STATUS_OF_REASON[refusal.reason], _dump({"message": str(refusal), "reason": refusal.reason})
+def encode_refusal(refusal: JoinRefused, managers: Sequence[str] = ()) -> tuple[int, bytes]:
+    """HTTP status and body of a refusal. ``managers``: control addresses of others who may not refuse."""
+    document: dict[str, Any] = {"message": str(refusal), "reason": refusal.reason}
+    if managers:
+        document["managers"] = list(managers[:_MAX_MANAGERS])
+    return STATUS_OF_REASON[refusal.reason], _dump(document)
 
 
 def encode_error(message: str) -> bytes:
@@ -136,6 +141,22 @@ def decode_refusal(body: bytes, retry_after: str = "") -> JoinRefused | None:
         seconds = int(retry_after) if retry_after.isascii() and retry_after.isdigit() else 1
         return JoinLimited(text, retry_after=float(min(seconds, 3600)))
     return kind(text)
+
+
+def decode_others(body: bytes) -> tuple[str, ...]:
+    """The other managers that a refusal names; what is no text is passed over."""
+    named = (_object(body) or {}).get("managers")
+    if not isinstance(named, list):
+        return ()
+    return tuple(addr for addr in named[:_MAX_MANAGERS] if isinstance(addr, str) and len(addr) <= _MAX_TEXT)
+
+
+def decode_outcome(body: bytes) -> JoinGrant:
+    """Read a grant, or raise the refusal that stands in its place. Raises ValueError when it is neither."""
+    refusal = decode_refusal(body)
+    if refusal is not None:
+        raise refusal
+    return decode_grant(body)
 
 
 def _manager(data: object) -> Manager:

@@ -13,7 +13,7 @@ import logging
 import math
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -30,7 +30,6 @@ from queenright.model.join import (
     JoinLimited,
     JoinRefused,
     JoinRequest,
-    NeedsConsensus,
     NotLeader,
 )
 from queenright.model.tokens import SecretKind
@@ -47,6 +46,13 @@ class Admission(Protocol):
         Asked again with the same key (an answer may get lost on its way), it gives the same membership again.
         """
         ...
+
+
+def refusal_of(refusal: Refusal) -> JoinRefused:
+    """A refusal of the use case as one of the join: what may pass, or a request that cannot be granted."""
+    if isinstance(refusal, JoinRefused):
+        return refusal
+    return NotLeader(str(refusal)) if refusal.code == "Unavailable" else BadRequest(str(refusal))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +87,8 @@ class JoinServer:
     """Serves joins until ``stop``.
 
     ``context`` gives the TLS settings and is asked at each new connection, so a renewed certificate needs no restart;
-    ``root_pem`` gives the root's exact bytes; ``clock`` is monotonic, in seconds.
+    ``root_pem`` gives the root's exact bytes; ``clock`` is monotonic, in seconds; ``managers`` gives the control
+    addresses of the others, told to those who cannot be let in here now.
     """
 
     def __init__(
@@ -92,8 +99,10 @@ class JoinServer:
         root_pem: Callable[[], bytes],
         clock: Callable[[], float],
         limits: Limits | None = None,
+        managers: Callable[[], Sequence[str]] = tuple,
     ) -> None:
         self._admission = admission
+        self._managers = managers
         self._context = context
         self._root_pem = root_pem
         self._limits = limits or Limits()
@@ -238,7 +247,8 @@ class JoinServer:
                 ip,
                 refusal.reason,
             )
-            status, text = join_messages.encode_refusal(refusal)
+            others = self._managers() if isinstance(refusal, NotLeader) else ()
+            status, text = join_messages.encode_refusal(refusal, others)
             wait = refusal.retry_after if isinstance(refusal, JoinLimited) else 0.0
             headers = (("retry-after", str(max(1, math.ceil(wait)))),) if wait else ()
             return Answer(status, text, headers=headers)
@@ -270,10 +280,8 @@ class JoinServer:
         except TimeoutError:
             raise NotLeader("the manager could not decide in time: its log may say why; try again") from None
         except JoinRefused as refusal:
-            if not isinstance(refusal, JoinLimited | NotLeader | NeedsConsensus):
+            if not isinstance(refusal, JoinLimited | NotLeader):
                 self._failed.take(source)
             raise
         except Refusal as refusal:
-            if refusal.code == "Unavailable":
-                raise NotLeader(str(refusal)) from refusal
-            raise BadRequest(str(refusal)) from refusal
+            raise refusal_of(refusal) from refusal

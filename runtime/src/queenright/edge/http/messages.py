@@ -26,7 +26,7 @@ class Request:
 
     ``path`` comes without ``/vX.Y`` and percent-decoded; ``version`` is None where the client named none; header names
     are in lower case, repeated headers joined by ``, ``; ``body`` is whole and decoded; ``params`` holds what the
-    ``{name}`` parts of the route's pattern matched.
+    ``{name}`` parts of the route's pattern matched; ``forwarded``: another manager handed it on to this one.
     """
 
     method: str
@@ -36,6 +36,7 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
     params: dict[str, str] = field(default_factory=dict)
+    forwarded: bool = False
 
     def json(self) -> dict[str, Any]:
         """The body as a JSON object; an empty body, ``null`` included, is ``{}``.
@@ -125,7 +126,9 @@ def json_list_response(items: Iterable[object], status: int = 200) -> Response:
 
 def error_response(error: ApiError) -> Response:
     """The body of every error: ``{"message": ...}`` and a newline."""
-    return json_response({"message": error.message}, error.status)
+    response = json_response({"message": error.message}, error.status)
+    response.headers.update(error.headers)
+    return response
 
 
 def encode(document: object) -> bytes:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -27,11 +27,26 @@ RESERVED = ("/swarm", "/nodes", "/services", "/tasks", "/secrets", "/configs", "
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One row. ``segments`` of the pattern; ``abandon``: the handler is cancelled when its client goes away."""
+    """One row. ``segments`` of the pattern; ``abandon``: the handler is cancelled when its client goes away.
 
+    ``local``: about this host alone, whoever leads the swarm; ``repeatable``: done twice it is as if done once.
+    """
+
+    method: str
     segments: tuple[str, ...]
     handler: Handler
-    abandon: bool
+    abandon: bool = False
+    local: bool = False
+    repeatable: bool = False
+
+    @property
+    def pattern(self) -> str:
+        return "/".join(self.segments)
+
+    @property
+    def reads(self) -> bool:
+        """It changes nothing."""
+        return self.method in ("GET", "HEAD")
 
     def match(self, segments: tuple[str, ...]) -> dict[str, str] | None:
         """Values of the ``{name}`` segments, or None if the path is another one."""
@@ -53,18 +68,32 @@ class Router:
         self._reserved = reserved
         self._routes: dict[tuple[str, int], list[Route]] = {}
 
-    def add(self, method: str, pattern: str, handler: Handler, *, abandon: bool = False) -> None:
+    def add(
+        self,
+        method: str,
+        pattern: str,
+        handler: Handler,
+        *,
+        abandon: bool = False,
+        local: bool = False,
+        repeatable: bool = False,
+    ) -> None:
         """Serve ``method`` on ``pattern`` (``/services/{id}/update``; a ``{name}`` matches one segment).
 
         Patterns without names win over those with names. By default a handler runs to its end even if its client goes
-        away, so that nothing is left half done; ``abandon`` is for calls that only wait or read.
+        away, so that nothing is left half done; ``abandon`` is for calls that only wait or read. ``local`` and
+        ``repeatable``: see `Route`.
         """
         segments = tuple(pattern.split("/"))
         rows = self._routes.setdefault((method, len(segments)), [])
         if any(row.segments == segments for row in rows):
             raise ValueError(f"{method} {pattern} has a handler already")
-        rows.append(Route(segments, handler, abandon))
+        rows.append(Route(method, segments, handler, abandon, local, repeatable))
         rows.sort(key=lambda row: [segment.startswith("{") for segment in row.segments])
+
+    def __iter__(self) -> Iterator[Route]:
+        """All rows."""
+        return (row for rows in self._routes.values() for row in rows)
 
     def find(self, method: str, path: str) -> tuple[Route, dict[str, str]] | None:
         """Route and parameters of a request; None if it is dockerd's.

@@ -8,7 +8,8 @@ import logging
 import socket
 from collections.abc import Iterable
 
-from queenright.edge.http.connection import Connection, MapError, Phase, Site
+from queenright.edge.http.calling import MapError
+from queenright.edge.http.connection import Connection, Phase, Site
 from queenright.edge.http.errors import ApiError
 from queenright.edge.http.listener import Listening
 from queenright.edge.http.router import Router

@@ -23,8 +23,8 @@ class NetworkHandlers(Handlers):
     """Handlers of ``/networks``."""
 
     def register(self, router: Router) -> None:
-        router.add("GET", "/networks/{id}", self.inspect, abandon=True)
-        router.add("POST", "/networks/create", self.create)
+        router.add("GET", "/networks/{id}", self.inspect, abandon=True, local=True)
+        router.add("POST", "/networks/create", self.create, local=True)
 
     async def inspect(self, request: Request) -> Response | Pass:
         """A predefined network as the swarm sees it, if that is asked for. Its id is its name."""

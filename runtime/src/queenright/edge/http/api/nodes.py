@@ -21,11 +21,13 @@ class NodeHandlers(Handlers):
         router.add("POST", "/nodes/{id}/update", self.update)
 
     async def list(self, request: Request) -> Response:
-        found = list_nodes(self.control().store, request.filters(NODE_FILTERS))
-        return json_list_response(map(render.node, found))
+        context = self.control().context
+        found = list_nodes(context.store, request.filters(NODE_FILTERS))
+        return json_list_response(render.node(value, context.consensus) for value in found)
 
     async def inspect(self, request: Request) -> Response:
-        return json_response(render.node(self.control().store.node(request.params["id"])))
+        context = self.control().context
+        return json_response(render.node(context.store.node(request.params["id"]), context.consensus))
 
     async def update(self, request: Request) -> Response:
         control, version = self.control(), version_of(request)

@@ -11,18 +11,23 @@ from queenright.edge.http.api.base import Handlers
 from queenright.edge.http.api.body import Body
 from queenright.edge.http.api.render import timestamp
 from queenright.edge.http.errors import ApiError
+from queenright.edge.http.forwarding import AGAIN, HERE
 from queenright.edge.http.messages import Request, Response, json_response
 from queenright.edge.http.router import Router
 from queenright.edge.http.upstream import Upstream
 from queenright.manager.apply import Wish
-from queenright.manager.apply_swarm import HERE
-from queenright.manager.ports import Host
+from queenright.manager.apply_swarm import HERE as OF_THE_ASKED
+from queenright.manager.ports import Host, LocalState
 from queenright.manager.why import explain_locally
-from queenright.model.errors import NotFound
+from queenright.model.errors import NotFound, Refusal
+from queenright.model.tokens import root_digest
 
 ENGINE_TIMEOUT = 5.0  # seconds; the status must say it when the engine hangs
 MOST_WAIT = 3600.0
 DEFAULT_WAIT = 30.0
+DONE_BEFORE = (
+    "the manager that led was lost while it did this: where nothing is reported as changed, it may have made the change"
+)
 
 
 class QueenrightHandlers(Handlers):
@@ -34,10 +39,10 @@ class QueenrightHandlers(Handlers):
         self._version = version
 
     def register(self, router: Router) -> None:
-        router.add("GET", "/queenright/v1/status", self.status, abandon=True)
-        router.add("POST", "/queenright/v1/join/key", self.join_key)
-        router.add("POST", "/queenright/v1/tickets", self.ticket)
-        router.add("POST", "/queenright/v1/apply", self.apply)
+        router.add("GET", "/queenright/v1/status", self.status, abandon=True, local=True)
+        router.add("POST", "/queenright/v1/join/key", self.join_key, local=True)
+        router.add("POST", "/queenright/v1/tickets", self.ticket, repeatable=True)
+        router.add("POST", "/queenright/v1/apply", self.apply, repeatable=True)
         router.add("GET", "/queenright/v1/wait", self.wait, abandon=True)
         router.add("GET", "/queenright/v1/why/{ref}", self.why, abandon=True)
 
@@ -53,6 +58,11 @@ class QueenrightHandlers(Handlers):
                 "node_addr": state.node_addr,
                 "cluster_id": state.cluster_id,
                 "managers": [{"node_id": node_id, "addr": addr} for node_id, addr in state.managers],
+                "leader": _leader(state),
+                "has_quorum": state.has_quorum,
+                "stale": state.stale,
+                "raft": _raft(state),
+                "root_digest": self._root_digest(),
                 "error": state.error,
                 "engine": await self._engine(),
                 "ready": state.ready,
@@ -60,6 +70,14 @@ class QueenrightHandlers(Handlers):
                 "tasks": {"running": state.tasks_running, "total": state.tasks_total},
             }
         )
+
+    def _root_digest(self) -> str:
+        """``sha256:<hex>`` of the root certificate, where this host knows it for certain."""
+        try:
+            certificate = self.control().context.cluster.root_certificate
+        except Refusal:
+            return ""
+        return f"sha256:{root_digest(certificate.encode('ascii')).hex()}"
 
     async def _engine(self) -> dict[str, Any]:
         try:
@@ -97,21 +115,30 @@ class QueenrightHandlers(Handlers):
         )
 
     async def apply(self, request: Request) -> Response:
-        """Make it as the playbook declares; with ``dry_run=1`` only say what that would change."""
+        """Make it as the playbook declares; with ``dry_run=1`` only say what that would change.
+
+        The plan is made of what is certain: that nothing has to change is an answer that a write does not prove.
+        """
         control, body = self.control(), Body.of(request)
+        await control.fresh()
         wish = Wish(
             kind=body.text("kind"),
             name=body.text("name"),
             state=body.text("state", "present"),
             options=body.object("options"),
-            context={**body.object("context"), HERE: self._here()},
+            context={**body.object("context"), OF_THE_ASKED: self._here(request)},
         )
-        return json_response(await control.applier.apply(wish, dry_run=request.flag("dry_run")))
+        answer = await control.applier.apply(wish, dry_run=request.flag("dry_run"))
+        if AGAIN in request.headers and not answer["changed"]:
+            answer["warnings"] = [*answer["warnings"], DONE_BEFORE]
+        return json_response(answer)
 
-    def _here(self) -> dict[str, str]:
-        """The addresses of this manager that were decided when it became one."""
+    def _here(self, request: Request) -> dict[str, str]:
+        """The addresses of the manager that was asked, decided when it became one."""
         state = self.host.local_state()
         found = next((addr for node_id, addr in state.managers if node_id == state.node_id), "")
+        if request.forwarded:
+            found = request.headers.get(HERE, "")
         return {"advertise_addr": found} if found else {}
 
     async def wait(self, request: Request) -> Response:
@@ -123,6 +150,7 @@ class QueenrightHandlers(Handlers):
                 request.text("id"),
                 timeout=_seconds(request.text("timeout")),
                 drained=request.flag("drained"),
+                down=request.flag("down"),
             )
         )
 
@@ -136,6 +164,20 @@ class QueenrightHandlers(Handlers):
                 raise NotFound(f"task {ref} is not on this node: ask a manager", plain=True)
             return json_response(explain_locally(ref, state.node_id, local))
         return json_response(self.control().why.explain(ref, self.host.explain_local))
+
+
+def _leader(state: LocalState) -> dict[str, str] | None:
+    if not state.leader:
+        return None
+    return {"node_id": state.leader, "addr": dict(state.managers).get(state.leader, "")}
+
+
+def _raft(state: LocalState) -> dict[str, Any] | None:
+    """The group of managers; who of them leads."""
+    if state.raft is None:
+        return None
+    members = [{**member, "leader": member["node_id"] == state.leader} for member in state.raft["members"]]
+    return {**state.raft, "members": members}
 
 
 def _object(text: bytes) -> dict[str, Any]:

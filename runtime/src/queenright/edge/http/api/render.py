@@ -7,9 +7,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from queenright.decide import defaults
+from queenright.manager.ports import Consensus
+from queenright.manager.views import manager_status
 from queenright.model.objects import Cluster, Node, Service, Task, UpdateStatus
-from queenright.model.states import NodeState, TaskState
-from queenright.spec.cluster import MANAGER
+from queenright.model.states import TaskState
 from queenright.spec.fields import encode
 from queenright.spec.service import GLOBAL
 from queenright.store.store import Store
@@ -127,15 +128,21 @@ def _task_status(value: Task) -> Json:
 # -- nodes
 
 
-def node(value: Node) -> Json:
+def node(value: Node, consensus: Consensus | None = None) -> Json:
+    """``consensus``: the group of managers as this one knows it; None where it is the only one."""
     document = _meta(value)
     document["Spec"] = {**encode(value.spec), "Role": value.spec.role or value.role, "Availability": value.availability}
     document["Description"] = _description(value)
     document["Status"] = _present(
         {"State": value.status.state.value, "Message": value.status.message, "Addr": value.status.addr}
     )
-    if value.role == MANAGER:
-        document["ManagerStatus"] = _manager_status(value)
+    manager = manager_status(value, consensus)
+    if manager is not None:
+        status: Json = {"Leader": True} if manager.leader else {}
+        status["Reachability"] = manager.reachability
+        if manager.addr:
+            status["Addr"] = manager.addr
+        document["ManagerStatus"] = status
     return document
 
 
@@ -160,16 +167,6 @@ def _description(value: Node) -> Json:
             }
         ),
     }
-
-
-def _manager_status(value: Node) -> Json:
-    """The one manager leads; it is unreachable only while its node is down."""
-    reachable = value.status.state in (NodeState.READY, NodeState.UNKNOWN)
-    document: Json = {"Leader": True} if reachable else {}
-    document["Reachability"] = "reachable" if reachable else "unreachable"
-    if value.manager_addr:
-        document["Addr"] = value.manager_addr
-    return document
 
 
 # -- the swarm

@@ -6,36 +6,56 @@ from __future__ import annotations
 from typing import Any
 
 from queenright.edge.http.api.data import DataHandlers
+from queenright.edge.http.api.gate import Gate
+from queenright.edge.http.api.gateway import Gateway
+from queenright.edge.http.api.handing import Ids
 from queenright.edge.http.api.networks import NetworkHandlers
 from queenright.edge.http.api.nodes import NodeHandlers
 from queenright.edge.http.api.queenright import QueenrightHandlers
 from queenright.edge.http.api.services import ServiceHandlers
 from queenright.edge.http.api.swarm import SwarmHandlers
 from queenright.edge.http.api.tasks import TaskHandlers
+from queenright.edge.http.forwarding import Forwarder
 from queenright.edge.http.router import Router
 from queenright.edge.http.upstream import Upstream
 from queenright.manager.ports import Host
 
 
 class Routes:
-    """The swarm side of the host socket of one host. ``version`` is the runtime's own."""
+    """The swarm side of the host socket of one host. ``version`` is the runtime's own.
 
-    def __init__(self, host: Host, upstream: Upstream, *, version: str) -> None:
+    ``forwarder`` is the way to another manager that leads, ``ids`` gives new names for calls on that way; ``gateway``
+    serves the calls that other managers hand on to this one.
+    """
+
+    def __init__(
+        self,
+        host: Host,
+        upstream: Upstream,
+        *,
+        version: str,
+        forwarder: Forwarder | None = None,
+        ids: Ids | None = None,
+    ) -> None:
         self._swarm = SwarmHandlers(host)
-        self._others = (
+        self._gate = Gate(host, forwarder, ids)
+        self._table = Router()
+        for handlers in (
+            self._swarm,
             NodeHandlers(host),
             ServiceHandlers(host),
             TaskHandlers(host),
             DataHandlers(host),
             NetworkHandlers(host),
             QueenrightHandlers(host, upstream, version),
-        )
+        ):
+            handlers.register(self._table)
+        self.gateway = Gateway(self._table, self._gate, host)
 
     def register(self, router: Router) -> None:
         """Add all routes to ``router``."""
-        self._swarm.register(router)
-        for handlers in self._others:
-            handlers.register(router)
+        for route in self._table:
+            router.add(route.method, route.pattern, self._gate.around(route), abandon=route.abandon)
 
     def swarm_state(self) -> str:
         """For the ``Swarm`` header of ``/_ping``."""

@@ -8,12 +8,14 @@ from typing import Any
 from queenright.edge.http.api import render
 from queenright.edge.http.api.base import Handlers, read, version_of
 from queenright.edge.http.api.body import Body
-from queenright.edge.http.errors import ApiError
+from queenright.edge.http.api.standing import cut_off
+from queenright.edge.http.errors import ApiError, grpc_text
 from queenright.edge.http.messages import Request, Response, json_response
 from queenright.edge.http.router import Router
 from queenright.manager import texts
 from queenright.manager.control_cluster import Rotation
 from queenright.manager.ports import InitOptions, JoinOptions
+from queenright.manager.views import manager_count
 from queenright.model.errors import Refusal
 from queenright.model.tokens import parse_join_secret
 from queenright.spec.cluster import MANAGER, SwarmSpec
@@ -27,17 +29,17 @@ class SwarmHandlers(Handlers):
     """Handlers of ``/swarm``."""
 
     def register(self, router: Router) -> None:
-        router.add("POST", "/swarm/init", self.init)
-        router.add("POST", "/swarm/join", self.join)
-        router.add("POST", "/swarm/leave", self.leave)
+        router.add("POST", "/swarm/init", self.init, local=True)
+        router.add("POST", "/swarm/join", self.join, local=True)
+        router.add("POST", "/swarm/leave", self.leave, local=True)
         router.add("GET", "/swarm", self.inspect, abandon=True)
         router.add("POST", "/swarm/update", self.update)
         router.add("GET", "/swarm/unlockkey", self.unlock_key)
-        router.add("POST", "/swarm/unlock", self.unlock)
-        router.add("POST", "/queenright/v1/leave", self.leave)
+        router.add("POST", "/swarm/unlock", self.unlock, local=True)
+        router.add("POST", "/queenright/v1/leave", self.leave, local=True)
 
     async def init(self, request: Request) -> Response:
-        """Found a swarm on this host; answers the node's id."""
+        """Found a swarm on this host, or (ForceNewCluster) go on alone with the one it is in; answers the node's id."""
         body = Body.of(request)
         pools = request.version is None or request.version >= POOLS_SINCE
         port = request.version is None or request.version >= DATA_PATH_PORT_SINCE
@@ -82,7 +84,7 @@ class SwarmHandlers(Handlers):
         return Response(200)
 
     async def leave(self, request: Request) -> Response:
-        """Leave the swarm. A manager needs force, since the swarm's state goes with it."""
+        """Leave the swarm. A manager needs force, since the swarm may lose its quorum or all its state."""
         await self.host.leave(request.flag("force"))
         return Response(200)
 
@@ -117,7 +119,7 @@ class SwarmHandlers(Handlers):
         return f"active/{state.role}" if state.state == "active" else state.state
 
     async def info(self) -> dict[str, Any]:
-        """The ``Swarm`` object of ``/info``."""
+        """The ``Swarm`` object of ``/info``; from memory, so that it answers without a quorum too, and says so."""
         state = self.host.local_state()
         managers = [{"NodeID": node_id, "Addr": addr} for node_id, addr in state.managers]
         document: dict[str, Any] = {
@@ -134,6 +136,9 @@ class SwarmHandlers(Handlers):
         except Refusal:
             return document
         nodes = control.store.nodes
-        document.update(ControlAvailable=True, Nodes=len(nodes), Managers=nodes.count("role", MANAGER))
+        managing = manager_count(control.store, control.context.consensus)
+        document.update(ControlAvailable=True, Nodes=len(nodes), Managers=managing)
+        if cut_off(control) and not state.error:
+            document["Error"] = grpc_text("Unknown", texts.NO_LEADER)
         document["Cluster"] = render.cluster_info(cluster, nodes.by("role", MANAGER))
         return document

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Between the router and the handlers of the swarm: where a call is answered, and how far the answer holds.
+
+Reads are answered here, from memory; the leader makes sure that it still leads, and what may be behind is marked.
+Writes are done by the leader: by this manager if it leads, else they are handed on.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from queenright.edge.http.api.base import Handlers
+from queenright.edge.http.api.errors import map_error
+from queenright.edge.http.api.handing import Handing, Ids
+from queenright.edge.http.api.once import Once
+from queenright.edge.http.api.standing import STALE, Deposed, confirmed, cut_off, leads
+from queenright.edge.http.errors import ApiError
+from queenright.edge.http.forwarding import Forwarder, request_id
+from queenright.edge.http.messages import Request, Response
+from queenright.edge.http.router import Handler, Pass, Route
+from queenright.manager.control import Control
+from queenright.manager.ports import Host
+from queenright.model.errors import OutcomeUnknown, Refusal, Unavailable
+
+
+class Gate(Handlers):
+    """One per host. Without a ``forwarder`` writes are taken only where this manager leads; ``ids`` names calls that
+    may be repeated.
+    """
+
+    def __init__(self, host: Host, forwarder: Forwarder | None, ids: Ids | None) -> None:
+        super().__init__(host)
+        self._handing = Handing(host, forwarder, ids, self.lead)
+        self._once = Once()
+
+    def around(self, route: Route) -> Handler:
+        """The route's handler, behind the gate."""
+        if route.local:
+            return route.handler
+        return partial(self._read if route.reads else self._write, route)
+
+    async def _read(self, route: Route, request: Request) -> Response | Pass:
+        control = self._running()
+        if control is None:
+            return await route.handler(request)
+        fresh = await confirmed(control)
+        try:
+            response = await route.handler(request)
+        except Exception as error:
+            known = error if isinstance(error, ApiError) else map_error(error)
+            if known is None or not _stale(control, fresh):
+                raise
+            raise ApiError(known.status, known.message, {**known.headers, STALE: "true"}) from error
+        if isinstance(response, Response) and _stale(control, fresh):
+            response.headers[STALE] = "true"
+        return response
+
+    def _running(self) -> Control | None:
+        try:
+            return self.control()
+        except Refusal:
+            return None
+
+    async def _write(self, route: Route, request: Request) -> Response | Pass:
+        if leads(self.control()):
+            try:
+                return await self.lead(route, request)
+            except Deposed:  # just now: whoever leads instead can do it
+                pass
+        return await self._handing.hand_on(route, request)
+
+    async def lead(self, route: Route, request: Request) -> Response | Pass:
+        """Do a write as the leader; one with a request id once. Raises Deposed if this manager does not lead."""
+        key = request_id(request)
+        if not key:
+            return await self._do(route, request)
+        return await self._once.run(key, request, lambda: self._do(route, request))
+
+    async def _do(self, route: Route, request: Request) -> Response | Pass:
+        """A write that succeeds proves that this manager leads. A refusal out of its memory does not."""
+        control = self.control()
+        try:
+            return await route.handler(request)
+        except OutcomeUnknown:
+            raise
+        except Refusal as refusal:
+            sound = leads(control) and (isinstance(refusal, Unavailable) or await confirmed(control))
+            if not sound:
+                raise Deposed from refusal
+            raise
+
+
+def _stale(control: Control, fresh: bool) -> bool:
+    """A call may have waited: both its beginning and its end count."""
+    return not fresh or cut_off(control)

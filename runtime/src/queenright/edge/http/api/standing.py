@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What this manager may say of itself: whether it leads, who does, and whether what it has in memory is fresh."""
+
+from __future__ import annotations
+
+import asyncio
+
+from queenright.manager import texts
+from queenright.manager.control import Control
+from queenright.model.errors import Refusal, Unavailable
+
+STALE = "X-Queenright-Stale"
+"""Header of answers that may be behind what the swarm has agreed on."""
+
+CONFIRM_SECONDS = 2.0
+CATCH_UP_SECONDS = 5.0
+LOOK = 0.02  # seconds; not every entry of the log is an event of the store
+
+
+class Deposed(Unavailable):
+    """This manager did not lead when it came to it. Nothing was done that the next leader would not do again."""
+
+    def __init__(self) -> None:
+        super().__init__(texts.NO_LEADER, plain=True)
+
+
+def leads(control: Control) -> bool:
+    """Whether this manager may write."""
+    return control.context.proposer.is_leader
+
+
+def leadership(control: Control) -> tuple[str, int]:
+    """Who leads (its node id, empty if nobody is heard of), and the term.
+
+    A manager that lost the leadership, or was started again, leads in another term.
+    """
+    consensus = control.context.consensus
+    if consensus is None:
+        return "", 0
+    return (consensus.leader_id or "") if consensus.has_quorum else "", consensus.term
+
+
+def cut_off(control: Control) -> bool:
+    """Whether this manager hears of no majority, so that it may have missed anything."""
+    consensus = control.context.consensus
+    return consensus is not None and not consensus.has_quorum
+
+
+async def confirmed(control: Control) -> bool:
+    """Whether what this manager has in memory may be told as it is.
+
+    The leader asks a majority whether it still leads: others may have chosen another one without its knowing. A
+    follower makes no promise that it could break; it may be a moment behind.
+    """
+    if cut_off(control):
+        return False
+    if not leads(control) or not _shared(control):
+        return True
+    try:
+        async with asyncio.timeout(CONFIRM_SECONDS):
+            await control.fresh()
+    except (Refusal, TimeoutError):
+        return False
+    return True
+
+
+def _shared(control: Control) -> bool:
+    """Whether others vote too."""
+    consensus = control.context.consensus
+    return consensus is not None and sum(member.voter for member in consensus.members()) > 1
+
+
+async def caught_up(control: Control, index: int) -> bool:
+    """Wait until this manager's store has the log's entry ``index``; False if that takes too long."""
+    store = control.store
+    try:
+        async with asyncio.timeout(CATCH_UP_SECONDS):
+            with store.watch() as news:
+                while store.index < index:
+                    try:
+                        await asyncio.wait_for(news.next(), LOOK)
+                    except TimeoutError:
+                        continue
+    except TimeoutError:
+        return False
+    return True

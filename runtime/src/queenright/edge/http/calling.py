@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Running a handler: whatever it raises becomes an answer that a client can read."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from queenright.edge.http.errors import ApiError
+from queenright.edge.http.stream import PeerGoneError
+
+T = TypeVar("T")
+
+MapError = Callable[[Exception], ApiError | None]
+"""Turns an exception of a handler into what the client shall see; None for an unexpected one (500, logged)."""
+
+_log = logging.getLogger(__name__)
+
+
+async def answered(call: Awaitable[T], map_error: MapError, name: str) -> T:
+    """What ``call`` gives. Raises `ApiError` for all that it raises, `PeerGoneError` if the client went away.
+
+    ``name`` is the method and path, for the log.
+    """
+    try:
+        return await call
+    except (ApiError, PeerGoneError):
+        raise
+    except Exception as error:
+        known = map_error(error)
+        if known is not None:
+            raise known from error
+        _log.exception("%s failed", name)
+        raise ApiError(500, f"internal error in queenright: {type(error).__name__}: {error}") from error
