@@ -4,108 +4,29 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import json
-import pathlib
-import random
-import shutil
 import socket
-import tempfile
 import threading
-import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
 from queenright.app import host as host_room
+from queenright.app import joining
 from queenright.app import member as member_room
-from queenright.app.host import Host
-from queenright.app.settings import Settings
 from queenright.app.state import StateFile
-from queenright.app.world import SystemClock
-from queenright.edge.http.errors import EngineUnreachableError
 from queenright.edge.pki.keystore import KeyStore
 from queenright.manager.ports import InitOptions, JoinOptions
 from queenright.model.errors import FailedPrecondition, InvalidArgument, Refusal, Unavailable
 
-PATIENCE = 60.0
-
-
-class Engine:
-    """Answers ``GET /info`` as an upstream does; ``state`` is of dockerd's own swarm, None: it does not answer."""
-
-    path = "/run/docker.sock"
-
-    def __init__(self) -> None:
-        self.state: str | None = "inactive"
-
-    async def request(self, method: str, path: str, *, timeout: float | None = None) -> Any:
-        if self.state is None:
-            raise EngineUnreachableError(self.path, "no such file")
-
-        class Reply:
-            body = json.dumps({"Swarm": {"LocalNodeState": self.state}}).encode()
-
-        return Reply
-
-
-class Place:
-    """A host on loopback, with a port of its own."""
-
-    def __init__(self) -> None:
-        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="qr"))
-        self.port = free_ports()
-        self.addr = f"127.0.0.1:{self.port}"
-        self.engine = Engine()
-        self.settings = Settings(state_dir=self.folder / "state", docker_socket=self.folder / "none.sock")
-        self.settings.state_dir.mkdir(mode=0o700)
-        self.host = self.again()
-
-    def again(self) -> Host:
-        """The host as a new daemon would have it."""
-        self.host = Host(self.settings, self.engine, SystemClock())  # type: ignore[arg-type]
-        return self.host
-
-    @property
-    def init(self) -> InitOptions:
-        return InitOptions(listen_addr=self.addr, advertise_addr=self.addr)
-
-    def kept(self) -> list[str]:
-        return sorted(path.name for path in self.settings.state_dir.iterdir())
-
-    def listening(self) -> list[int]:
-        """Which of its ports are open."""
-        found = []
-        for port in (self.port, self.port + 1):
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-                found.append(port)
-        return found
-
-
-def free_ports() -> int:
-    dice = random.SystemRandom()
-    while True:
-        port = dice.randrange(20000, 30000)
-        with contextlib.ExitStack() as held, contextlib.suppress(OSError):
-            for number in (port, port + 1):
-                held.enter_context(socket.socket()).bind(("127.0.0.1", number))
-            return port
-
-
-async def until(condition: Callable[[], bool], what: Callable[[], object] = lambda: "") -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, f"waited in vain: {what()}"
-        await asyncio.sleep(0.01)
+from .kit import Place, until
 
 
 @pytest.fixture
 async def place() -> AsyncIterator[Place]:
     place = Place()
     yield place
-    await place.host.stop()
-    shutil.rmtree(place.folder)
+    await place.close()
 
 
 @pytest.fixture
@@ -114,13 +35,7 @@ async def swarm() -> AsyncIterator[Place]:
     place = Place()
     await place.host.init(place.init)
     yield place
-    await place.host.stop()
-    shutil.rmtree(place.folder)
-
-
-def joining(swarm: Place, place: Place, **more: Any) -> JoinOptions:
-    token = swarm.host.manager().context.cluster.worker_token
-    return JoinOptions(remote_addrs=(swarm.addr,), secret=token, listen_addr=place.addr, **more)
+    await place.close()
 
 
 def fails(monkeypatch: pytest.MonkeyPatch, target: Any, name: str) -> None:
@@ -145,7 +60,8 @@ async def left_nothing(place: Place, threads: set[str]) -> None:
         (KeyStore, "save"),
         (KeyStore, "pending_key"),
         (member_room.Working, "start"),
-        (member_room.Managing, "start"),
+        (member_room.Managing, "open"),
+        (member_room.Managing, "serve"),
     ],
 )
 async def test_a_founding_that_fails_half_way_leaves_nothing(
@@ -170,9 +86,9 @@ async def test_a_granted_join_that_fails_here_leaves_nothing(
     with monkeypatch.context() as broken:
         fails(broken, target, name)
         with pytest.raises(Unavailable, match=r"cannot be made a member: .*No space left on device"):
-            await place.host.join(joining(swarm, place))
+            await place.host.join(place.joining(swarm))
     await left_nothing(place, threads)
-    await place.host.join(joining(swarm, place))
+    await place.host.join(place.joining(swarm))
     assert place.host.local_state().role == "worker"
     assert place.host.local_state().managers == ((swarm.host.local_state().node_id, swarm.addr),)
 
@@ -186,15 +102,15 @@ async def test_a_join_that_takes_too_long_is_undone(
     threads = {thread.name for thread in threading.enumerate()}
     with monkeypatch.context() as broken:
         broken.setattr(host_room, "JOIN_TIMEOUT", 2.0)
-        broken.setattr(member_room, "resume", hangs)
+        broken.setattr(joining, "resume", hangs)
         with pytest.raises(Unavailable, match="Timeout was reached before node joined"):
-            await place.host.join(joining(swarm, place))
+            await place.host.join(place.joining(swarm))
     await left_nothing(place, threads)
 
 
 async def test_a_refused_join_keeps_its_key_for_the_next_try(swarm: Place, place: Place) -> None:
     digest = await place.host.pending_key_digest()
-    wrong = joining(swarm, place).secret[:-3] + "zzz"
+    wrong = place.joining(swarm).secret[:-3] + "zzz"
     with pytest.raises(Refusal, match="A valid join token is necessary"):
         await place.host.join(JoinOptions(remote_addrs=(swarm.addr,), secret=wrong, listen_addr=place.addr))
     assert place.host.local_state().state == "inactive"
@@ -208,7 +124,7 @@ async def test_a_refused_join_keeps_its_key_for_the_next_try(swarm: Place, place
 
 async def test_what_dockerd_says_is_heeded_before_anything_is_made(swarm: Place, place: Place) -> None:
     place.engine.state = "active"
-    for call in (place.host.init(place.init), place.host.join(joining(swarm, place))):
+    for call in (place.host.init(place.init), place.host.join(place.joining(swarm))):
         with pytest.raises(FailedPrecondition, match="is itself in swarm mode"):
             await call
     place.engine.state = None
@@ -220,7 +136,7 @@ async def test_what_dockerd_says_is_heeded_before_anything_is_made(swarm: Place,
 async def test_addresses_that_are_none_are_refused_before_anything_is_made(place: Place) -> None:
     with pytest.raises(InvalidArgument):
         await place.host.init(InitOptions(listen_addr="a b"))
-    with pytest.raises(InvalidArgument):
+    with pytest.raises(Unavailable, match="This node is not a swarm manager"):
         await place.host.init(InitOptions(force_new_cluster=True))
     assert place.kept() == []
 
@@ -280,7 +196,7 @@ async def test_an_unforeseen_error_stands_in_the_status(swarm: Place, monkeypatc
         raise KeyError("a defect")
 
     with monkeypatch.context() as broken:
-        broken.setattr(member_room, "resume", breaks)
+        broken.setattr(joining, "resume", breaks)
         await swarm.again().resume()
     assert swarm.host.local_state().state == "error"
     assert "a defect" in swarm.host.local_state().error
@@ -291,7 +207,7 @@ async def test_an_unforeseen_error_stands_in_the_status(swarm: Place, monkeypatc
 async def test_a_worker_remembers_the_managers_and_a_full_disk_does_not_end_its_session(
     swarm: Place, place: Place, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    await place.host.join(joining(swarm, place))
+    await place.host.join(place.joining(swarm))
     member = place.host._member
     assert member is not None
     from queenright.model.objects import Node, NodeStatus

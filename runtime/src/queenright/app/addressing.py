@@ -12,6 +12,7 @@ from queenright.manager.ports import InitOptions, JoinOptions
 from queenright.model.errors import InvalidArgument
 
 CONTROL_PORT = 2377
+CLIENTS_LISTEN = ("", "0.0.0.0", "0.0.0.0:2377")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -56,6 +57,21 @@ def for_join(options: JoinOptions) -> Addresses:
         return Addresses(listen, _advertise(options.advertise_addr, listen), _data_path(options.data_path_addr))
     except AddressError as error:
         raise InvalidArgument(str(error), plain=True) from error
+
+
+def for_force(options: InitOptions, listen_addr: str, advertise_addr: str, data_path_addr: str) -> Addresses:
+    """A manager's addresses from now on: those it has, but for what is named. The default that clients send for the
+    address to listen on names nothing. Raises InvalidArgument.
+    """
+    named = options.listen_addr if options.listen_addr not in CLIENTS_LISTEN else ""
+    return for_init(
+        dataclasses.replace(
+            options,
+            listen_addr=named or listen_addr,
+            advertise_addr=options.advertise_addr or advertise_addr,
+            data_path_addr=options.data_path_addr or data_path_addr,
+        )
+    )
 
 
 def _listen(text: str) -> Address:

@@ -11,7 +11,7 @@ from queenright.edge.pki.authority import LocalSigner, Root, Subject, create_roo
 from queenright.edge.pki.errors import PkiError
 from queenright.edge.pki.keys import csr_key_digest
 from queenright.edge.pki.keystore import KeyStore, NodeCredentials
-from queenright.edge.pki.peer import IdentityCache
+from queenright.edge.pki.peer import IdentityCache, read_identity
 from queenright.manager.ports import IssuedCertificate, Peer, RootCA
 from queenright.model import tokens
 from queenright.model.errors import InvalidArgument
@@ -81,18 +81,42 @@ class PeerReader:
 
 
 class Credentials:
-    """This member's key, chain and root as they stand on disk, read once and kept."""
+    """This member's key, chain and root as they stand on disk, kept until :meth:`replace`."""
 
     def __init__(self, store: KeyStore) -> None:
         self._store = store
-        loaded = store.load()
-        if loaded is None:
-            raise PkiError(f"{store.directory} holds no certificate: leave the swarm and join again")
-        self._held: NodeCredentials = loaded
+        self._context: ssl.SSLContext | None = None
+        self._read()
+
+    def _read(self) -> None:
+        held = self._store.load()
+        if held is None:
+            raise PkiError(f"{self._store.directory} holds no certificate: leave the swarm and join again")
+        self._identity = read_identity(held.chain_pem)
+        self._held = held
+        self._for_grpc = (held.key_pem, held.chain_pem, held.root_pem)
+
+    @property
+    def identity(self) -> Identity:
+        """What the certificate says of this member."""
+        return self._identity
+
+    def replace(self, key_pem: bytes, chain_pem: bytes) -> None:
+        """Put another key and certificate in force, on disk first. The root stays.
+
+        Raises PkiError or OSError; then those of before stay in force, and the next start may find either.
+        """
+        self._store.save(NodeCredentials(key_pem, chain_pem, self._held.root_pem))
+        self._read()
+        self._context = None
+
+    def pending_key(self) -> bytes:
+        """The key (PEM) for the next certificate, the same one until there is that certificate."""
+        return self._store.pending_key()
 
     def for_grpc(self) -> tuple[bytes, bytes, bytes]:
-        """(private key, certificate chain, trusted roots), PEM each."""
-        return self._held.key_pem, self._held.chain_pem, self._held.root_pem
+        """(private key, certificate chain, trusted roots), PEM each; also asked on gRPC's own thread."""
+        return self._for_grpc
 
     def root_pem(self) -> bytes:
         return self._held.root_pem
@@ -102,4 +126,6 @@ class Credentials:
 
     def tls_context(self) -> ssl.SSLContext:
         """The join listener's side of TLS."""
-        return join_server.server_context(self._store.certificate_path, self._store.key_path)
+        if self._context is None:
+            self._context = join_server.server_context(self._store.certificate_path, self._store.key_path)
+        return self._context

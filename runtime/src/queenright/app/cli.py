@@ -105,7 +105,7 @@ def _status_lines(status: dict[str, Any]) -> list[str]:
     if status.get("role"):
         lines.append(f"  {status['role']} {status['node_id']} at {status.get('node_addr') or 'an unknown address'}")
         lines.append(f"  swarm {status['cluster_id']}")
-        lines.extend(f"  manager {peer['node_id']} at {peer['addr']}" for peer in status.get("managers", ()))
+        lines.extend(_manager_lines(status))
         tasks = status.get("tasks", {})
         lines.append(f"  {tasks.get('running', 0)} of {tasks.get('total', 0)} tasks on this node are running")
     engine = status.get("engine", {})
@@ -115,6 +115,32 @@ def _status_lines(status: dict[str, Any]) -> list[str]:
     if status.get("error"):
         lines.append(f"  error: {status['error']}")
     return lines
+
+
+def _manager_lines(status: dict[str, Any]) -> list[str]:
+    """The managers, with what a manager knows of each; a worker knows their addresses."""
+    raft = status.get("raft")
+    if not raft:
+        return [f"  manager {peer['node_id']} at {peer['addr']}" for peer in status.get("managers", ())]
+    lines = [
+        f"  manager {member['node_id']} at {member.get('addr') or 'an unknown address'} ({_standing(member)})"
+        for member in raft.get("members", ())
+    ]
+    if not status.get("leader"):
+        lines.append("  the swarm has no leader: nothing can be changed")
+    if status.get("stale"):
+        lines.append("  this manager has no contact to more than half of the managers: what it shows may be old")
+    return lines
+
+
+def _standing(member: dict[str, Any]) -> str:
+    """One manager's part in the group, in a word or two."""
+    words = ["leader"] if member.get("leader") else []
+    if not member.get("voter", True):
+        words.append("learner")
+    if not member.get("leader"):
+        words.append("reachable" if member.get("reachable") else "not reachable")
+    return ", ".join(words)
 
 
 def _why(settings: Settings, arguments: argparse.Namespace) -> int:

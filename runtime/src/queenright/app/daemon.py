@@ -91,7 +91,8 @@ class _Daemon:
 
     def _server(self, host: Host, upstream: Upstream) -> Server:
         router = Router()
-        routes = Routes(host, upstream, version=__version__)
+        routes = Routes(host, upstream, version=__version__, forwarder=host, ids=world.ids)
+        host.gateway = routes.gateway
         EngineRoutes(
             upstream, version=__version__, swarm_state=routes.swarm_state, swarm_info=routes.swarm_info
         ).register(router)

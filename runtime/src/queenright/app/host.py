@@ -13,7 +13,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from queenright.app import world
-from queenright.app.addressing import Addresses, for_init, for_join, host_of
+from queenright.app.addressing import Addresses, for_force, for_init, for_join, host_of
 from queenright.app.engine import own_swarm, require_no_swarm
 from queenright.app.settings import Settings
 from queenright.app.state import MemberState, StateError, StateFile
@@ -22,14 +22,19 @@ from queenright.lib.backoff import Backoff
 from queenright.lib.tasks import Background
 from queenright.manager import texts
 from queenright.manager.ports import Clock, InitOptions, JoinOptions, LocalState
-from queenright.model.errors import FailedPrecondition, InvalidArgument, Refusal, Unavailable
+from queenright.model.errors import FailedPrecondition, Refusal, Unavailable
+from queenright.spec.cluster import MANAGER
 
 if TYPE_CHECKING:
+    from queenright.app.joining import Place
     from queenright.app.member import Member
+    from queenright.edge.grpc.ports import Forwarding
+    from queenright.wire.messages import ForwardAnswer, ForwardCall
 
 log = logging.getLogger(__name__)
 
 JOIN_TIMEOUT = 60.0
+CATCH_UP_TIMEOUT = 30.0  # of a new manager, after that
 AGAIN_FIRST = 0.5  # seconds before a membership that could not go on is tried again; longer each time
 AGAIN_MOST = 30.0
 MAY_PASS = (OSError, FailedPrecondition)  # a port in use, an address that is not up yet, dockerd's own swarm
@@ -46,6 +51,7 @@ class Host:
         self._member: Member | None = None
         self._held: MemberState | None = None  # the membership that is on disk and does not run
         self._error = ""  # why it does not
+        self.gateway: Forwarding | None = None  # serves what other managers hand on; set before anything begins
         self._busy = asyncio.Lock()
         self._background = Background()
         self._started_at = clock.wall()
@@ -86,21 +92,33 @@ class Host:
         except (OSError, ValueError) as error:
             raise _unusable(error) from error
 
+    async def forward(self, call: ForwardCall) -> ForwardAnswer:
+        """Hand a call to the manager that leads. Raises Unavailable where there is none, or no manager here."""
+        if self._member is None:
+            raise texts.not_a_manager(self.local_state())
+        return await self._member.to_leader().forward(call)
+
+    def _place(self) -> Place:
+        from queenright.app.joining import Place
+
+        assert self.gateway is not None
+        return Place(self._settings, self._clock, self._file, self.gateway)
+
     # -- founding, joining, leaving
 
     async def init(self, options: InitOptions) -> str:
         """Found a swarm with this host as its manager; gives the node id."""
-        from queenright.app import member as member_room
+        from queenright.app import joining
 
         async with self._busy:
-            self._require_no_member()
             if options.force_new_cluster:
-                raise InvalidArgument("a new cluster can be forced only on a manager that lost its quorum", plain=True)
+                return await self._force(options)
+            self._require_no_member()
             await require_no_swarm(self._upstream)
             addresses = for_init(options)
             try:
                 self._file.clear_leftovers()
-                member = await member_room.found(self._settings, self._clock, options, addresses, self._file)
+                member = await joining.found(self._place(), options, addresses)
             except BaseException as error:
                 self._file.wipe()
                 if isinstance(error, (OSError, StateError)):
@@ -109,9 +127,30 @@ class Host:
             self._adopt(member)
             return member.state.node_id
 
+    async def _force(self, options: InitOptions) -> str:
+        """Make this manager the only one of its swarm; all that it knows is kept. What nobody names stays as it is."""
+        from queenright.app import joining
+        from queenright.app.member import forced
+
+        state = self._member.state if self._member is not None else self._held
+        if state is None or state.role != MANAGER:
+            raise texts.not_a_manager(self.local_state())
+        addresses = for_force(options, state.listen_addr, state.advertise_addr, state.data_path_addr)
+        try:
+            if self._member is not None:
+                await self._member.force_new_cluster(addresses)
+            else:
+                self._held = forced(state, addresses)
+                self._file.save(self._held)
+                self._adopt(await joining.resume(self._place(), self._held))
+        except (OSError, StateError) as error:
+            raise Unavailable(f"a new cluster cannot be forced: {error}", plain=True) from error
+        log.warning("a new cluster was forced: this manager is the only one now")
+        return state.node_id
+
     async def join(self, options: JoinOptions) -> None:
         """Become a member of the swarm that ``options.secret`` belongs to."""
-        from queenright.app import member as member_room
+        from queenright.app import joining
 
         async with self._busy:
             self._require_no_member()
@@ -120,12 +159,23 @@ class Host:
             try:
                 self._file.clear_leftovers()
                 async with asyncio.timeout(JOIN_TIMEOUT):
-                    member = await member_room.join(self._settings, self._clock, options, addresses, self._file)
+                    member = await joining.join(self._place(), options, addresses)
             except TimeoutError:
                 raise Unavailable(texts.JOIN_TIMEOUT, plain=True) from None
             except (OSError, StateError) as error:
                 raise _unusable(error) from error
             self._adopt(member)
+            await self._catch_up(member)
+
+    async def _catch_up(self, member: Member) -> None:
+        """A new manager has joined once the others count its voice. Until then it is one that tries to, also after
+        this gave up waiting.
+        """
+        try:
+            async with asyncio.timeout(CATCH_UP_TIMEOUT):
+                await member.caught_up()
+        except TimeoutError:
+            raise Unavailable(f"{texts.JOIN_TIMEOUT} {member.progress()}", plain=True) from None
 
     async def leave(self, force: bool) -> None:
         """End the membership: tasks stop, their containers are removed, keys and log are wiped."""
@@ -164,7 +214,7 @@ class Host:
 
     async def _may_resume_later(self, state: MemberState) -> bool:
         """Try to go on. Whether it did not work and another try may help."""
-        from queenright.app import member as member_room
+        from queenright.app import joining
 
         async with self._busy:
             if self._held is not state:
@@ -172,7 +222,7 @@ class Host:
             try:
                 if problem := await own_swarm(self._upstream):
                     raise FailedPrecondition(problem)
-                member = await member_room.resume(self._settings, self._clock, state, self._file)
+                member = await joining.resume(self._place(), state)
             except Exception as error:  # whatever it is, the status has to say it
                 known = isinstance(error, (*MAY_PASS, StateError, Refusal, ValueError))
                 reason = str(error) or type(error).__name__

@@ -1,133 +1,318 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The manager half of a member: log, store, loop, dispatcher, control port and join listener, joined together."""
+"""The manager half of a member: log, store, ways to the other managers, control port, join listener, joined together.
+
+All of it runs on every manager. What only the leader does (``manager.leading``) begins and ends with its terms.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import dataclasses
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from queenright.app import world
 from queenright.app.addressing import Addresses
 from queenright.app.certificates import Credentials, PeerReader, PkiMaker
 from queenright.app.logbook import Logbook
+from queenright.app.relaying import Door, ToLeader
 from queenright.app.state import StateError
-from queenright.decide import nodes as liveness
-from queenright.decide.orchestrate import DECIDERS, Decider
+from queenright.app.ways import KnownWays
 from queenright.edge.grpc.authorize import Authorizer
+from queenright.edge.grpc.peers import GrpcPeers
+from queenright.edge.grpc.ports import Forwarding
 from queenright.edge.grpc.server import ControlServer, ServerError
+from queenright.edge.http.join_forwarding import ForwardedAdmission
 from queenright.edge.http.join_server import JoinServer
-from queenright.edge.raft import RaftError, RaftLog
-from queenright.lib.tasks import Background
+from queenright.edge.raft import Member, RaftError, RaftLog
 from queenright.manager.authority import Authority
 from queenright.manager.context import Context
 from queenright.manager.control import Control
 from queenright.manager.dispatch import Dispatcher
-from queenright.manager.ports import Clock
+from queenright.manager.leading import Leading
+from queenright.manager.ports import Clock, LocalState
 from queenright.manager.proposer import LogProposer, StoreMachine
-from queenright.manager.reconcile import Reconciler
 from queenright.model.changes import Change
+from queenright.model.errors import Refusal
+from queenright.spec.cluster import MANAGER
 from queenright.store.store import Store
+from queenright.wire.messages import ForwardCall
 
 log = logging.getLogger(__name__)
 
+HAND_OVER = 2.5  # seconds for which a leader that ends waits until another one leads
+RESIGN = 15.0  # seconds for which a manager that leaves waits until the others have let it go
+NOBODY = 3.0  # seconds of these for which it waits for somebody to lead them
+AGAIN = 0.2
+RESIGN_PATH = "/queenright/v1/managers/{}/leave"
+
 
 class Managing:
-    """Runs from :meth:`start` to :meth:`stop`. ``on_fatal`` is told once when the log cannot be written any more."""
+    """Runs from :meth:`open` and :meth:`serve` to :meth:`stop`. ``on_fatal`` is told when the log cannot be written any
+    more, or when something that only the leader does broke.
+    """
 
     def __init__(
         self,
         directory: Path,
-        node_id: str,
-        cluster_id: str,
         addresses: Addresses,
         credentials: Credentials,
         clock: Clock,
         *,
+        managers: Sequence[tuple[str, str]],
+        founding: bool,
         snapshot_entries: int,
+        gateway: Forwarding,
         on_fatal: Callable[[BaseException], None],
     ) -> None:
+        """``managers``: (node id, address) as last heard. ``founding``: an empty directory becomes a group of this one;
+        else it waits for a leader to call.
+        """
         self._directory = directory
-        self._cluster_id = cluster_id
+        self._identity = credentials.identity
         self._addresses = addresses
-        self._clock = clock
+        node_id = self._identity.node_id
         self.store = Store()
+        self._peers = GrpcPeers(credentials.for_grpc, dice=world.dice)
+        self._ways = KnownWays(self._peers, node_id, managers)
         self._log = RaftLog(
-            directory, node_id, StoreMachine(self.store), snapshot_every=snapshot_entries, on_fatal=on_fatal
+            directory,
+            node_id,
+            StoreMachine(self.store),
+            network=self._ways,
+            founding=founding,
+            addr=addresses.advertise,
+            snapshot_every=snapshot_entries,
+            on_fatal=on_fatal,
+            on_leadership=self._on_leadership,
+            on_members=self._on_members,
+            dice=world.dice,
         )
-        self.proposer = LogProposer(Logbook(self._log), clock)
-        self._context = Context(self.store, self.proposer, clock, world.ids)
-        self._authority = Authority(self._context, PkiMaker())
-        self.dispatcher = Dispatcher(self.store, self.proposer, clock, world.ids, on_beat=self._on_beat)
-        self._reconciler = Reconciler(self.store, self.proposer, clock, world.ids, self._deciders())
-        authorizer = Authorizer(self.store, cluster_id, clock, PeerReader())
-        self._control_server = ControlServer(self.dispatcher, authorizer, credentials.for_grpc)
-        context = credentials.tls_context()
+        self._book = book = Logbook(self._log, node_id, self._peers.connected)
+        proposer = LogProposer(book, clock, book)
+        context = Context(self.store, proposer, clock, world.ids, book)
+        authority = Authority(context, PkiMaker())
+        self.control = Control(context, authority)
+        self._dispatcher = Dispatcher(
+            self.store, proposer, clock, world.ids, self._on_beat, node_id=node_id, redirect=self.leader
+        )
+        self._leading = Leading(
+            context,
+            book,
+            proposer,
+            self._dispatcher,
+            node_id,
+            dice=world.dice,
+            on_failure=lambda name, error: on_fatal(error),
+        )
+        self.to_leader = ToLeader(credentials.for_grpc, self.leader)
+        self._control_server = ControlServer(
+            self._dispatcher,
+            Authorizer(self.store, self._identity.cluster_id, clock, PeerReader()),
+            credentials.for_grpc,
+            raft=self._log,
+            heard=self._peers.heard,
+            forwarding=gateway,
+            admitting=ForwardedAdmission(authority),
+            renewing=authority,
+            leader=self.leader,
+            confirm=self.control.fresh,
+        )
         self._join_server = JoinServer(
-            self._authority, context=lambda: context, root_pem=credentials.root_pem, clock=clock.mono
+            Door(authority, lambda: self._log.is_leader, self.to_leader),
+            context=credentials.tls_context,
+            root_pem=credentials.root_pem,
+            clock=clock.mono,
         )
-        self._background = Background(on_failure=lambda name, error: on_fatal(error))
-        self.control = Control(self._context, self._authority)
+        self._serving = False
+        self._moved = asyncio.Event()
 
-    async def start(self, founding: Sequence[Change] = ()) -> None:
-        """Bring the log up, write the founding entry of a new swarm, open the ports, begin to decide.
+    # -- life
 
-        Raises StateError (the log cannot be used) or OSError (a port or the disk refuses); then nothing runs.
+    async def open(self, founding: Sequence[Change] = ()) -> None:
+        """Bring the log up; write the founding entry of a new swarm. Where this manager is the only one, it leads when
+        this returns; else it has what is on disk, and hears nobody yet.
+
+        Raises StateError: the log cannot be used. Then, as after any other error, :meth:`stop` has to be called.
         """
         try:
             await self._log.start()
         except RaftError as error:
             raise StateError(str(error)) from error
-        try:
-            if founding:
-                await self.proposer.propose(founding)
-            await self.proposer.barrier()
-            self._require_swarm()
-            await self._open_ports()
-        except BaseException:
-            await self.stop()
-            raise
-        self.dispatcher.start()
-        self._background.start(self._reconciler.run(), "reconcile")
+        if founding:
+            await self.control.context.proposer.propose(founding)
+        if self._log.is_leader:
+            await self.control.fresh()
+        self._require_swarm()
 
     def _require_swarm(self) -> None:
         """A log that is there but holds another swarm, or none, must not become a new one by and by."""
         cluster = self.store.cluster
-        if cluster is None or cluster.id != self._cluster_id:
+        if cluster is None and not self._log.is_leader:
+            return
+        if cluster is None or cluster.id != self._identity.cluster_id:
             held = "nothing" if cluster is None else f"swarm {cluster.id}"
             raise StateError(
-                f"the log in {self._directory} holds {held} instead of swarm {self._cluster_id}: restore the state "
-                "directory from a backup, or leave with force"
+                f"the log in {self._directory} holds {held} instead of swarm {self._identity.cluster_id}: restore the "
+                "state directory from a backup, or leave with force"
             )
 
-    async def _open_ports(self) -> None:
+    async def serve(self) -> None:
+        """Open the ports; begin to decide where this manager leads. Raises OSError: a port refuses."""
         listen = self._addresses.listen
         try:
             await self._control_server.start(listen.host, listen.port)
         except ServerError as error:
             raise OSError(str(error)) from error
         await self._join_server.start(listen.host, listen.port + 1)
+        self._ways.leads(self._log.is_leader)
+        self._serving = True
+        if self._log.is_leader:
+            self._leading.changed(True, self._log.term)
 
     async def stop(self) -> None:
-        """Refuse new calls, end sessions, drain the log. Every write that was answered is on disk."""
+        """Hand leadership over, refuse new calls, end sessions, drain the log. Every write that was answered is on
+        disk.
+        """
+        await self._hand_over()
+        self._serving = False
         await self._join_server.stop(0.2)
-        await self.dispatcher.stop()
+        await self._leading.stop()
         await self._control_server.stop(0.5)
-        await self._background.stop()
+        await self.to_leader.close()
         await self._log.stop()
+        await self._peers.close()
+
+    async def _hand_over(self) -> None:
+        if not self._log.is_leader or not any(member.voter for member in self._others()):
+            return
+        try:
+            async with asyncio.timeout(HAND_OVER):
+                await self._log.transfer_leadership()
+        except (RaftError, TimeoutError) as error:
+            log.warning("leadership was not handed over: %s", str(error) or f"nobody took it in {HAND_OVER} s")
+
+    async def resign(self) -> None:
+        """Have the other managers let this one go. Whether they do in time or not, it goes."""
+        if not self._others():
+            return
+        try:
+            async with asyncio.timeout(RESIGN):
+                await self._resigned()
+        except TimeoutError:
+            log.warning(
+                "the other managers did not let this one go in time: remove its node, with force, on one of them"
+            )
+
+    async def _resigned(self) -> None:
+        node_id, nobody = self._identity.node_id, 0.0
+        while nobody < NOBODY:
+            try:
+                if self._log.is_leader:
+                    await self.control.nodes.leave(node_id)
+                    return
+                answer = await self.to_leader.forward(ForwardCall("POST", RESIGN_PATH.format(node_id)))
+                if answer.status < 400:
+                    return
+            except Refusal as refusal:
+                log.info("the other managers do not let this one go yet: %s", refusal)
+            nobody = 0.0 if self._log.leader_id else nobody + AGAIN
+            await asyncio.sleep(AGAIN)
+        log.warning("the other managers have no leader: this one goes without their word")
+
+    def told(self, managers: Sequence[tuple[str, str]]) -> None:
+        """The leader named the managers, (node id, address)."""
+        self._ways.told(managers)
+
+    async def certificate_changed(self) -> None:
+        """The other managers shall see the new one."""
+        await self._peers.renew()
+
+    async def be_sole_manager(self) -> None:
+        """Right after a new cluster was forced: all other managers become workers."""
+        await self.control.nodes.sole_manager(self._identity.node_id)
+
+    async def caught_up(self) -> None:
+        """Return when this manager has a voice in the group and knows the swarm."""
+        while not any(member.id == self._identity.node_id and member.voter for member in self._log.members()):
+            self._moved.clear()
+            await self._moved.wait()
+        with self.store.watch() as commits:
+            while self.store.cluster is None:
+                await commits.next()
+
+    def progress(self) -> str:
+        """What :meth:`caught_up` waits for."""
+        if not self._log.members():
+            return (
+                f"The managers have not reached this one yet: they must be able to connect to the TCP port "
+                f"{self._addresses.listen.port} of {self._addresses.advertise or 'this host'}."
+            )
+        return f"It is catching up with the other managers and has reached entry {self._log.applied_index}."
+
+    # -- what is known
 
     @property
     def failure(self) -> str | None:
         """Why the log cannot be written, if so."""
         return self._log.failure
 
-    def peers(self) -> tuple[tuple[str, str], ...]:
-        """The managers as (node id, address)."""
-        return tuple((node.id, node.manager_addr) for node in self.store.nodes.by("role", "manager"))
+    def leader(self) -> tuple[str, str] | None:
+        """(node id, ``host:port``) of the other manager that leads."""
+        leader_id = self._log.leader_id
+        if not leader_id or leader_id == self._identity.node_id:
+            return None
+        member = next((member for member in self._others() if member.id == leader_id), None)
+        node = self.store.nodes.get(leader_id)
+        addr = (node.manager_addr if node is not None else "") or (member.addr if member is not None else "")
+        return (leader_id, addr) if addr else None
 
-    def _deciders(self) -> list[tuple[str, Decider]]:
-        """Liveness first: what becomes of a dead node's tasks is decided in the same round."""
-        return [("nodes", liveness.decider(self.dispatcher.beats, self._clock.mono())), *DECIDERS]
+    def reachable(self) -> tuple[int, int]:
+        """How many voters answer, this one included, and how many there are."""
+        voters = [member for member in self._log.members() if member.voter]
+        return sum(self._reaches(member) for member in voters), len(voters)
+
+    def describe(self, state: LocalState) -> LocalState:
+        """``state`` with what a manager knows of the group."""
+        leader_id = self._log.leader_id or ""
+        if leader_id == self._identity.node_id and not self._log.is_leader:
+            leader_id = ""  # elected, but not all that is older is applied here yet
+        managers = tuple((node.id, node.manager_addr) for node in self.store.nodes.by("role", MANAGER))
+        return dataclasses.replace(
+            state,
+            managers=managers or state.managers,
+            leader=leader_id,
+            has_quorum=self._log.has_quorum,
+            stale=not self._log.has_quorum,
+            raft=self._view(),
+        )
+
+    def _view(self) -> dict[str, Any]:
+        """The group, for the status."""
+        members = [
+            {"node_id": member.id, "addr": member.addr, "voter": member.voter, "reachable": self._reaches(member)}
+            for member in self._log.members()
+        ]
+        return {"term": self._log.term, "applied_index": self._log.applied_index, "members": members}
+
+    def _others(self) -> list[Member]:
+        return [member for member in self._log.members() if member.id != self._identity.node_id]
+
+    def _reaches(self, member: Member) -> bool:
+        return self._book.connected(member.id)
+
+    # -- what the log tells
+
+    def _on_leadership(self, leads: bool, term: int) -> None:
+        self._ways.leads(leads)
+        if self._serving or not leads:
+            self._leading.changed(leads, term)
+
+    def _on_members(self, members: Sequence[Member]) -> None:
+        self._moved.set()
+        self._leading.members_changed()
 
     def _on_beat(self) -> None:
-        self._reconciler.poke()
+        self._leading.beat()

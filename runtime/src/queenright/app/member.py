@@ -3,110 +3,222 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import logging
 from typing import Any
 
-from queenright import __version__
-from queenright.app import certificates, world
+from queenright.app import world
 from queenright.app.addressing import Addresses, host_of
-from queenright.app.certificates import Credentials, PkiMaker
+from queenright.app.certificates import Credentials
+from queenright.app.changing import Changing
 from queenright.app.managing import Managing
+from queenright.app.relaying import ToLeader
 from queenright.app.settings import Settings
-from queenright.app.state import MemberState, StateFile
+from queenright.app.state import MemberState, StateError, StateFile
 from queenright.app.working import Working
-from queenright.edge.http import join_client
-from queenright.edge.http.join_client import JoinError
-from queenright.edge.pki import peer
-from queenright.edge.pki.errors import PkiError
-from queenright.edge.pki.keys import make_csr
-from queenright.edge.pki.keystore import KeyStore, NodeCredentials
-from queenright.lib import addresses as address_room
-from queenright.manager import founding, texts
-from queenright.manager.ports import Clock, InitOptions, JoinOptions, LocalState
+from queenright.edge.grpc.ports import Forwarding
+from queenright.edge.pki.keystore import KeyStore
+from queenright.edge.raft.force import force_new_cluster
+from queenright.lib.tasks import Background
+from queenright.manager import texts
+from queenright.manager.ports import Clock, LocalState
 from queenright.model.changes import Change
-from queenright.model.errors import InvalidArgument, Unavailable
-from queenright.model.identity import Identity
-from queenright.model.join import JoinRequest
-from queenright.model.tokens import TokenError, parse_join_secret
+from queenright.model.errors import Unavailable
+from queenright.spec.cluster import MANAGER, WORKER
 from queenright.wire.messages import SessionNews
 
 log = logging.getLogger(__name__)
 
-MANAGER = "manager"
+MISMATCH = "this host is a manager, but its certificate is a worker's: waiting for word from the other managers"
+
+
+def forced(state: MemberState, addresses: Addresses) -> MemberState:
+    """The membership of a manager that shall be the only one from its next start on."""
+    return dataclasses.replace(
+        state,
+        listen_addr=str(addresses.listen),
+        advertise_addr=addresses.advertise,
+        data_path_addr=addresses.data_path,
+        managers=((state.node_id, addresses.advertise),),
+        forcing=True,
+    )
 
 
 class Member:
     """Runs from :meth:`start` to :meth:`stop` or :meth:`leave`."""
 
     def __init__(
-        self, settings: Settings, clock: Clock, state: MemberState, addresses: Addresses, file: StateFile
+        self,
+        settings: Settings,
+        clock: Clock,
+        state: MemberState,
+        addresses: Addresses,
+        file: StateFile,
+        gateway: Forwarding,
     ) -> None:
         self._settings = settings
         self._clock = clock
         self.state = state
         self._addresses = addresses
         self._file = file
+        self._gateway = gateway
         self._seen_addr = ""  # where a manager sees this node, if it advertises no address
         self._error = ""
-        self._credentials = Credentials(_keys(settings))
+        self._here: dict[str, str] = {}  # this node's own manager half is reached without the network
+        self._credentials = Credentials(KeyStore(settings.state_dir / "certificates"))
         self._managing: Managing | None = None
-        if state.role == MANAGER:
-            self._managing = Managing(
-                settings.state_dir / "raft",
-                state.node_id,
-                state.cluster_id,
-                addresses,
-                self._credentials,
-                clock,
-                snapshot_entries=settings.snapshot_entries,
-                on_fatal=self._failed,
-            )
-        self._working = self._make_working()
-
-    def _make_working(self) -> Working:
-        state = self.state
-        here = {state.node_id: self._addresses.local} if state.role == MANAGER else {}
-        return Working(
-            self._settings.state_dir / "tasks.db",
-            self._settings.docker_socket,
+        self._working = Working(
+            settings.state_dir / "tasks.db",
+            settings.docker_socket,
             state.cluster_id,
             state.managers,
             self._credentials,
-            self._clock,
-            here=here,
+            clock,
+            here=self._here,
             addr=host_of(state.advertise_addr),
             on_news=self._on_news,
             on_failure=lambda name, error: self._failed(error),
         )
+        self._changing = Changing(self, self._credentials, self._working.renew, clock, world.dice)
+        self._background = Background(lambda name, error: self._failed(error))
+        self._turn = asyncio.Lock()  # the manager half is started and stopped by one at a time
+
+    # -- life
 
     async def start(self, changes: tuple[Change, ...] = ()) -> None:
         """``changes``: the first entry of a new swarm."""
-        if self._managing is not None:
-            await self._managing.start(changes)
+        if self.state.role != MANAGER:
+            self._file.clear_log()  # a demotion that was cut short
+        elif self._credentials.identity.role == MANAGER:
+            await self._start_managing(changes)
+        else:
+            self._changing.problem = MISMATCH
         try:
             await self._working.start()
         except BaseException:
-            if self._managing is not None:
-                await self._managing.stop()
+            await self._stop_managing()
             raise
+        self._background.start(self._changing.run(), "changing")
 
     async def stop(self, *, restarting: bool) -> None:
         """End the daemon's part; containers stay."""
+        await self._background.stop()
         await self._working.stop(restarting=restarting)
-        if self._managing is not None:
-            await self._managing.stop()
+        await self._stop_managing()
 
     async def leave(self) -> None:
         """End the membership; its containers go, and so does a manager's log (the caller wipes the files)."""
+        await self._background.stop()
         await self._working.leave()
         if self._managing is not None:
-            await self._managing.stop()
+            await self._managing.resign()
+        await self._stop_managing()
 
     def require_may_leave(self, force: bool) -> None:
-        """A manager leaves only with force: the swarm's state goes with its last one."""
-        if self._managing is not None and not force:
-            raise Unavailable(texts.LAST_MANAGER_LEAVES, plain=True)
+        """A manager leaves only with force: the swarm may lose its quorum, or all of its state."""
+        if self.state.role == MANAGER and not force:
+            reachable, total = (1, 1) if self._managing is None else self._managing.reachable()
+            leads = self._managing is not None and self._managing.leader() is not None
+            raise Unavailable(texts.manager_leaves(reachable, total, leads=leads), plain=True)
+
+    # -- the manager half
+
+    @property
+    def managing(self) -> bool:
+        return self._managing is not None
+
+    async def _start_managing(self, changes: tuple[Change, ...] = ()) -> None:
+        """All of it or nothing. Raises StateError, OSError or Refusal."""
+        state, directory = self.state, self._file.log_directory
+        if state.fresh:
+            self._file.clear_log()  # nobody was told of anything in it
+        elif not changes and not (directory / "log").exists():
+            raise StateError(
+                f"the log of this manager is missing in {directory}: restore the state directory from a backup, or "
+                "leave with force and join again"
+            )
+        if state.forcing:
+            await asyncio.to_thread(force_new_cluster, directory, state.node_id, state.advertise_addr)
+        managing = Managing(
+            directory,
+            self._addresses,
+            self._credentials,
+            self._clock,
+            managers=state.managers,
+            founding=bool(changes),
+            snapshot_entries=self._settings.snapshot_entries,
+            gateway=self._gateway,
+            on_fatal=self._failed,
+        )
+        try:
+            await managing.open(changes)
+            if state.forcing:
+                await managing.be_sole_manager()
+            if state.fresh or state.forcing:
+                self._save(dataclasses.replace(state, fresh=False, forcing=False))
+            await managing.serve()
+        except BaseException:
+            await managing.stop()
+            raise
+        self._managing = managing
+        self._here[state.node_id] = self._addresses.local
+
+    async def _stop_managing(self) -> None:
+        managing, self._managing = self._managing, None
+        self._here.clear()
+        if managing is not None:
+            await managing.stop()
+
+    async def begin_managing(self, version: int) -> None:
+        """See ``changing.Hands``."""
+        async with self._turn:
+            if self.state.role != MANAGER:
+                self._save(dataclasses.replace(self.state, role=MANAGER, fresh=True, role_version=version))
+            if self._managing is None:
+                await self._start_managing()
+                log.info("this node is a manager now")
+
+    async def end_managing(self, version: int) -> None:
+        """See ``changing.Hands``."""
+        async with self._turn:
+            await self._stop_managing()
+            self._save(dataclasses.replace(self.state, role=WORKER, fresh=False, forcing=False, role_version=version))
+            self._file.clear_log()
+            log.info("this node is a worker now")
+
+    @property
+    def control_addr(self) -> str:
+        """See ``changing.Hands``."""
+        return self._addresses.advertise or str(self._addresses.listen)
+
+    async def certificate_changed(self) -> None:
+        """See ``changing.Hands``."""
+        if self._managing is not None:
+            await self._managing.certificate_changed()
+
+    async def force_new_cluster(self, addresses: Addresses) -> None:
+        """Make this manager the only one, with all that it knows; it leads when this returns. Goes on at the next start
+        if it is cut short. Raises StateError, OSError or Refusal; then it may be asked for again.
+        """
+        state = forced(self.state, addresses)
+        async with self._turn:
+            self._save(state)
+            self._addresses = addresses
+            self._error = ""
+            await self._stop_managing()
+            await self._start_managing()
+
+    async def caught_up(self) -> None:
+        """Return when this manager has a voice in the group and knows the swarm; at once on a worker."""
+        if self._managing is not None:
+            await self._managing.caught_up()
+
+    def progress(self) -> str:
+        """What a new manager still waits for."""
+        return self._managing.progress() if self._managing is not None else self._changing.problem
+
+    # -- what is asked of it
 
     def control(self) -> Any:
         """The manager's use cases, or the Engine's words for having none."""
@@ -114,143 +226,59 @@ class Member:
             raise texts.not_a_manager(self.local_state())
         return self._managing.control
 
+    def to_leader(self) -> ToLeader:
+        """The way to the manager that leads; the Engine's words on a worker."""
+        if self._managing is None:
+            raise texts.not_a_manager(self.local_state())
+        return self._managing.to_leader
+
     def explain_local(self, task_ref: str) -> dict[str, Any] | None:
         return self._working.worker.explain(task_ref)
 
     def local_state(self) -> LocalState:
-        session = self._working.state
-        failure = self._error or (self._managing.failure if self._managing is not None else None)
-        error = failure or (session.error if not session.session_id else "")
-        managers = self._managing.peers() if self._managing is not None else self.state.managers
+        session, managing = self._working.state, self._managing
+        failure = self._error or (managing.failure if managing is not None else None)
+        error = failure or self._changing.problem or (session.error if not session.session_id else "")
         running, total = self._working.worker.counts()
-        return LocalState(
+        state = LocalState(
             state="error" if failure or session.removed else "active",
             role=self.state.role,
             node_id=self.state.node_id,
             node_addr=host_of(self.state.advertise_addr) or self._seen_addr,
             cluster_id=self.state.cluster_id,
             error=error,
-            managers=managers,
+            managers=self.state.managers,
             ready=bool(session.session_id) and not failure,
             tasks_running=running,
             tasks_total=total,
         )
+        return state if managing is None else managing.describe(state)
+
+    # -- what happens
 
     def _on_news(self, news: SessionNews) -> None:
-        """Remember the managers for the next start."""
+        """Remember the managers, and where this one is, for the next start; be what the swarm says."""
         self._seen_addr = news.node.status.addr
-        if not news.managers or news.managers == self.state.managers:
-            return
-        self.state = dataclasses.replace(self.state, managers=news.managers)
-        try:
-            self._file.save(self.state)
-        except OSError as error:  # no reason to end a session; the next news tries again
-            log.warning("the addresses of the managers cannot be written to %s: %s", self._file.path, error)
+        managers = news.managers or self.state.managers
+        advertise = self.state.advertise_addr or (news.node.manager_addr if self.state.role == MANAGER else "")
+        told = dataclasses.replace(self.state, managers=managers, advertise_addr=advertise)
+        if told != self.state:
+            self._addresses = dataclasses.replace(self._addresses, advertise=advertise)
+            try:
+                self._save(told)
+            except OSError as error:  # no reason to end a session; the next news tries again
+                self.state = told
+                log.warning("what is known of the managers cannot be written to %s: %s", self._file.path, error)
+        if self._managing is not None:
+            self._managing.told(managers)
+        self._changing.heard(news.node)
+
+    def _save(self, state: MemberState) -> None:
+        """Durable first, then in force. Raises OSError."""
+        self._file.save(state)
+        self.state = state
 
     def _failed(self, error: BaseException) -> None:
         """Something that everything stands on broke: say so in the status, answer nothing wrong."""
         self._error = self._error or f"{type(error).__name__}: {error}"
         log.critical("the membership failed: %s", self._error)
-
-
-def _keys(settings: Settings) -> KeyStore:
-    return KeyStore(settings.state_dir / "certificates")
-
-
-async def found(
-    settings: Settings, clock: Clock, options: InitOptions, addresses: Addresses, file: StateFile
-) -> Member:
-    """A new swarm with this host as its manager, running when this returns. On failure nothing runs; what is on disk
-    is the caller's to wipe.
-    """
-    chosen = founding.settings_of(options)
-    keys = _keys(settings)
-    keys.discard_pending_key()
-    key = keys.pending_key()
-    swarm = founding.found(
-        chosen,
-        certificates=PkiMaker(),
-        ids=world.ids,
-        csr=make_csr(key),
-        control_addr=addresses.advertise,
-        now=clock.wall(),
-    )
-    keys.save(
-        NodeCredentials(key, swarm.certificate.chain.encode("ascii"), swarm.cluster.root_certificate.encode("ascii"))
-    )
-    state = MemberState(
-        node_id=swarm.node.id,
-        cluster_id=swarm.cluster.id,
-        role=MANAGER,
-        listen_addr=str(addresses.listen),
-        advertise_addr=addresses.advertise,
-        data_path_addr=addresses.data_path,
-        managers=((swarm.node.id, addresses.advertise),),
-    )
-    member = Member(settings, clock, state, addresses, file)
-    await member.start(swarm.changes)
-    try:
-        file.save(state)
-    except BaseException:
-        await member.stop(restarting=False)
-        raise
-    return member
-
-
-async def join(settings: Settings, clock: Clock, options: JoinOptions, addresses: Addresses, file: StateFile) -> Member:
-    """A member of the swarm that the secret belongs to, running when this returns.
-
-    A refused join keeps the key, so that asking again gives the same membership. One that was granted and then failed
-    on this host leaves nothing behind.
-    """
-    try:
-        secret = parse_join_secret(options.secret)
-    except TokenError as error:
-        raise InvalidArgument(str(error), plain=True) from error
-    keys = _keys(settings)
-    key = keys.pending_key()
-    request = JoinRequest(
-        csr_pem=make_csr(key),
-        secret=secret,
-        availability=options.availability or "active",
-        advertise_addr=addresses.advertise,
-        listen_port=addresses.listen.port,
-        version=__version__,
-    )
-
-    def check(root: bytes, chain: bytes) -> Identity:
-        return peer.verify(root, chain, certificates.utc(clock.wall()), key_pem=key)
-
-    try:
-        joined = await join_client.join(options.remote_addrs, request, check=check)
-    except JoinError as error:
-        kind = Unavailable if error.temporary else InvalidArgument
-        raise error.refusal or kind(str(error), plain=True) from error
-    except (PkiError, address_room.AddressError) as error:
-        raise InvalidArgument(str(error), plain=True) from error
-    grant = joined.grant
-    state = MemberState(
-        node_id=grant.node_id,
-        cluster_id=grant.cluster_id,
-        role=grant.role,
-        listen_addr=str(addresses.listen),
-        advertise_addr=addresses.advertise,
-        data_path_addr=addresses.data_path,
-        managers=tuple((manager.node_id, manager.addr) for manager in grant.managers),
-    )
-    try:
-        keys.save(NodeCredentials(key, grant.certificate_pem, joined.root_pem))
-        file.save(state)
-        return await resume(settings, clock, state, file)
-    except BaseException:
-        file.wipe()
-        raise
-
-
-async def resume(settings: Settings, clock: Clock, state: MemberState, file: StateFile) -> Member:
-    """Go on with a membership from what is on disk."""
-    listen = address_room.parse(state.listen_addr, 2377)
-    addresses = Addresses(listen, state.advertise_addr, state.data_path_addr)
-    member = Member(settings, clock, state, addresses, file)
-    await member.start()
-    return member

@@ -24,7 +24,12 @@ class StateError(Exception):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class MemberState:
-    """A membership. Addresses are ``host:port``; ``managers`` are (node id, address) as last told."""
+    """A membership. Addresses are ``host:port``; ``managers`` are (node id, address) as last told.
+
+    ``role`` is what this host does at its next start. ``fresh``: a manager whose log was never opened; one that is not
+    fresh and has no log lost it. ``role_version``: the node's version that led to the role, so that older news is not
+    acted on. ``forcing``: a new cluster is being forced, and that goes on at the next start.
+    """
 
     node_id: str
     cluster_id: str
@@ -33,7 +38,9 @@ class MemberState:
     advertise_addr: str
     data_path_addr: str = ""
     managers: tuple[tuple[str, str], ...] = ()
-    removed: bool = False
+    fresh: bool = False
+    role_version: int = 0
+    forcing: bool = False
 
 
 class StateFile:
@@ -70,9 +77,20 @@ class StateFile:
         self.clear_leftovers()
         shutil.rmtree(self.directory / "certificates", ignore_errors=True)
 
+    @property
+    def log_directory(self) -> Path:
+        """Where a manager's log is."""
+        return self.directory / "raft"
+
+    def clear_log(self) -> None:
+        """Remove what is left of a manager's log. Raises OSError."""
+        if self.log_directory.exists():
+            shutil.rmtree(self.log_directory)
+            atomic.sync_directory(self.directory)
+
     def clear_leftovers(self) -> None:
         """Remove the log and the tasks of a founding or joining that a crash cut short."""
-        shutil.rmtree(self.directory / "raft", ignore_errors=True)
+        shutil.rmtree(self.log_directory, ignore_errors=True)
         for leftover in self.directory.glob("tasks.db*"):
             leftover.unlink(missing_ok=True)
 

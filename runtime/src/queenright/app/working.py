@@ -11,7 +11,7 @@ from pathlib import Path
 
 from queenright import __version__
 from queenright.agent.database import DatabaseError, TaskDatabase
-from queenright.agent.link import ManagerLink
+from queenright.agent.link import LinkError
 from queenright.agent.ports import ExecutorError, Found
 from queenright.agent.remotes import Remotes
 from queenright.agent.reporter import Reporter
@@ -21,7 +21,7 @@ from queenright.app import world
 from queenright.app.certificates import Credentials
 from queenright.app.state import StateError
 from queenright.edge.docker.executor import DockerExecutor
-from queenright.edge.grpc.client import GrpcConnector
+from queenright.edge.grpc.client import GrpcConnector, GrpcLink
 from queenright.edge.pki.describe import issuer_info
 from queenright.lib.backoff import Backoff
 from queenright.lib.tasks import Background
@@ -37,15 +37,15 @@ GIVE_UP_GRACE = 10.0  # seconds for a container of a membership that is given up
 
 
 class _Connector:
-    """Reaches the managers where they say they are, and those of ``here`` (node id -> address) there: a manager need
-    not be able to reach itself at the address it has for others.
+    """Reaches the managers where they say they are, and those of ``here`` (node id -> address, as it then is) there:
+    a manager need not be able to reach itself at the address it has for others.
     """
 
     def __init__(self, certificates: Credentials, here: Mapping[str, str]) -> None:
         self._connector = GrpcConnector(certificates.for_grpc)
         self._here = here
 
-    def connect(self, node_id: str, addr: str) -> ManagerLink:
+    def connect(self, node_id: str, addr: str) -> GrpcLink:
         return self._connector.connect(node_id, self._here.get(node_id, addr))
 
 
@@ -71,9 +71,11 @@ class Working:
         self._executor = DockerExecutor(cluster_id, wall=clock.wall, socket=str(docker_socket))
         database_file = TaskDatabase(database, encode=codec.encode_task, decode=codec.decode_task)
         self.worker = Worker(self._executor, database_file, Reporter(world.dice), clock)
+        self._remotes = Remotes(managers, world.dice)
+        self._connector = _Connector(credentials, here)
         self.session = SessionLoop(
-            Remotes(managers, world.dice),
-            _Connector(credentials, here),
+            self._remotes,
+            self._connector,
             self.worker,
             self._describe,
             addr=addr,
@@ -82,6 +84,19 @@ class Working:
             on_news=on_news,
         )
         self._background = Background(on_failure)
+
+    async def renew(self, csr_pem: bytes, control_addr: str) -> bytes:
+        """A certificate chain (PEM) for another key, of the manager that holds the session. Raises LinkError."""
+        held = self.session.state.manager
+        place = next((manager for manager in self._remotes if manager[1] == held), None)
+        if place is None:
+            raise LinkError("Unavailable", "no manager holds a session with this node now")
+        link = self._connector.connect(*place)
+        try:
+            chain, _ = await link.renew(csr_pem, control_addr)
+        finally:
+            await link.close()
+        return chain
 
     async def start(self) -> None:
         """Raises StateError where the remembered tasks cannot be read; then nothing runs."""

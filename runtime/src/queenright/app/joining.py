@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How a membership begins: found a swarm, join one, go on with the one that is on disk."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from queenright import __version__
+from queenright.app import certificates, world
+from queenright.app.addressing import CONTROL_PORT, Addresses
+from queenright.app.certificates import PkiMaker
+from queenright.app.member import Member
+from queenright.app.settings import Settings
+from queenright.app.state import MemberState, StateFile
+from queenright.edge.grpc.ports import Forwarding
+from queenright.edge.http import join_client
+from queenright.edge.http.join_client import JoinError
+from queenright.edge.pki import peer
+from queenright.edge.pki.errors import PkiError
+from queenright.edge.pki.keys import make_csr
+from queenright.edge.pki.keystore import KeyStore, NodeCredentials
+from queenright.lib import addresses as address_room
+from queenright.manager import founding
+from queenright.manager.ports import Clock, InitOptions, JoinOptions
+from queenright.model.errors import InvalidArgument, Unavailable
+from queenright.model.identity import Identity
+from queenright.model.join import JoinRequest
+from queenright.model.tokens import TokenError, parse_join_secret
+from queenright.spec.cluster import MANAGER
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Place:
+    """Where a membership lives, and who serves what other managers hand on to it."""
+
+    settings: Settings
+    clock: Clock
+    file: StateFile
+    gateway: Forwarding
+
+    @property
+    def keys(self) -> KeyStore:
+        return KeyStore(self.settings.state_dir / "certificates")
+
+
+async def found(place: Place, options: InitOptions, addresses: Addresses) -> Member:
+    """A new swarm with this host as its manager, running when this returns. On failure nothing runs; what is on disk
+    is the caller's to wipe.
+    """
+    chosen = founding.settings_of(options)
+    keys = place.keys
+    keys.discard_pending_key()
+    key = keys.pending_key()
+    swarm = founding.found(
+        chosen,
+        certificates=PkiMaker(),
+        ids=world.ids,
+        csr=make_csr(key),
+        control_addr=addresses.advertise,
+        now=place.clock.wall(),
+    )
+    keys.save(
+        NodeCredentials(key, swarm.certificate.chain.encode("ascii"), swarm.cluster.root_certificate.encode("ascii"))
+    )
+    state = MemberState(
+        node_id=swarm.node.id,
+        cluster_id=swarm.cluster.id,
+        role=MANAGER,
+        listen_addr=str(addresses.listen),
+        advertise_addr=addresses.advertise,
+        data_path_addr=addresses.data_path,
+        managers=((swarm.node.id, addresses.advertise),),
+    )
+    member = Member(place.settings, place.clock, state, addresses, place.file, place.gateway)
+    await member.start(swarm.changes)
+    try:
+        place.file.save(state)
+    except BaseException:
+        await member.stop(restarting=False)
+        raise
+    return member
+
+
+async def join(place: Place, options: JoinOptions, addresses: Addresses) -> Member:
+    """A member of the swarm that the secret belongs to, running when this returns; a manager may have to catch up yet.
+
+    A refused join keeps the key, so that asking again gives the same membership. One that was granted and then failed
+    on this host leaves nothing behind.
+    """
+    try:
+        secret = parse_join_secret(options.secret)
+    except TokenError as error:
+        raise InvalidArgument(str(error), plain=True) from error
+    keys = place.keys
+    key = keys.pending_key()
+    request = JoinRequest(
+        csr_pem=make_csr(key),
+        secret=secret,
+        availability=options.availability or "active",
+        advertise_addr=addresses.advertise,
+        listen_port=addresses.listen.port,
+        version=__version__,
+    )
+
+    def check(root: bytes, chain: bytes) -> Identity:
+        return peer.verify(root, chain, certificates.utc(place.clock.wall()), key_pem=key)
+
+    try:
+        joined = await join_client.join(options.remote_addrs, request, check=check)
+    except JoinError as error:
+        kind = Unavailable if error.temporary else InvalidArgument
+        raise error.refusal or kind(str(error), plain=True) from error
+    except (PkiError, address_room.AddressError) as error:
+        raise InvalidArgument(str(error), plain=True) from error
+    grant = joined.grant
+    managers = tuple((manager.node_id, manager.addr) for manager in grant.managers)
+    state = MemberState(
+        node_id=grant.node_id,
+        cluster_id=grant.cluster_id,
+        role=grant.role,
+        listen_addr=str(addresses.listen),
+        advertise_addr=addresses.advertise,
+        data_path_addr=addresses.data_path,
+        managers=managers,
+        fresh=grant.role == MANAGER,
+    )
+    try:
+        keys.save(NodeCredentials(key, grant.certificate_pem, joined.root_pem))
+        place.file.save(state)
+        return await resume(place, state)
+    except BaseException:
+        place.file.wipe()
+        raise
+
+
+async def resume(place: Place, state: MemberState) -> Member:
+    """Go on with a membership from what is on disk."""
+    listen = address_room.parse(state.listen_addr, CONTROL_PORT)
+    addresses = Addresses(listen, state.advertise_addr, state.data_path_addr)
+    member = Member(place.settings, place.clock, state, addresses, place.file, place.gateway)
+    await member.start()
+    return member
