@@ -389,21 +389,21 @@ class Swarm:
     def __init__(self, machines: list[Machine]) -> None:
         self.machines = machines
 
-    def form(self) -> Swarm:
-        """Start all daemons, found a swarm on the first machine, let the others join."""
+    def form(self, managers: int = 1) -> Swarm:
+        """Start all daemons, found a swarm on the first machine, let the others join; the first ones manage."""
         for machine in self.machines:
             machine.fresh().start()
         first, *others = self.machines
         first.daemon.post("/swarm/init", {"ListenAddr": "0.0.0.0:2377", "AdvertiseAddr": first.address})
-        for machine in others:
-            self.join(machine)
+        for number, machine in enumerate(others, 2):
+            self.join(machine, "Manager" if number <= managers else "Worker")
         for machine in self.machines:
             machine.daemon.becomes(state="active", ready=True)
         return self
 
-    def join(self, machine: Machine) -> None:
+    def join(self, machine: Machine, role: str = "Worker") -> None:
         machine.daemon.post(
-            "/swarm/join", {"RemoteAddrs": [self.machines[0].address], "JoinToken": self.manager.token()}
+            "/swarm/join", {"RemoteAddrs": [self.machines[0].address], "JoinToken": self.manager.token(role)}
         )
 
     @property
