@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import json
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -13,6 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from queenright.edge.raft import Disk, RaftLog
+from queenright.edge.raft.frames import FILE_HEADER_SIZE, encode_file_header, encode_frame
+from queenright.edge.raft.log_format import ENTRY, HARD_STATE, LOG_MAGIC, MEMBERS
+from queenright.wire.raft import Entry
 
 
 class Machine:
@@ -106,6 +110,17 @@ class BadDisk(Disk):
 
     def free(self, directory: Path) -> int:
         return super().free(directory) if self.room is None else self.room
+
+
+def write_first_release(path: Path, entries: list[Entry], *, term: int, vote: str, members: list[str]) -> None:
+    """A log file as version 1 wrote it."""
+    records = [(MEMBERS, 0, 0, json.dumps([{"id": member} for member in members]).encode())]
+    records.append((HARD_STATE, term, 0, vote.encode()))
+    records += [(ENTRY, entry.idx, entry.term, entry.command) for entry in entries]
+    content = b""
+    for kind, a, b, body in records:
+        content += encode_frame(kind, a, b, body, offset=FILE_HEADER_SIZE + len(content), durable=0)
+    path.write_bytes(encode_file_header(LOG_MAGIC, 1, FILE_HEADER_SIZE + len(content)) + content)
 
 
 def no_space() -> OSError:

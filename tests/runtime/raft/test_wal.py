@@ -9,10 +9,10 @@ import struct
 import zlib
 
 import pytest
-from runtime.raft.kit import BadDisk, no_space
+from runtime.raft.kit import BadDisk, no_space, write_first_release
 
 from queenright.edge.raft.disk import Disk
-from queenright.edge.raft.errors import DamagedError, NewerFormatError
+from queenright.edge.raft.errors import DamagedError, InconsistentError, NewerFormatError, UnwritableError
 from queenright.edge.raft.frames import FILE_HEADER_SIZE, encode_file_header, encode_frame
 from queenright.edge.raft.log_format import (
     COMMIT,
@@ -375,3 +375,312 @@ def test_whole_records_in_an_impossible_order_are_refused(path, records, what):
     path.write_bytes(content)
     with pytest.raises(DamagedError, match=what):
         open_wal(Disk(), path)
+
+
+# Members.
+
+PAIR = Config.of([Member("m1", "h1:2377"), Member("m2", "h2:2377")])
+TRIO = Config.of([*PAIR.members, Member("m3", "h3:2377", voter=False)])
+
+
+def members_entry(config):
+    return b"\x02" + encode_config(config)
+
+
+def with_changes(path):
+    """Entries 1 to 9; 4 and 7 change the members."""
+    wal = create_wal(Disk(), path, ALONE)
+    wal.setCurrentTerm(1, "m1")
+    for index in range(2, 10):
+        wal.add({4: members_entry(PAIR), 7: members_entry(TRIO)}.get(index, regular(index)), index, 1)
+    wal.sync()
+    return wal
+
+
+def known(wal):
+    return wal.config, wal.config_index, wal.base
+
+
+def test_the_newest_list_of_members_counts_from_the_moment_it_is_added(path):
+    wal = create_wal(Disk(), path, ALONE)
+    wal.setCurrentTerm(1, "m1")
+    wal.add(members_entry(PAIR), 2, 1)
+    assert known(wal) == (PAIR, 2, ALONE)
+    wal.close()
+    assert known(reopened(path)) == (ALONE, 1, ALONE), "it was not flushed"
+    with_changes(path).close()
+    assert known(reopened(path)) == (TRIO, 7, ALONE)
+
+
+@pytest.mark.parametrize(("first_gone", "expected"), [(9, (TRIO, 7)), (7, (PAIR, 4)), (5, (PAIR, 4)), (4, (ALONE, 1))])
+def test_a_truncation_takes_the_change_of_members_back(path, first_gone, expected):
+    wal = with_changes(path)
+    wal.deleteEntriesFrom(first_gone - 1)
+    assert known(wal) == (*expected, ALONE)
+    wal.add(regular(first_gone), first_gone, 1)
+    wal.sync()
+    wal.close()
+    assert known(reopened(path)) == (*expected, ALONE)
+
+
+@pytest.mark.parametrize(
+    ("first", "expected"),
+    [
+        (3, (TRIO, 7, ALONE)),
+        (4, (TRIO, 7, PAIR)),
+        (6, (TRIO, 7, PAIR)),
+        (7, (TRIO, 7, TRIO)),
+        (9, (TRIO, 9, TRIO)),
+    ],
+)
+def test_after_a_compaction_the_base_is_what_counted_at_the_first_kept_entry(path, first, expected):
+    wal = with_changes(path)
+    wal.compact(first)
+    assert known(wal) == expected
+    if first < 7:
+        wal.deleteEntriesFrom(7 - first)
+        assert wal.config == PAIR
+    wal.close()
+    assert known(reopened(path)) == expected
+
+
+def test_a_joiner_begins_with_nobody_and_its_log_is_its_own(path):
+    create_wal(Disk(), path, Config(), "m9").close()
+    wal = reopened(path)
+    assert (wal.config, wal.owner, list(wal)) == (Config(), "m9", [Entry(NO_OP, 1, 0)])
+
+
+def test_a_list_of_members_that_cannot_be_read_is_not_added(path):
+    wal = create_wal(Disk(), path, ALONE)
+    with pytest.raises(ValueError, match="list of members"):
+        wal.add(b"\x02{}", 2, 0)
+    assert wal.last_index == 1
+    wal.sync()
+    wal.close()
+    assert reopened(path).last_index == 1
+
+
+# The log of the first release.
+
+FIRST_ENTRIES = [Entry(NO_OP, 1, 0), Entry(NO_OP, 2, 3), Entry(regular(3), 3, 3)]
+
+
+def test_a_log_of_the_first_release_goes_on_in_the_present_format(path):
+    write_first_release(path, FIRST_ENTRIES, term=3, vote="m1", members=["m1"])
+    content = path.read_bytes()
+    wal = open_wal(Disk(), path)
+    assert (list(wal), wal.config.members, wal.owner) == (FIRST_ENTRIES, (Member("m1"),), "m1")
+    assert (wal.getCurrentTerm(), wal.getVotedForNodeId()) == (3, "m1")
+    wal.sync()
+    assert path.read_bytes() == content, "without need it stays as it is"
+    wal.add(members_entry(PAIR), 4, 3)
+    wal.setRaftCommitIndex(3)
+    wal.sync()
+    assert wal.durable_index == 4
+    wal.add(regular(5), 5, 3)
+    wal.sync()
+    wal.close()
+    assert path.read_bytes()[8:12] == struct.pack("<I", 2), "an older release refuses it by its version"
+    again = reopened(path)
+    assert (again.last_index, again.config, again.owner, again.getRaftCommitIndex()) == (5, PAIR, "m1", 3)
+
+
+def test_a_log_of_the_first_release_stays_when_there_is_no_room_for_the_present_format(path):
+    write_first_release(path, FIRST_ENTRIES, term=3, vote="m1", members=["m1"])
+    content = path.read_bytes()
+    disk = BadDisk()
+    wal = open_wal(disk, path)
+    disk.write_error = no_space()
+    wal.add(regular(4), 4, 3)
+    with pytest.raises(UnwritableError, match=r"log\.new cannot be written"):
+        wal.sync()
+    assert wal.broken
+    wal.close()
+    assert path.read_bytes() == content
+
+
+# A snapshot in the place of the log's beginning.
+
+
+def test_a_reset_keeps_what_follows_the_snapshot_only_if_its_entry_is_in_the_log(path):
+    wal = with_changes(path)
+    wal.reset(5, 1, PAIR, keep_after=True)
+    assert [entry.idx for entry in wal] == [5, 6, 7, 8, 9]
+    assert known(wal) == (TRIO, 7, PAIR)
+    assert wal.entry(5).command == regular(5)
+    wal.reset(7, 2, ALONE, keep_after=True)
+    assert (list(wal), known(wal)) == ([Entry(NO_OP, 7, 2)], (ALONE, 7, ALONE))
+    wal.close()
+    again = reopened(path)
+    assert (list(again), known(again)) == ([Entry(NO_OP, 7, 2)], (ALONE, 7, ALONE))
+    assert (again.getCurrentTerm(), again.getVotedForNodeId()) == (2, None), "the term rose with the entry's"
+
+
+def test_a_reset_without_keeping_leaves_the_entry_alone(path):
+    wal = with_changes(path)
+    wal.reset(8, 1, TRIO, keep_after=False)
+    assert [entry.idx for entry in wal] == [8]
+    wal.close()
+    assert [entry.idx for entry in reopened(path)] == [8]
+
+
+def test_a_reset_beyond_the_end_begins_anew_and_keeps_term_and_vote(path):
+    wal = with_changes(path)
+    wal.setCurrentTerm(6, "m2")
+    wal.add(regular(10), 10, 6)
+    wal.reset(100, 5, TRIO, keep_after=True)
+    assert (wal.first_index, wal.last_index, wal.durable_index) == (100, 100, 100)
+    wal.add(regular(101), 101, 6)
+    wal.sync()
+    wal.close()
+    again = reopened(path)
+    assert list(again) == [Entry(NO_OP, 100, 5), Entry(regular(101), 101, 6)]
+    assert (again.getCurrentTerm(), again.getVotedForNodeId(), again.owner) == (6, "m2", "m1")
+
+
+def test_a_reset_flushes_what_was_only_noted(path):
+    wal = with_changes(path)
+    wal.add(regular(10), 10, 1)
+    wal.reset(9, 1, TRIO, keep_after=True)
+    assert wal.durable_index == 10
+    wal.close()
+    assert [entry.idx for entry in reopened(path)] == [9, 10]
+
+
+def test_a_reset_that_cannot_be_written_leaves_the_log_as_it_was(path):
+    disk = BadDisk()
+    with_changes(path).close()
+    content = path.read_bytes()
+    wal = open_wal(disk, path)
+    before = (list(wal), *known(wal))
+    for kind in ("write", "sync"):
+        setattr(disk, f"{kind}_error", no_space())
+        with pytest.raises(UnwritableError, match="free some space"):
+            wal.reset(100, 5, PAIR, keep_after=True)
+        setattr(disk, f"{kind}_error", None)
+        assert (list(wal), *known(wal)) == before
+    assert (path.read_bytes(), wal.broken) == (content, False)
+    wal.add(regular(10), 10, 1)
+    wal.sync()
+    wal.close()
+    assert reopened(path).last_index == 10
+
+
+def test_which_entries_are_there(path):
+    wal = with_changes(path)
+    wal.compact(3)
+    assert [wal.contains(index, 1) for index in (2, 3, 9, 10)] == [False, True, True, False]
+    assert not wal.contains(5, 2)
+    wal.close()
+
+
+# What is known to be committed.
+
+
+def test_the_commit_index_goes_to_disk_with_the_next_flush_and_costs_none(path):
+    disk = BadDisk()
+    with_changes(path).close()
+    wal = open_wal(disk, path)
+    before = disk.syncs
+    wal.setRaftCommitIndex(5)
+    wal.sync()
+    assert disk.syncs == before
+    wal.add(regular(10), 10, 1)
+    wal.sync()
+    assert disk.syncs == before + 1
+    wal.setRaftCommitIndex(3)
+    assert wal.getRaftCommitIndex() == 5
+    wal.close()
+    assert reopened(path).getRaftCommitIndex() == 5
+
+
+def test_the_commit_index_of_the_end_is_kept_by_a_close(path):
+    wal = with_changes(path)
+    wal.setRaftCommitIndex(100)
+    assert wal.getRaftCommitIndex() == 9
+    wal.close()
+    wal = open_wal(Disk(), path)
+    assert wal.getRaftCommitIndex() == 9
+    wal.compact(6)
+    wal.close()
+    assert reopened(path).getRaftCommitIndex() == 9
+
+
+def test_without_a_hint_the_first_entry_is_committed(path):
+    filled(path)
+    wal = open_wal(Disk(), path)
+    wal.compact(8)
+    assert wal.getRaftCommitIndex() == 8
+    wal.close()
+    assert reopened(path).getRaftCommitIndex() == 8
+
+
+def test_committed_entries_are_never_voided(path):
+    wal = with_changes(path)
+    wal.setRaftCommitIndex(6)
+    with pytest.raises(InconsistentError, match="entry 6 is committed"):
+        wal.deleteEntriesFrom(5)
+    assert wal.last_index == 9
+    wal.deleteEntriesFrom(6)
+    with pytest.raises(InconsistentError, match="another history"):
+        wal.reset(5, 9, PAIR, keep_after=True)
+    with pytest.raises(ValueError, match="first entry"):
+        wal.deleteEntriesFrom(0)
+    assert wal.last_index == 6
+    wal.close()
+
+
+# Disks that are full.
+
+
+def test_a_full_disk_is_told_with_the_file_and_what_to_do(path):
+    disk = BadDisk()
+    wal = create_wal(disk, path, ALONE)
+    disk.write_error = no_space()
+    wal.add(regular(2), 2, 0)
+    with pytest.raises(UnwritableError) as caught:
+        wal.sync()
+    assert str(caught.value) == (
+        f"[Errno 28] {path} cannot be written (No space left on device): free some space in {path.parent}, then restart"
+    )
+    assert (caught.value.errno, caught.value.no_room, wal.broken) == (28, True, True)
+    wal.close()
+
+
+def test_a_log_that_cannot_be_shortened_for_want_of_room_goes_on(path, caplog):
+    disk = BadDisk()
+    filled(path)
+    wal = open_wal(disk, path)
+    for kind in ("write", "sync"):
+        setattr(disk, f"{kind}_error", no_space())
+        wal.compact(10)
+        setattr(disk, f"{kind}_error", None)
+        assert f"{path} is not shortened" in caplog.text
+        caplog.clear()
+    assert (wal.first_index, wal.broken) == (1, False)
+    wal.add(regular(14), 14, 4)
+    wal.sync()
+    wal.compact(10)
+    assert wal.first_index == 10
+    wal.close()
+    assert [entry.idx for entry in reopened(path)] == [10, 11, 12, 13, 14]
+
+
+def test_ten_thousand_entries_are_one_write_and_one_flush(path):
+    class Counting(BadDisk):
+        writes = 0
+
+        def write(self, fd, data):
+            self.writes += 1
+            super().write(fd, data)
+
+    disk = Counting()
+    wal = create_wal(disk, path, ALONE)
+    wal.setCurrentTerm(1, "m1")
+    before = (disk.writes, disk.syncs)
+    for index in range(2, 10_002):
+        wal.add(b"\x00" + b"x" * 1024, index, 1)
+    wal.sync()
+    assert (disk.writes, disk.syncs) == (before[0] + 1, before[1] + 1)
+    wal.close()
+    assert reopened(path).last_index == 10_001

@@ -5,14 +5,14 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from pathlib import Path
 
 CHUNK = 256 * 1024
 """Bytes of one piece."""
 
 
-async def read_chunks(path: Path, size: int, chunk: int = CHUNK) -> AsyncIterator[bytes]:
+async def read_chunks(path: Path, size: int, chunk: int = CHUNK) -> AsyncGenerator[bytes, None]:
     """The content of the file ``path``, which must be ``size`` bytes long, in pieces of ``chunk`` bytes.
 
     The file is opened once: another one renamed over it does not disturb. The reads are small, and the system reads

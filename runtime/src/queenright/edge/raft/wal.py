@@ -203,6 +203,7 @@ class Wal(Journal):  # type: ignore[misc]
         self.sync()
         kept = self._entries[first - self.first_index :]
         base = next(config for index, config in reversed(self._configs) if index <= first)
+        self._commit = max(self._commit, first)
         try:
             new = NewLog(self._disk, self._path, self.state()._replace(entries=kept, base=base))
         except UnwritableError as error:
