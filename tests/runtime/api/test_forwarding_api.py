@@ -323,6 +323,19 @@ async def test_an_answer_that_cannot_be_read_here_yet_is_marked(
     assert "X-Queenright-Stale" not in response.headers
 
 
+async def test_a_manager_that_its_own_call_made_a_worker_does_not_wait_for_what_it_will_not_hear(
+    managers: Managers,
+) -> None:
+    async def demote() -> None:
+        managers.second.host.world = None
+
+    managers.flowing = False
+    managers.second.way.after.append(demote)
+    async with asyncio.timeout(standing.CATCH_UP_SECONDS - 1):
+        response = await managers.second.api.respond("POST", "/services/create", service_json("web"))
+    assert (response.status, response.headers["X-Queenright-Stale"]) == (201, "true")
+
+
 # -- lost answers
 
 

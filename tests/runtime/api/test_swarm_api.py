@@ -8,6 +8,7 @@ import json
 
 import pytest
 from runtime.api.kit import Api, Host
+from runtime.api.managers import Managers
 from runtime.manager.kit import World
 
 from queenright.manager.ports import InitOptions, JoinOptions, LocalState
@@ -102,6 +103,22 @@ async def test_init_drops_what_old_clients_cannot_mean() -> None:
     old, newer = api.host.calls
     assert (old.data_path_port, old.default_addr_pool, old.subnet_size) == (0, (), 0)
     assert (newer.data_path_port, newer.default_addr_pool, newer.subnet_size) == (0, ("10.9.0.0/16",), 26)
+
+
+async def test_a_new_cluster_is_forced_on_a_member_by_the_host_itself() -> None:
+    managers = Managers()
+    asked: list[InitOptions] = []
+
+    async def init(options: InitOptions) -> str:
+        asked.append(options)
+        return managers.second.node_id
+
+    managers.second.host.init = init  # type: ignore[method-assign]
+    managers.cut_off(managers.second)
+    body = {"ForceNewCluster": True, "AdvertiseAddr": "192.0.2.2", "Spec": {}}
+    assert await managers.second.api.call("POST", "/swarm/init", body) == (200, managers.second.node_id)
+    assert asked == [InitOptions(force_new_cluster=True, advertise_addr="192.0.2.2")]
+    assert managers.second.way.calls == []
 
 
 async def test_init_on_a_member_is_refused() -> None:

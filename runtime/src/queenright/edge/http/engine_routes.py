@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from queenright.edge.http.errors import ApiError
+from queenright.edge.http.forwarding import STALE
 from queenright.edge.http.messages import Request, Response, json_response
 from queenright.edge.http.router import Router
 from queenright.edge.http.upstream import Reply, Upstream
@@ -21,6 +22,8 @@ _FRAMING = frozenset({"connection", "content-length", "date", "transfer-encoding
 
 SwarmState = Callable[[], str]
 """``inactive``, ``pending``, ``error``, ``locked``, ``active/worker`` or ``active/manager``."""
+Stale = Callable[[], bool]
+"""Whether this node is a manager that hears of no majority."""
 SwarmInfo = Callable[[], Awaitable[dict[str, Any]]]
 """The ``Swarm`` object of ``/info``."""
 
@@ -34,11 +37,20 @@ class _Answer:
 class EngineRoutes:
     """Handlers of the merged routes. ``version`` is queenright's own."""
 
-    def __init__(self, upstream: Upstream, *, version: str, swarm_state: SwarmState, swarm_info: SwarmInfo) -> None:
+    def __init__(
+        self,
+        upstream: Upstream,
+        *,
+        version: str,
+        swarm_state: SwarmState,
+        swarm_info: SwarmInfo,
+        stale: Stale = lambda: False,
+    ) -> None:
         self._upstream = upstream
         self._version = version
         self._swarm_state = swarm_state
         self._swarm_info = swarm_info
+        self._stale = stale
         self._infos: dict[str, _Answer] = {}
 
     def register(self, router: Router) -> None:
@@ -65,7 +77,10 @@ class EngineRoutes:
     async def info(self, request: Request) -> Response:
         """dockerd's answer with ``Swarm`` replaced by ours."""
         document, swarm = await asyncio.gather(self._engine_info(_target(request, "/info")), self._swarm_info())
-        return json_response({**document, "Swarm": swarm})
+        response = json_response({**document, "Swarm": swarm})
+        if self._stale():
+            response.headers[STALE] = "true"
+        return response
 
     async def _engine_info(self, target: str) -> dict[str, Any]:
         """dockerd's part, asked once for all who want it within `INFO_SECONDS`. The object is shared: read it only."""

@@ -17,6 +17,8 @@ from queenright.edge.http.messages import Request, Response
 if TYPE_CHECKING:  # a host that is in no swarm does not load protobuf
     from queenright.wire.messages import ForwardAnswer, ForwardCall
 
+STALE: Final = "X-Queenright-Stale"
+"""Header of answers that may be behind what the swarm has agreed on."""
 REQUEST_ID: Final = "x-queenright-request-id"
 """Header of a client that may ask again: the leader does a call of one id once, and gives its answer again."""
 HERE: Final = "x-queenright-here"

@@ -9,6 +9,7 @@ from queenright.edge.http.errors import ApiError
 from queenright.edge.http.messages import Request
 from queenright.manager.control import Control
 from queenright.manager.ports import Host
+from queenright.model.errors import Refusal
 from queenright.spec.fields import decode
 
 T = TypeVar("T")
@@ -23,6 +24,13 @@ class Handlers:
     def control(self) -> Control:
         """The running manager's use cases; Unavailable in the Engine's words where there is none."""
         return cast("Control", self.host.manager())
+
+    def running(self) -> Control | None:
+        """The same, or None."""
+        try:
+            return self.control()
+        except Refusal:
+            return None
 
 
 def version_of(request: Request) -> int:

@@ -13,9 +13,9 @@ from queenright.edge.http.api.base import Handlers
 from queenright.edge.http.api.errors import map_error
 from queenright.edge.http.api.handing import Handing, Ids
 from queenright.edge.http.api.once import Once
-from queenright.edge.http.api.standing import STALE, Deposed, confirmed, cut_off, leads
+from queenright.edge.http.api.standing import Deposed, confirmed, cut_off, leads
 from queenright.edge.http.errors import ApiError
-from queenright.edge.http.forwarding import Forwarder, request_id
+from queenright.edge.http.forwarding import STALE, Forwarder, request_id
 from queenright.edge.http.messages import Request, Response
 from queenright.edge.http.router import Handler, Pass, Route
 from queenright.manager.control import Control
@@ -40,7 +40,7 @@ class Gate(Handlers):
         return partial(self._read if route.reads else self._write, route)
 
     async def _read(self, route: Route, request: Request) -> Response | Pass:
-        control = self._running()
+        control = self.running()
         if control is None:
             return await route.handler(request)
         fresh = await confirmed(control)
@@ -54,12 +54,6 @@ class Gate(Handlers):
         if isinstance(response, Response) and _stale(control, fresh):
             response.headers[STALE] = "true"
         return response
-
-    def _running(self) -> Control | None:
-        try:
-            return self.control()
-        except Refusal:
-            return None
 
     async def _write(self, route: Route, request: Request) -> Response | Pass:
         if leads(self.control()):

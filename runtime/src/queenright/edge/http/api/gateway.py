@@ -17,7 +17,6 @@ from queenright.edge.http.messages import Request, Response, error_response
 from queenright.edge.http.router import Router
 from queenright.manager.control import Control
 from queenright.manager.ports import Host
-from queenright.model.errors import Refusal
 
 if TYPE_CHECKING:
     from queenright.wire.messages import ForwardAnswer, ForwardCall
@@ -64,10 +63,8 @@ class Gateway(Handlers):
 
     def _index(self) -> int:
         """What the other manager's store has to reach before it answers."""
-        try:
-            return self.control().store.index
-        except Refusal:
-            return 0
+        control = self.running()
+        return control.store.index if control is not None else 0
 
 
 def _remembers(control: Control, request: Request) -> bool:

@@ -14,9 +14,10 @@ from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 from queenright.edge.http.api.base import Handlers
-from queenright.edge.http.api.standing import STALE, caught_up, leadership, leads
+from queenright.edge.http.api.standing import caught_up, leadership, leads
 from queenright.edge.http.forwarding import (
     AGAIN,
+    STALE,
     Forwarder,
     refused_as_follower,
     request_id,
@@ -68,7 +69,7 @@ class Handing(Handlers):
             if leadership(control)[0] not in ("", attempt.node_id) and self._forwarder is not None:
                 answer = await self._try(self._forwarder, attempt, control)
                 if answer is not None:
-                    return await _given(answer, control)
+                    return await self._given(answer, control)
             await asyncio.sleep(PAUSE)
 
     def _attempt(self, route: Route, request: Request) -> _Attempt:
@@ -98,6 +99,13 @@ class Handing(Handlers):
         attempt.begun = True
         return None if refused_as_follower(answer) else answer
 
+    async def _given(self, answer: ForwardAnswer, control: Control) -> Response:
+        """The leader's answer, once what it tells of can be read here."""
+        response = to_response(answer)
+        if not await caught_up(control, answer.index, lambda: self.running() is not control):
+            response.headers[STALE] = "true"
+        return response
+
 
 async def _send(forwarder: Forwarder, call: ForwardCall, control: Control) -> ForwardAnswer:
     """Ask once. Who leads no more has only a little time left to answer: its connection may be dead."""
@@ -114,14 +122,6 @@ async def _send(forwarder: Forwarder, call: ForwardCall, control: Control) -> Fo
         return task.result()
     finally:
         task.cancel()
-
-
-async def _given(answer: ForwardAnswer, control: Control) -> Response:
-    """The leader's answer, once what it tells of can be read here."""
-    response = to_response(answer)
-    if not await caught_up(control, answer.index):
-        response.headers[STALE] = "true"
-    return response
 
 
 @dataclasses.dataclass(slots=True)

@@ -19,7 +19,7 @@ from queenright.manager.apply import Wish
 from queenright.manager.apply_swarm import HERE as OF_THE_ASKED
 from queenright.manager.ports import Host, LocalState
 from queenright.manager.why import explain_locally
-from queenright.model.errors import NotFound, Refusal
+from queenright.model.errors import NotFound
 from queenright.model.tokens import root_digest
 
 ENGINE_TIMEOUT = 5.0  # seconds; the status must say it when the engine hangs
@@ -73,11 +73,9 @@ class QueenrightHandlers(Handlers):
 
     def _root_digest(self) -> str:
         """``sha256:<hex>`` of the root certificate, where this host knows it for certain."""
-        try:
-            certificate = self.control().context.cluster.root_certificate
-        except Refusal:
-            return ""
-        return f"sha256:{root_digest(certificate.encode('ascii')).hex()}"
+        control = self.running()
+        cluster = control.store.cluster if control is not None else None
+        return f"sha256:{root_digest(cluster.root_certificate.encode('ascii')).hex()}" if cluster is not None else ""
 
     async def _engine(self) -> dict[str, Any]:
         try:

@@ -13,6 +13,7 @@ from queenright.edge.http.api.networks import NetworkHandlers
 from queenright.edge.http.api.nodes import NodeHandlers
 from queenright.edge.http.api.queenright import QueenrightHandlers
 from queenright.edge.http.api.services import ServiceHandlers
+from queenright.edge.http.api.standing import cut_off
 from queenright.edge.http.api.swarm import SwarmHandlers
 from queenright.edge.http.api.tasks import TaskHandlers
 from queenright.edge.http.forwarding import Forwarder
@@ -60,6 +61,11 @@ class Routes:
     def swarm_state(self) -> str:
         """For the ``Swarm`` header of ``/_ping``."""
         return self._swarm.ping_state()
+
+    def stale(self) -> bool:
+        """Whether this manager hears of no majority, so that what it tells may be old."""
+        control = self._swarm.running()
+        return control is not None and cut_off(control)
 
     async def swarm_info(self) -> dict[str, Any]:
         """For the ``Swarm`` object of ``/info``."""

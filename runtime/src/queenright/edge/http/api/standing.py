@@ -4,13 +4,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import Callable
 
 from queenright.manager import texts
 from queenright.manager.control import Control
 from queenright.model.errors import Refusal, Unavailable
-
-STALE = "X-Queenright-Stale"
-"""Header of answers that may be behind what the swarm has agreed on."""
 
 CONFIRM_SECONDS = 2.0
 CATCH_UP_SECONDS = 5.0
@@ -70,17 +69,16 @@ def _shared(control: Control) -> bool:
     return consensus is not None and sum(member.voter for member in consensus.members()) > 1
 
 
-async def caught_up(control: Control, index: int) -> bool:
-    """Wait until this manager's store has the log's entry ``index``; False if that takes too long."""
-    store = control.store
-    try:
-        async with asyncio.timeout(CATCH_UP_SECONDS):
-            with store.watch() as news:
-                while store.index < index:
-                    try:
-                        await asyncio.wait_for(news.next(), LOOK)
-                    except TimeoutError:
-                        continue
-    except TimeoutError:
-        return False
+async def caught_up(control: Control, index: int, ended: Callable[[], bool]) -> bool:
+    """Wait until this manager's store has the log's entry ``index``; False if that takes too long.
+
+    ``ended``: this host manages no more, so that its store stands still (it was demoted by the very call, say).
+    """
+    store, end = control.store, asyncio.get_running_loop().time() + CATCH_UP_SECONDS
+    with store.watch() as news:
+        while store.index < index:
+            if ended() or asyncio.get_running_loop().time() >= end:
+                return False
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(news.next(), LOOK)
     return True
