@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 from queenright.edge.grpc.leader import LeaderCalls
@@ -16,6 +17,7 @@ from queenright.wire.messages import ForwardAnswer, ForwardCall
 
 FORWARD_SECONDS = 65.0  # whoever asks gives up before that
 ADMIT_SECONDS = 20.0
+LOOK = 0.02
 
 
 class ToLeader:
@@ -31,20 +33,29 @@ class ToLeader:
 
     async def forward(self, call: ForwardCall) -> ForwardAnswer:
         """A call of the HTTP room (its ``Forwarder``)."""
-        return await self._calls.forward(self._place(), call, FORWARD_SECONDS)
+        return await self._calls.forward(await self._reached(), call, FORWARD_SECONDS)
 
     async def admit(self, body: bytes, source: str) -> bytes:
         """A join, in the JSON of the join listener."""
-        return await self._calls.admit(self._place(), body, source, ADMIT_SECONDS)
+        return await self._calls.admit(await self._reached(), body, source, ADMIT_SECONDS)
 
     async def close(self) -> None:
         await self._calls.close()
 
-    def _place(self) -> tuple[str, str]:
-        found = self._leader()
-        if found is None:
+    async def _reached(self) -> tuple[str, str]:
+        """The leader, once there is a connection to it; one that died is given up as soon as it leads no more."""
+        place = self._leader()
+        if place is None:
             raise Unavailable(texts.NO_LEADER, plain=True)
-        return found
+        connecting = asyncio.ensure_future(self._calls.ready(place))
+        try:
+            while not (await asyncio.wait({connecting}, timeout=LOOK))[0]:
+                if self._leader() != place:
+                    raise Unavailable(f"the manager {place[0]} at {place[1]} leads no more; nothing was sent to it")
+            await connecting
+        finally:
+            connecting.cancel()
+        return place
 
 
 class Door:

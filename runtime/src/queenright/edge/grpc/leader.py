@@ -38,6 +38,10 @@ class LeaderCalls:
         self._calls = 0
         self._retired: set[asyncio.Task[None]] = set()
 
+    async def ready(self, leader: Place) -> None:
+        """Return when there is a connection to that manager; nothing is sent. Raises Unavailable."""
+        await self._stub(leader)
+
     async def forward(self, leader: Place, call: ForwardCall, timeout: float) -> ForwardAnswer:
         """The leader's answer to a request, within ``timeout`` seconds."""
         stub = await self._stub(leader)
