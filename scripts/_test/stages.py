@@ -69,6 +69,7 @@ STAGES: tuple[Stage, ...] = (
         lane=FAST,
         timeout=900,
     ),
+    _pytest("sim", "simulated groups, faults by seed (tests/sim)", ["-n2", "tests/sim"], lane=FAST, timeout=600),
     _pytest("stories", "transcripts (tests/stories)", ["-n2", "tests/stories"], lane=FAST, timeout=600),
     Stage(
         "shellcheck",
@@ -134,7 +135,7 @@ STAGES: tuple[Stage, ...] = (
     _pytest(
         "explore",
         "unit tests of the runtime, with examples never tried before",
-        ["-n2", "--hypothesis-profile=explore", "tests/runtime"],
+        ["-n2", "--hypothesis-profile=explore", "tests/runtime", "tests/sim"],
         lane=LONG,
         timeout=1800,
     ),

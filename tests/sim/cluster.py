@@ -7,7 +7,7 @@ import math
 import random
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pysyncobj import FAIL_REASON
 
@@ -53,7 +53,7 @@ class Cluster:
         self.judge = Judge()
         self.history = History()
         self.members: dict[str, SimMember] = {}
-        self.outcomes: dict[bytes, bool | None] = {}
+        self.outcomes: dict[bytes, str] = {}
         self._directory = directory
         self._value = 0
         self._reads: dict[int, tuple[str, str, float]] = {}
@@ -103,10 +103,10 @@ class Cluster:
 
     def write(self, name: str, key: str, term: int | None = None) -> bytes:
         """A client asks a member to write a value of its own to a register; gives the command. ``outcomes`` tells what
-        became of it: True, False, or None while nobody knows."""
+        became of it: "acknowledged", "refused" (for sure) or "unknown", as the client is told, and "" before that."""
         self._value += 1
         value, body = self._value, command(key, self._value)
-        self.outcomes[body] = None
+        self.outcomes[body] = ""
         member = self.members[name]
         if not member.up:
             return body
@@ -114,10 +114,13 @@ class Cluster:
         def ended(reason: int | None) -> None:
             if reason is None:
                 self.history.confirm(value, self.clock.now)
-            elif reason != FAIL_REASON.UNKNOWN_OUTCOME:
+                self.outcomes[body] = "acknowledged"
+            elif reason == FAIL_REASON.UNKNOWN_OUTCOME:
+                self.outcomes[body] = "unknown"
+            else:
                 self.judge.refuses(body)
                 self.history.refuse(value)
-            self.outcomes[body] = {None: True, FAIL_REASON.UNKNOWN_OUTCOME: None}.get(reason, False)
+                self.outcomes[body] = "refused"
 
         self.history.write(key, value, self.clock.now)
         member.replica.intake.put(SimProposal(body, term, ended))
@@ -187,12 +190,13 @@ class Cluster:
                 if due <= self.clock.now and self._runs(name):
                     self._turn(name)
 
-    def until(self, condition: Callable[[], object], seconds: float = 30.0, what: str = "") -> None:
-        """Let time pass until ``condition`` holds; fail when it does not in time."""
+    def until(self, condition: Callable[[], Any], seconds: float = 30.0, what: str = "") -> Any:
+        """Let time pass until ``condition`` holds, and give what it gave; fail when it does not in time."""
         end = self.clock.now + seconds
-        while not condition():
+        while not (found := condition()):
             assert self.clock.now < end, f"it never came to pass: {what or condition}"
             self.run(TICK)
+        return found
 
     def settle(self, seconds: float = 60.0) -> SimMember:
         """Everything is well again: the group must find a leader, take a write, and agree on all there is. Gives the
@@ -235,6 +239,16 @@ class Cluster:
     def note(self, text: str) -> None:
         self.judge.trace.append(f"{self.clock.now - 1000:8.3f} {text}")
 
+    def attempt(self, name: str, action: Callable[[], None]) -> None:
+        """Do something to a member, in the middle of which its power may go."""
+        try:
+            action()
+        except PowerCutError:
+            self.kill(name)
+        except OSError as error:
+            self.note(f"{name} ends: {error}")  # as the daemon does, to be started again
+            self.kill(name)
+
     def close(self) -> None:
         """Give all files back."""
         for member in self.members.values():
@@ -256,8 +270,8 @@ class Cluster:
         return [max(due, self.members[name].paused_until) for name, due in self._due.items() if self.members[name].up]
 
     def _arrive(self, source: str, target: str, content: object) -> None:
-        member = self.members[target]
-        if not member.up:
+        member = self.members.get(target)
+        if member is None or not member.up:
             return
         if isinstance(content, bytes):
             for message in decode_envelope(content).messages:
@@ -266,28 +280,18 @@ class Cluster:
             if self._sending.pop((target, source), None) is not None:
                 member.replica.snapshot_ended(source, content.index)
         elif isinstance(content, _Picture) and self._runs(target):
-            self._guarded(target, lambda: self._install(source, target, content))
+            self.attempt(target, lambda: self._install(source, target, content))
         self._due[target] = self.clock.now
-
-    def _guarded(self, name: str, action: Callable[[], None]) -> None:
-        """Do something to a member, in the middle of which its power may go."""
-        try:
-            action()
-        except PowerCutError:
-            self.kill(name)
-        except OSError as error:
-            self.note(f"{name} ends: {error}")  # as the daemon does, to be started again
-            self.kill(name)
 
     def _turn(self, name: str) -> None:
         self._due[name] = self.clock.now + TICK
-        self._guarded(name, lambda: self._step(self.members[name]))
+        self.attempt(name, lambda: self._step(self.members[name]))
 
     def _step(self, member: SimMember) -> None:
         replica, judge = member.replica, self.judge
         self._send(member, replica.step())
         for entry in replica.take_committed():
-            judge.handed_over(member, entry)
+            judge.handed_over(member, entry, self.members)
             self._apply(member, entry)
         self._send(member, replica.flush())
         judge.stepped(member, self.members)
@@ -309,7 +313,7 @@ class Cluster:
         member.apply(entry)
         for callback in entry.callbacks:
             if isinstance(callback, SimProposal):
-                self.judge.acknowledges(member, entry, callback.body, self.members)
+                self.judge.acknowledges(callback.body, entry.index)
                 callback.ended(None)
 
     def _answer_reads(self, member: SimMember) -> None:

@@ -5,12 +5,16 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Iterator
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from sim.clock import Clock, virtual
+from sim.cluster import Cluster
 
 PATIENT = settings(
     deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large], print_blob=True
@@ -35,3 +39,21 @@ def _quiet() -> Iterator[None]:
     logging.disable(logging.CRITICAL)
     yield
     logging.disable(logging.NOTSET)
+
+
+@pytest.fixture
+def group(clock: Clock) -> Iterator[Callable[..., Cluster]]:
+    """Makes a simulated group of the members named, ``abc`` by default, and clears it away at the end."""
+    made: list[Cluster] = []
+    directory = Path(tempfile.mkdtemp(prefix="qrsim"))
+
+    def make(names: str = "abc", seed: int = 1) -> Cluster:
+        place = directory / str(len(made))
+        place.mkdir()
+        made.append(Cluster(place, clock, seed, names))
+        return made[-1]
+
+    yield make
+    for cluster in made:
+        cluster.close()
+    shutil.rmtree(directory)

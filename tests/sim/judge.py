@@ -66,8 +66,10 @@ class Judge:
         if isinstance(message, AppendEntries | AppendAnswer | TimeoutNow) or not message.pre:
             self._terms[name] = max(self._terms.get(name, 0), message.term)
 
-    def handed_over(self, member: SimMember, entry: Committed) -> None:
+    def handed_over(self, member: SimMember, entry: Committed, members: dict[str, SimMember]) -> None:
         """A member takes an entry for committed and applies it."""
+        if entry.index not in self.committed:
+            _check_majority(entry, members)
         known = self.committed.setdefault(entry.index, (entry.term, entry.command))
         assert known == (entry.term, entry.command), (
             f"{member.name} applies {entry.command!r} of term {entry.term} at {entry.index}, "
@@ -78,16 +80,9 @@ class Judge:
             assert body not in self.refused, f"{body!r} was refused for sure and is applied"
             assert self._places.setdefault(body, entry.index) == entry.index, f"{body!r} is applied twice"
 
-    def acknowledges(self, member: SimMember, entry: Committed, body: bytes, members: dict[str, SimMember]) -> None:
+    def acknowledges(self, body: bytes, index: int) -> None:
         """A client is told that its command is safe."""
-        index, term = entry.index, entry.term
-        # It was counted with the members of that moment; others may have been written down since.
-        for config in _configs_since(member.wal, index):
-            holders = [name for name in config.voters() if _holds(members[name].wal, index, term)]
-            if 2 * len(holders) > len(config.voters()):
-                break
-        else:
-            raise AssertionError(f"entry {index} is acknowledged and durable on {holders} of {config.voters()}")
+        assert self.committed[index][1] == bytes([REGULAR]) + body, f"{body!r} is acknowledged and not committed"
         self.acknowledged[body] = index
 
     def refuses(self, body: bytes) -> None:
@@ -157,6 +152,18 @@ class Judge:
                 assert wal.term_of(index) == self.committed[index][0], f"{name} leads with another entry {index}"
 
 
+def _check_majority(entry: Committed, members: dict[str, SimMember]) -> None:
+    """Somebody takes an entry for committed: it is durable on a majority of the members of some moment since."""
+    tried = []
+    for member in members.values():
+        for config in _configs_since(member.wal, entry.index):
+            holders = [name for name in config.voters() if _holds(members[name].wal, entry.index, entry.term)]
+            if 2 * len(holders) > len(config.voters()):
+                return
+            tried.append((sorted(config.voters()), holders))
+    raise AssertionError(f"entry {entry.index} of term {entry.term} is committed, but durable only on: {tried}")
+
+
 def _holds(wal: Wal | None, index: int, term: int) -> bool:
     if wal is None:
         return False
@@ -165,8 +172,8 @@ def _holds(wal: Wal | None, index: int, term: int) -> bool:
 
 def _configs_since(wal: Wal, index: int) -> list[Config]:
     """The list of members as of an entry, and all later ones."""
-    if index < wal.first_index:
-        return [wal.base]
+    if not wal.first_index <= index < wal.last_index:
+        return [wal.base if index < wal.first_index else wal.config]
     later = [wal.entry(number).command for number in range(index + 1, wal.last_index + 1)]
     return [_config_before(wal, index + 1), *(parse_config(one[1:]) for one in later if one[0] == MEMBERS_ENTRY)]
 
