@@ -11,6 +11,7 @@ import pytest
 from runtime.raft.kit import BadDisk, Machine, make, no_space, raft_threads, running, until
 
 from queenright.edge.raft import FailedError, StoppedError
+from queenright.edge.raft.errors import UnwritableError
 
 
 def input_output_error():
@@ -42,7 +43,8 @@ async def test_a_disk_error_fails_all_pending_proposals_and_stops_the_log(tmp_pa
             with pytest.raises(FailedError, match=text):
                 await call
         await until(lambda: raft_threads() == [])
-    assert fatal == [error]
+    assert [(type(one), one.errno) for one in fatal] == [(UnwritableError, error.errno)]
+    assert f"{tmp_path / 'log'} cannot be written" in log.failure
     assert machine.data == {b"before": b"1"}
 
     again = Machine()
@@ -154,7 +156,7 @@ async def test_a_failed_compaction_stops_the_log(tmp_path):
         with pytest.raises(FailedError):
             for number in range(100_000):
                 await log.propose(b"k%d=v" % number)
-    assert fatal == [disk.publish_error]
+    assert [(type(one), one.errno) for one in fatal] == [(UnwritableError, errno.EIO)]
     machine = Machine()
     async with running(tmp_path / "raft", machine):
         assert machine.restored_at > 0
@@ -210,7 +212,7 @@ async def test_a_snapshot_that_cannot_be_restored_fails_the_start(tmp_path):
         await until((tmp_path / "snapshot").exists)
 
     class Picky(Machine):
-        def restore(self, index, records):
+        def prepare(self, index, records):
             raise ValueError("unknown record")
 
     with pytest.raises(ValueError, match="unknown record"):

@@ -12,8 +12,8 @@ from runtime.raft.kit import Machine, make, raft_threads, running, until
 from queenright.edge.raft import DamagedError, InconsistentError, NewerFormatError
 from queenright.edge.raft.disk import Disk
 from queenright.edge.raft.frames import FILE_HEADER_SIZE, encode_file_header
-from queenright.edge.raft.members import Member
-from queenright.edge.raft.wal import LOG_MAGIC, LOG_VERSION, Entry, write_log
+from queenright.edge.raft.log_format import FIRST, LOG_MAGIC, LOG_VERSION, State, write_log
+from queenright.edge.raft.members import Config, Member
 from queenright.edge.raft.wal_reader import open_wal
 
 SMALL = {"snapshot_every": 20, "keep_entries": 5}
@@ -201,12 +201,14 @@ async def test_another_members_directory_is_refused(tmp_path):
     await refused(tmp_path, InconsistentError, "belongs to raft member m1, not to m2", member_id="m2")
 
 
-async def test_the_directory_of_a_larger_group_is_refused(tmp_path):
-    fd, _ = write_log(
-        Disk(), tmp_path / "log", [Entry(b"\x01", 1, 0)], 0, None, (Member("m1"), Member("m2"), Member("m3"))
-    )
+async def test_a_member_whose_own_log_does_not_name_it_yet_starts_and_waits(tmp_path):
+    group = Config.of([Member("m2", "h2:2377"), Member("m3", "h3:2377")])
+    fd, _ = write_log(Disk(), tmp_path / "log", State([FIRST], 0, None, group, "m1"))
     Disk().sync(fd)
-    await refused(tmp_path, InconsistentError, r"group of 3 members \(m1, m2, m3\)")
+    async with running(tmp_path) as log:
+        assert not log.is_leader
+        assert log.members() == group.members
+    await refused(tmp_path, InconsistentError, "belongs to raft member m1, not to m2", member_id="m2")
 
 
 async def test_a_damaged_snapshot_is_refused(tmp_path):
