@@ -13,7 +13,7 @@ import pytest
 from queenright.manager.dispatch import Dispatcher, merge_status
 from queenright.manager.proposer import ConflictError
 from queenright.model.changes import Batch, Change, Create, Delete, Update
-from queenright.model.errors import InvalidArgument, NotFound, PermissionDenied, Unavailable
+from queenright.model.errors import InvalidArgument, NotFound, NotLeading, PermissionDenied, Unavailable
 from queenright.model.objects import Cluster, Node, NodeDescription, Task, TaskStatus
 from queenright.model.states import NodeState, TaskState
 from queenright.spec.service import TaskSpec
@@ -314,3 +314,180 @@ def test_the_first_running_is_remembered_to_the_end() -> None:
     failed = merge_status(running, TaskStatus(state=TaskState.FAILED, exit_code=1), 9)
     assert failed is not None
     assert (failed.running_since, failed.applied_at, failed.exit_code) == (7, 9, 1)
+
+
+async def test_who_does_not_lead_says_who_does(scene: Scene) -> None:
+    await scene.dispatcher.stop("no more leader")
+    elsewhere: tuple[str, str] | None = ("m2", "m2:2377")
+    scene.dispatcher._redirect = lambda: elsewhere
+    with pytest.raises(NotLeading, match="not the leader") as caught:
+        await scene.dispatcher.open("n1", DESCRIPTION, "a")
+    assert caught.value.leader == ("m2", "m2:2377")
+    elsewhere = None
+    for call in (
+        lambda: scene.dispatcher.heartbeat("n1", "s"),
+        lambda: scene.dispatcher.restarting("n1", "s"),
+        lambda: scene.dispatcher.session("n1", "s"),
+    ):
+        with pytest.raises(NotLeading, match="The swarm does not have a leader") as caught:
+            call()
+        assert caught.value.leader is None
+
+
+async def test_it_begins_anew_with_nothing_of_the_leadership_before(scene: Scene) -> None:
+    scene.write(Create(task("t1")))
+    session = await scene.dispatcher.open("n1", DESCRIPTION, "a")
+    for _ in range(2):
+        await scene.dispatcher.open("n2", DESCRIPTION, "a")
+    await scene.dispatcher.stop("this manager leads the swarm no more")
+    assert session.closed == "this manager leads the swarm no more"
+    scene.clock.now += 1
+    other = Proposer(scene.store, scene.clock)
+    entries = scene.proposer.entries
+    scene.dispatcher.start(other)
+    assert (scene.dispatcher.beats(), scene.dispatcher.since) == ({}, scene.clock.now)
+    for _ in range(3):  # the rate of the leadership before does not count
+        session = await scene.dispatcher.open("n2", DESCRIPTION, "b")
+    assert session.deadline == scene.clock.now + 15
+    assert (scene.proposer.entries, other.entries) == (entries, 1)
+    with pytest.raises(RuntimeError, match="runs already"):
+        scene.dispatcher.start()
+
+
+async def test_a_session_whose_leadership_ended_while_it_was_opened_is_none(scene: Scene) -> None:
+    scene.proposer.gate.clear()
+    opening = asyncio.create_task(scene.dispatcher.open("n1", DESCRIPTION, "a"))
+    await asyncio.sleep(0.01)
+    await scene.dispatcher.stop("over")
+    scene.dispatcher.start()
+    scene.proposer.gate.set()
+    with pytest.raises(NotLeading):
+        await opening
+    assert scene.dispatcher.beats() == {}
+
+
+async def test_statuses_that_were_being_written_when_leadership_ended_are_refused(scene: Scene) -> None:
+    scene.write(Create(task("t1")), Create(task("t2")))
+    session = await scene.dispatcher.open("n1", DESCRIPTION, "a")
+    scene.proposer.gate.clear()
+    status = TaskStatus(state=TaskState.RUNNING)
+    writing = asyncio.create_task(scene.dispatcher.update_statuses("n1", session.id, [("t1", status)]))
+    await asyncio.sleep(0.01)
+    waiting = asyncio.create_task(scene.dispatcher.update_statuses("n1", session.id, [("t2", status)]))
+    await asyncio.sleep(0.01)
+    await scene.dispatcher.stop("over")
+    for call in (writing, waiting):
+        with pytest.raises(Unavailable):
+            await asyncio.wait_for(call, 8)
+    scene.dispatcher.start()
+    scene.proposer.gate.set()
+    await asyncio.sleep(0.01)
+    assert {scene.status_of(key).state for key in ("t1", "t2")} == {TaskState.ASSIGNED}
+
+
+async def test_after_a_standstill_every_node_has_a_fresh_grace(scene: Scene) -> None:
+    session = await scene.dispatcher.open("n1", DESCRIPTION, "a")
+    began = scene.dispatcher.since
+    scene.clock.now += 4
+    assert scene.dispatcher.beats()["n1"].deadline == 115, "a loop that was late by less than a period"
+    assert scene.dispatcher.since == began
+    scene.clock.now += 20
+    assert scene.dispatcher.beats()["n1"].deadline == scene.clock.now + 15
+    assert scene.dispatcher.since == scene.clock.now
+    assert not session.closed
+
+
+async def test_a_standstill_does_not_shorten_a_restart(scene: Scene) -> None:
+    session = await scene.dispatcher.open("n1", DESCRIPTION, "a")
+    scene.dispatcher.restarting("n1", session.id)
+    scene.clock.now += 10
+    assert scene.dispatcher.beats()["n1"].deadline == 160
+
+
+def manager(key: str) -> Node:
+    return Node(id=key, role="manager", manager_addr=f"{key}:2377")
+
+
+async def test_agents_are_told_of_all_managers_the_leader_first(scene: Scene) -> None:
+    scene.dispatcher._node_id = "m2"
+    scene.write(*(Create(manager(key)) for key in ("m3", "m1", "m2")), Create(Node(id="m4", role="manager")))
+    session = await scene.dispatcher.open("n1", DESCRIPTION, "a")
+    news = await anext(scene.dispatcher.news(session))
+    assert news.managers == (("m2", "m2:2377"), ("m1", "m1:2377"), ("m3", "m3:2377"))
+
+
+async def test_agents_hear_of_managers_that_come_move_and_go_but_not_of_their_statuses(scene: Scene) -> None:
+    session = await scene.dispatcher.open("n1", DESCRIPTION, "a")
+    stream = scene.dispatcher.news(session)
+    await anext(stream)
+    await asyncio.sleep(0.01)
+    while session.node_changed.is_set():  # what was written before it opened
+        await asyncio.wait_for(anext(stream), 8)
+
+    async def told() -> tuple[tuple[str, str], ...]:
+        return (await asyncio.wait_for(anext(stream), 8)).managers
+
+    scene.write(Create(manager("m1")))
+    assert await told() == (("m1", "m1:2377"),)
+    held = scene.store.nodes.get("m1")
+    assert held is not None
+    scene.write(Update(dataclasses.replace(held, description=DESCRIPTION)))
+    await asyncio.sleep(0.01)
+    assert not session.node_changed.is_set()
+    held = scene.store.nodes.get("m1")
+    assert held is not None
+    scene.write(Update(dataclasses.replace(held, manager_addr="m1.new:2377")))
+    assert await told() == (("m1", "m1.new:2377"),)
+    held = scene.store.nodes.get("m1")
+    assert held is not None
+    scene.write(Update(dataclasses.replace(held, role="worker", manager_addr="")))
+    assert await told() == ()
+
+
+async def test_a_node_hears_that_it_shall_have_another_role_and_that_it_has_it(scene: Scene) -> None:
+    session = await scene.dispatcher.open("n1", DESCRIPTION, "a")
+    stream = scene.dispatcher.news(session)
+    await anext(stream)
+    for field in ("spec", "role"):
+        node = scene.store.nodes.get("n1")
+        assert node is not None
+        value = dataclasses.replace(node.spec, role="manager") if field == "spec" else "manager"
+        scene.write(Update(dataclasses.replace(node, **{field: value})))
+        async with asyncio.timeout(8):
+            while True:
+                told = (await anext(stream)).node
+                if (told.spec.role if field == "spec" else told.role) == "manager":
+                    break
+
+
+async def test_a_session_keeps_what_the_managers_say_of_a_ready_node(scene: Scene) -> None:
+    await scene.dispatcher.open("n1", DESCRIPTION, "a")
+    node = scene.store.nodes.get("n1")
+    assert node is not None
+    scene.write(Update(dataclasses.replace(node, status=dataclasses.replace(node.status, message="no answer"))))
+    await scene.dispatcher.open("n1", DESCRIPTION, "a")
+    node = scene.store.nodes.get("n1")
+    assert node is not None
+    assert node.status.message == "no answer"
+    down = dataclasses.replace(node.status, state=NodeState.DOWN, message="heartbeat failure")
+    scene.write(Update(dataclasses.replace(node, status=down)))
+    await scene.dispatcher.open("n1", DESCRIPTION, "a")
+    node = scene.store.nodes.get("n1")
+    assert node is not None
+    assert node.status.message == ""
+
+
+async def test_what_an_agent_says_of_its_machine_is_stored_in_bounds(scene: Scene) -> None:
+    await scene.dispatcher.open("n1", NodeDescription(hostname="h\x1b[31m1\n", nano_cpus=-5), "10.0.0.1\n")
+    node = scene.store.nodes.get("n1")
+    assert node is not None
+    assert (node.hostname, node.description.nano_cpus, node.status.addr) == ("h[31m1", 0, "")
+
+
+async def test_a_snapshot_that_takes_the_place_of_everything_ends_the_sessions(scene: Scene) -> None:
+    session = await scene.dispatcher.open("n1", DESCRIPTION, "a")
+    stream = scene.dispatcher.assignments(session)
+    await anext(stream)
+    scene.store.adopt(scene.store.prepare_restore(9, scene.store.freeze()()))
+    with pytest.raises(Unavailable, match="replaced by a snapshot"):
+        await asyncio.wait_for(anext(stream), 8)

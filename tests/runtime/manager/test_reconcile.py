@@ -11,9 +11,11 @@ from collections.abc import AsyncIterator, Callable, Sequence
 import pytest
 
 from queenright.decide.base import Decision, Dirty, Now
+from queenright.manager import reconcile as room
 from queenright.manager.proposer import ConflictError
 from queenright.manager.reconcile import Reconciler
 from queenright.model.changes import Batch, Change, Conflict, Create, Update
+from queenright.model.errors import OutcomeUnknown, Unavailable
 from queenright.model.objects import Node, Task
 from queenright.model.states import TaskState
 from queenright.spec.service import TaskSpec
@@ -36,10 +38,13 @@ class Proposer:
     def __init__(self, store: Store) -> None:
         self.store = store
         self.refuse = 0
+        self.errors: list[Exception] = []
         self.sizes: list[int] = []
 
     async def propose(self, changes: Sequence[Change]) -> int:
         self.sizes.append(len(changes))
+        if changes and self.errors:
+            raise self.errors.pop(0)
         if self.refuse:
             self.refuse -= 1
             raise ConflictError(Conflict("task", "t", "changed meanwhile"))
@@ -52,6 +57,8 @@ class Proposer:
 
 
 class Scene:
+    running: asyncio.Task[None]
+
     def __init__(self) -> None:
         self.store = Store()
         self.proposer = Proposer(self.store)
@@ -79,11 +86,11 @@ class Scene:
 @pytest.fixture
 async def scene() -> AsyncIterator[Scene]:
     made = Scene()
-    running = asyncio.create_task(made.loop.run())
+    made.running = asyncio.create_task(made.loop.run())
     await made.until(lambda: bool(made.asked))
     yield made
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
+    made.running.cancel()
+    await asyncio.gather(made.running, return_exceptions=True)
 
 
 async def test_a_leader_begins_with_everything(scene: Scene) -> None:
@@ -160,3 +167,41 @@ async def test_a_status_of_a_task_does_not_make_its_service_dirty(scene: Scene) 
     scene.write(Update(dataclasses.replace(task, status=status)))
     await scene.until(lambda: len(scene.asked) > 2)
     assert (scene.asked[1].services, scene.asked[2].services) == ({"s"}, set())
+
+
+async def test_whoever_leads_no_more_decides_nothing(scene: Scene) -> None:
+    scene.proposer.is_leader = False
+    scene.write(Create(Node(id="n1")))
+    await asyncio.wait_for(scene.running, 20)
+    assert len(scene.asked) == 1
+
+
+@pytest.mark.parametrize("error", [Unavailable("too many writes at once"), OutcomeUnknown("who knows")])
+async def test_what_the_log_does_not_take_is_decided_anew(
+    scene: Scene, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(room, "BUSY", 0.001)
+    made = Create(Task(id="t1", service_id="s", spec=TaskSpec()))
+    scene.proposer.errors = [error, error]
+    scene.answers = [lambda view, dirty, now: Decision((made,))] * 3
+    scene.write(Create(Node(id="n1")))
+    await scene.until(lambda: "t1" in scene.store.tasks)
+    assert [dirty.nodes for dirty in scene.asked[1:4]] == [{"n1"}] * 3
+
+
+async def test_losing_leadership_in_the_middle_of_a_write_ends_the_loop_quietly(scene: Scene) -> None:
+    def lose(view: Store, dirty: Dirty, now: Now) -> Decision:
+        scene.proposer.is_leader = False
+        return Decision((Create(Task(id="t1", service_id="s", spec=TaskSpec())),))
+
+    scene.proposer.errors = [Unavailable("this manager is not the leader of the swarm")]
+    scene.answers = [lose]
+    scene.write(Create(Node(id="n1")))
+    await asyncio.wait_for(scene.running, 20)
+    assert "t1" not in scene.store.tasks
+
+
+async def test_a_snapshot_that_takes_the_place_of_everything_makes_all_dirty(scene: Scene) -> None:
+    scene.store.adopt(scene.store.prepare_restore(5, iter(())))
+    await scene.until(lambda: len(scene.asked) > 1)
+    assert scene.asked[1].everything

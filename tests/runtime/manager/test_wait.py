@@ -8,13 +8,13 @@ import dataclasses
 from typing import Any
 
 import pytest
-from runtime.manager.kit import DEADLINE, World
+from runtime.manager.kit import DEADLINE, Seat, World
 
 from queenright.decide.base import Now
 from queenright.decide.convergence import Convergence, convergence
 from queenright.manager.wait import MOST_REASONS, Waiter
 from queenright.model.changes import Delete
-from queenright.model.errors import InvalidArgument
+from queenright.model.errors import InvalidArgument, Unavailable
 from queenright.model.objects import Node, Service, Task, TaskStatus, UpdateStatus
 from queenright.model.states import NodeState, TaskState, UpdateState
 from queenright.store.store import Store
@@ -206,3 +206,69 @@ async def test_a_removed_service_s_tasks_on_a_node_that_is_down_are_not_waited_f
     world.proposer.put(Delete("service", web.id))
     world.put(dataclasses.replace(node, status=dataclasses.replace(node.status, state=NodeState.DOWN)))
     assert (await wait(world, "service", web.id, 0))["state"] == "absent"
+
+
+async def test_a_node_is_waited_for_until_it_is_down() -> None:
+    world = World.make()
+    node = world.worker("one")
+    waiting = await begin(world, "node", "one", down=True)
+    assert (await wait(world, "node", "one", 0, down=True))["reasons"] == ["node one is ready"]
+    world.describe(node.id, "one", NodeState.DOWN)
+    assert (await asyncio.wait_for(waiting, DEADLINE))["converged"] is True
+
+
+async def test_a_promotion_is_waited_for_until_the_node_has_role_and_vote() -> None:
+    world = World.make()
+    node = world.worker("one")
+    spec = dataclasses.replace(node.spec, role="manager")
+    world.put(dataclasses.replace(node, spec=spec))
+    waiting = await begin(world, "node", "one")
+    assert (await wait(world, "node", "one", 0))["reasons"] == [
+        "node one is to become a manager and is a worker yet",
+    ]
+    status = dataclasses.replace(node.status, message="manager role: no answer")
+    world.put(dataclasses.replace(node, spec=spec, role="manager", status=status))
+    lacking = "node one is to become a manager and has no vote among the managers yet (manager role: no answer)"
+    assert (await wait(world, "node", "one", 0))["reasons"] == [lacking]
+    world.group.seats[node.id] = Seat(node.id, voter=False)
+    assert (await wait(world, "swarm", "", 0))["reasons"] == [lacking]
+    assert not waiting.done()
+    world.group.seats[node.id] = Seat(node.id)  # no commit tells of it
+    assert (await asyncio.wait_for(waiting, DEADLINE))["converged"] is True
+
+
+async def test_a_demotion_is_waited_for_until_seat_and_role_are_gone() -> None:
+    world = World.make()
+    node = world.manager("one")
+    assert (await wait(world, "node", "one", 0))["converged"] is True
+    spec = dataclasses.replace(node.spec, role="worker")
+    world.put(dataclasses.replace(node, spec=spec))
+    waiting = await begin(world, "node", "one")
+    assert (await wait(world, "node", "one", 0))["reasons"] == ["node one is to become a worker and is a manager yet"]
+    world.put(dataclasses.replace(node, spec=spec, role="worker", manager_addr=""))
+    assert "still has its seat" in (await wait(world, "node", "one", 0))["reasons"][0]
+    del world.group.seats[node.id]
+    assert (await asyncio.wait_for(waiting, DEADLINE))["converged"] is True
+
+
+async def test_only_a_leader_that_still_leads_answers_what_it_sees() -> None:
+    world = World.make()
+
+    async def barrier() -> int:
+        raise Unavailable("this manager is not the leader of the swarm")
+
+    world.proposer.barrier = barrier  # type: ignore[method-assign]
+    with pytest.raises(Unavailable):
+        await wait(world, "swarm", "", 0)
+    world.proposer.is_leader = False
+    assert (await wait(world, "swarm", "", 0))["converged"] is True, "others say what they know"
+
+
+async def test_a_snapshot_that_takes_the_place_of_everything_is_looked_at() -> None:
+    world = World.make()
+    _, _, task = await pending(world)
+    waiting = await begin(world, "service", "web")
+    run(world, task)
+    again = world.store.prepare_restore(world.store.index, world.store.freeze()())
+    world.store.adopt(again)
+    assert (await asyncio.wait_for(waiting, DEADLINE))["state"] == "converged"

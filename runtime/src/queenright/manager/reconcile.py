@@ -66,8 +66,10 @@ class Reconciler:
         with self._store.watch() as subscription:
             getter: asyncio.Future[Commit] = asyncio.ensure_future(subscription.next())
             try:
-                while self._proposer.is_leader:
+                while True:
                     await self._settle(subscription.drain)
+                    if not self._proposer.is_leader:
+                        return
                     getter = await self._sleep(getter)
                     if getter.done():
                         self._mark(getter.result())
