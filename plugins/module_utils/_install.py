@@ -24,6 +24,7 @@ from ansible_collections.queenright.swarm.plugins.module_utils._files import rep
 
 PREFIX = "/opt/queenright"
 MARKER = "release.json"
+UNUSED = "unused"  # beside the marker, until a daemon was started from that release
 COMMAND_LINK = "/usr/local/bin/queenright"
 LOCK_TIMEOUT = 300.0  # seconds; a connection that broke may have left an installation running
 COMPILED = "cffi,cryptography,grpcio,protobuf"  # never built on hosts: that needs compilers and takes half an hour
@@ -105,6 +106,7 @@ class Releases:
         restorecon = shutil.which("restorecon", path="/usr/sbin:/sbin:/usr/bin:/bin")
         if restorecon and os.path.exists(SELINUX):  # programs that systemd starts carry another label than data
             run([restorecon, "-RF", self.prefix])
+        replace(os.path.join(target, UNUSED), "", 0o644)
         marker = json.dumps({"name": name, "digest": digest, "python": python[1]}) + "\n"
         replace(os.path.join(target, MARKER), marker, 0o644)
 
@@ -114,6 +116,15 @@ class Releases:
         if not os.path.exists(self._command_link) or os.path.islink(self._command_link):
             os.makedirs(os.path.dirname(self._command_link), mode=0o755, exist_ok=True)
             _relink(os.path.join(self.link, "venv/bin/queenright"), self._command_link)
+
+    def unused(self, name: str) -> bool:
+        """Whether no daemon was started from a release since it was installed."""
+        return os.path.exists(os.path.join(self.path(name), UNUSED))
+
+    def used(self, name: str) -> None:
+        """Note that the daemon runs from a release now."""
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(os.path.join(self.path(name), UNUSED))
 
     def superfluous(self, keep: int, using: str) -> t.List[str]:
         """Names to remove so that ``keep`` releases stay, ``using`` among them: the oldest, and all incomplete ones."""

@@ -84,7 +84,7 @@ def _remove(module: AnsibleModule, engine: Engine, name: str, here: Standing) ->
     demotion = apply(module, engine, "node", manager["ID"], {"role": WORKER})
     result = {
         "changed": True,
-        "actions": [*demotion.actions, "remove node %s" % _title(manager)],
+        "actions": ["demote node %s" % _title(manager), "remove node %s" % _title(manager)],
         "changes": demotion.changes,
         "diff": {"before": demotion.before or {}, "after": {}},
         "id": manager["ID"],

@@ -37,6 +37,7 @@ from ansible_collections.queenright.swarm.plugins.module_utils._service_manager 
     detect,
 )
 from ansible_collections.queenright.swarm.plugins.module_utils._settings import refuse_bad, to_toml
+from ansible_collections.queenright.swarm.plugins.module_utils._spare import agrees, await_spare, leads
 from ansible_collections.queenright.swarm.plugins.module_utils._units import LOG
 
 CONFIG = "/etc/queenright/config.toml"
@@ -59,6 +60,7 @@ class RuntimeHost:
         self._actions = []  # type: t.List[str]
         self._before = self._releases.current()
         self._python = ""
+        self._agreed = False  # with the other managers, before a restart
 
     def run(self) -> t.Dict[str, t.Any]:
         """The module's result. Raises InstallError, PythonMissingError."""
@@ -71,6 +73,7 @@ class RuntimeHost:
             "release": self._before if after is None else after,
             "python": self._python,
             "needs_wheel": needs_wheel,
+            "leads": os.path.exists(STATE_FILE) and leads(self._engine),
             "diff": ([release] if after is not None and self._before != after else []) + self._files.diffs,
         }
 
@@ -92,6 +95,8 @@ class RuntimeHost:
         else:
             self._python = self._releases.marker(release).get("python", "")
         settings = self._settings(release)
+        if not self._params["activate"]:
+            return self._before
         self._take_over(release, settings)
         self._context()
         for name in self._releases.superfluous(self._params["keep_releases"], release):
@@ -134,25 +139,37 @@ class RuntimeHost:
     def _take_over(self, release: str, settings: t.Optional[str]) -> None:
         """Switch, write settings and service files, (re)start. A release that does not come up is taken back."""
         switched = self._before != release
+        fresh = switched or self._releases.unused(release) or any(what.startswith("install") for what in self._actions)
+        if os.path.exists(STATE_FILE) and (fresh or self._rewrites(settings)):
+            patience = 0 if self._check else self._params["ready_timeout"]
+            self._agreed = await_spare(self._engine, self._params["keep_quorum"], patience)
         if switched and self._before:
             self._actions.append("switch from release %s to %s" % (self._before, release))
         if switched and not self._check:
             self._releases.switch(release)
-        fresh = switched or any(action.startswith("install") for action in self._actions)
         if settings is not None and self._files.write(CONFIG, settings, 0o640):
             self._actions.append("write %s" % CONFIG)
             fresh = True
-        manager = self._manager()
-        if manager is None:
-            return
+        manager = self._manager(self._files)
         try:
-            self._service(manager, fresh)
+            if manager is not None:
+                self._service(manager, fresh)
+            if not self._check:
+                self._releases.used(release)
         except InstallError as error:
             if not switched or not self._releases.marker(self._before):
                 raise
             self._releases.switch(self._before)
-            manager.restart()
+            if manager is not None:
+                manager.restart()
             raise InstallError("%s\nThe host runs release %s again" % (error, self._before)) from None
+
+    def _rewrites(self, settings: t.Optional[str]) -> bool:
+        """Whether settings or service files are about to change."""
+        probe = Files(check=True)
+        manager = self._manager(probe)
+        changed = settings is not None and probe.write(CONFIG, settings, 0o640)
+        return changed or (manager is not None and manager.write())
 
     def _service(self, manager: Manager, fresh: bool) -> None:
         written = manager.write()
@@ -174,12 +191,16 @@ class RuntimeHost:
         self._wait_ready(manager)
 
     def _wait_ready(self, manager: Manager) -> None:
-        """The daemon shall answer, and a member shall have kept its membership."""
+        """The daemon shall answer, a member have kept its membership, and a manager agree with the others again."""
         deadline = time.monotonic() + self._params["ready_timeout"]
         while True:
             try:
                 status = self._engine.get("/queenright/v1/status")
-                break
+                if not self._agreed or agrees(status) or status.get("state") == "error":
+                    break
+                if time.monotonic() > deadline:
+                    raise InstallError("the daemon was started, but its manager does not hear from the others")
+                time.sleep(0.1)
             except EngineError as error:
                 if time.monotonic() > deadline or manager.given_up():
                     words = "the daemon was started and does not answer: %s. Its log ends with:\n%s"
@@ -188,20 +209,20 @@ class RuntimeHost:
         if status.get("state") == "error":
             raise InstallError("the daemon runs, but it cannot go on in its swarm: %s" % status.get("error"))
 
-    def _manager(self) -> t.Optional[Manager]:
+    def _manager(self, files: Files) -> t.Optional[Manager]:
         name = self._params["service_manager"]
         name = detect() if name == "auto" else name
-        return None if name == "none" else self._managers()[name]
+        return None if name == "none" else self._managers(files)[name]
 
-    def _managers(self) -> t.Dict[str, Manager]:
+    def _managers(self, files: Files) -> t.Dict[str, Manager]:
         command = "%s/current/venv/bin/queenright run" % PREFIX
         socket = self._params["socket"]
         if socket != DEFAULT_SOCKET:
             command += " --socket %s" % socket
         run = self._module.run_command
         return {
-            "systemd": Systemd(run, self._files, command, socket, _group()),
-            "sysv": InitScript(run, self._files, command),
+            "systemd": Systemd(run, files, command, socket, _group()),
+            "sysv": InitScript(run, files, command),
         }
 
     def _context(self) -> None:
@@ -214,7 +235,7 @@ class RuntimeHost:
 
     def _absent(self) -> str:
         member = _membership()
-        managers = [manager for manager in self._managers().values() if manager.there()]
+        managers = [manager for manager in self._managers(self._files).values() if manager.there()]
         installed = os.path.isdir(self._releases.prefix)
         if member and (installed or managers or self._params["purge"]):
             raise InstallError(

@@ -15,6 +15,9 @@ description:
   - The runtime needs Python 3.11 or later on the host. The module looks for one and fails before any change where there
     is none. Ansible itself may use another Python.
   - Containers keep running while the runtime is upgraded, restarted or removed.
+  - A manager is restarted only while the others are a majority without it, and it has to agree with them again before
+    the task ends; see O(keep_quorum). So managers are to be upgraded one after another, with C(throttle=1) on the task or
+    C(serial=1) on the play. The role P(queenright.swarm.runtime#role) does that.
   - The module has an action plugin of the same name, which brings the runtime's wheel from the controller to the host.
 author:
   - The queenright contributors (@queenright)
@@ -102,6 +105,19 @@ options:
         speaks to the runtime. A context of that name which somebody else made is left alone.
     type: bool
     default: true
+  activate:
+    description:
+      - Whether to use the release, after it was installed. Otherwise that is all that is done; no service is touched, so
+        that it can be done on all hosts at once, and a later run has only to switch.
+    type: bool
+    default: true
+  keep_quorum:
+    description:
+      - Do not restart a manager while the swarm would have no quorum without it. The others are waited for as long as
+        O(ready_timeout) says, then the task fails before anything is changed.
+      - It does not apply to a swarm of one or two managers, nor if there is no quorum anyway.
+    type: bool
+    default: true
   keep_releases:
     description:
       - Releases that are kept, the one in use included.
@@ -177,6 +193,11 @@ python_packages:
   type: list
   elements: str
   sample: [python3-venv]
+leads:
+  description: Whether the host is the manager that leads the others, as the task ends.
+  returned: success
+  type: bool
+  sample: false
 needs_wheel:
   description: Whether the action plugin has to bring the wheel.
   returned: success
@@ -208,6 +229,8 @@ def main():
             "settings": {"type": "dict"},
             "service_manager": {"type": "str", "choices": ["auto", "systemd", "sysv", "none"], "default": "auto"},
             "docker_context": {"type": "bool", "default": True},
+            "activate": {"type": "bool", "default": True},
+            "keep_quorum": {"type": "bool", "default": True},
             "keep_releases": {"type": "int", "default": 2},
             "ready_timeout": {"type": "int", "default": 60},
             "bundle": {

@@ -59,6 +59,7 @@ class FakeSwarm:
         self.hostnames: dict[str, str] = {}
         self.down: set[str] = set()
         self.hosts: dict[str, FakeRuntime] = {}  # by node id; a host that lost its state is not in it any more
+        self.left: list[str] = []  # nodes that left, in their order
         self.silent: set[str] = set()  # nodes that the managers do not reach
 
     @property
@@ -99,6 +100,7 @@ class FakeRuntime:
         self.error = ""
         self.pending = 0  # times that the state is still pending
         self.learning = 0  # times that this manager is no voter yet
+        self.learners: set[str] = set()  # managers that are no voters yet, as this one sees it
         self.cut = False  # whether it is a manager that hears from no majority
         self.calls: list[tuple[str, str, Json, t.Any]] = []
         self.waits: list[Json] = []
@@ -203,7 +205,7 @@ class FakeRuntime:
             {
                 "node_id": key,
                 "addr": f"{swarm.hostnames[key]}:2377",
-                "voter": key != self.node_id or not self.learning,
+                "voter": key not in self.learners and (key != self.node_id or not self.learning),
                 "reachable": key not in swarm.silent,
             }
             for key in swarm.voters
@@ -259,6 +261,7 @@ class FakeRuntime:
         if self.role == "manager" and len(self.swarm.voters) > 1 and not self.cut:
             self.swarm.put(self.node_id, merge(NodeSpec, self.swarm.nodes[self.node_id], {"role": "worker"}))
         self.swarm.down.add(self.node_id)
+        self.swarm.left.append(self.node_id)
         self.swarm.hosts.pop(self.node_id, None)
         self.swarm, self.role, self.node_id, self.error = None, "", "", ""
 

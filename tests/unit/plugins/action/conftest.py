@@ -106,15 +106,20 @@ class Fleet:
 
     def play(self, tasks: str, *arguments: str, hosts: str = "all") -> Played:
         """Run tasks on hosts."""
+        inventory = self.inventory()
+        playbook = self._folder / "play.yml"
+        body = textwrap.indent(textwrap.dedent(tasks).strip("\n"), "    ")
+        playbook.write_text(f"- hosts: {hosts}\n  gather_facts: false\n  tasks:\n{body}\n")
+        return self.ansible_playbook("-i", str(inventory), str(playbook), *arguments)
+
+    def inventory(self) -> pathlib.Path:
+        """The inventory's file, as the hosts are now."""
         inventory = self._folder / "inventory"
         groups = (("swarm_managers", self.managers), ("swarm_workers", self.workers))
         inventory.write_text(
             "".join(f"[{group}]\n" + "".join(f"{self._lines[name]}\n" for name in names) for group, names in groups)
         )
-        playbook = self._folder / "play.yml"
-        body = textwrap.indent(textwrap.dedent(tasks).strip("\n"), "    ")
-        playbook.write_text(f"- hosts: {hosts}\n  gather_facts: false\n  tasks:\n{body}\n")
-        return self.ansible_playbook("-i", str(inventory), str(playbook), *arguments)
+        return inventory
 
     def ansible_playbook(self, *arguments: str) -> Played:
         """Run ``ansible-playbook`` with this checkout as the collection."""

@@ -10,7 +10,7 @@ import tarfile
 import typing as t
 
 import pytest
-from ansible_collections.queenright.swarm.plugins.module_utils import _docker_context, _install, _runtime_host
+from ansible_collections.queenright.swarm.plugins.module_utils import _docker_context, _install, _runtime_host, _spare
 from ansible_collections.queenright.swarm.plugins.module_utils import _service_manager as managers
 from ansible_collections.queenright.swarm.plugins.module_utils._engine import DEFAULT_SOCKET, EngineError
 from ansible_collections.queenright.swarm.plugins.module_utils._install import InstallError, Releases
@@ -32,6 +32,8 @@ DEFAULTS = {
     "settings": None,
     "service_manager": "systemd",
     "docker_context": True,
+    "activate": True,
+    "keep_quorum": True,
     "keep_releases": 2,
     "ready_timeout": 0,
     "bundle": {"release": "1", "digest": "d1", "path": "/tmp/w.whl", "wheelhouse": None},
@@ -173,6 +175,121 @@ def test_a_release_that_loses_the_membership_is_taken_back(world, monkeypatch):
     with pytest.raises(InstallError, match=r"newer format\nThe host runs release 1 again"):
         world.upgrade("2")
     assert world.releases.current() == "1"
+
+
+def managing(*silent: str, voters: int = 3, quorum: bool = True) -> dict[str, t.Any]:
+    """The status of manager n1, to which the nodes in ``silent`` do not answer."""
+    members = [
+        {"node_id": f"n{n}", "addr": f"host{n}:2377", "voter": True, "reachable": f"n{n}" not in silent}
+        for n in range(1, voters + 1)
+    ]
+    return {
+        "state": "active",
+        "role": "manager",
+        "node_id": "n1",
+        "ready": True,
+        "leader": {"node_id": "n1", "addr": "host1:2377"},
+        "has_quorum": quorum,
+        "raft": {"members": members},
+    }
+
+
+def test_a_manager_is_restarted_while_the_others_are_a_majority(world, monkeypatch):
+    world.run()
+    join_a_swarm(world)
+    monkeypatch.setattr(Daemon, "status", managing())
+    upgraded = world.upgrade("2")
+    assert "restart the service" in upgraded["actions"]
+    assert upgraded["leads"]
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_a_manager_that_cannot_be_spared_stays_as_it_is(world, monkeypatch, check):
+    world.run(settings={"log_level": "info"})
+    join_a_swarm(world)
+    monkeypatch.setattr(Daemon, "status", managing("n3"))
+    for change in ({"settings": {"log_level": "debug"}}, {"socket": "/run/other.sock"}):
+        before = {path: (world.root / path).read_bytes() for path in world.files()}
+        with pytest.raises(InstallError, match=r"no quorum meanwhile: of its 3 managers, host3:2377 do not answer"):
+            world.run(check=check, **change)
+        assert {path: (world.root / path).read_bytes() for path in world.files()} == before
+    with pytest.raises(InstallError, match="no quorum meanwhile"):
+        world.upgrade("2", check=check)
+    assert world.releases.current() == "1"
+    assert not world.run()["changed"], "what needs no restart is no matter"
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        managing("n3", "n2", quorum=False),
+        managing("n2", voters=2),
+        managing(voters=1),
+        managing("n5", "n4", voters=7),
+        {"state": "active", "role": "worker", "node_id": "n9", "ready": True},
+    ],
+)
+def test_where_no_quorum_can_be_lost_the_daemon_is_restarted(world, monkeypatch, status):
+    world.run()
+    join_a_swarm(world)
+    monkeypatch.setattr(Daemon, "status", status)
+    assert "restart the service" in world.upgrade("2")["actions"]
+
+
+def test_a_manager_is_restarted_all_the_same_if_that_is_wanted(world, monkeypatch):
+    world.run()
+    join_a_swarm(world)
+    monkeypatch.setattr(Daemon, "status", managing("n3"))
+    assert "restart the service" in world.upgrade("2", keep_quorum=False)["actions"]
+
+
+def test_other_managers_are_given_time_to_come_back(world, monkeypatch):
+    world.run()
+    join_a_swarm(world)
+    monkeypatch.setattr(_spare, "PAUSE", 0.01)
+    answers = [managing("n3"), managing("n2")]
+    monkeypatch.setattr(Daemon, "get", lambda self, path: answers.pop(0) if answers else managing())
+    assert world.upgrade("2", ready_timeout=30)["release"] == "2"
+    assert answers == []
+
+
+def test_a_release_whose_manager_does_not_find_the_others_is_taken_back(world, monkeypatch):
+    world.run()
+    join_a_swarm(world)
+    answers = [managing()]
+    monkeypatch.setattr(Daemon, "get", lambda self, path: answers.pop() if answers else managing(quorum=False))
+    with pytest.raises(InstallError, match=r"does not hear from the others\nThe host runs release 1 again"):
+        world.upgrade("2")
+    assert world.releases.current() == "1"
+
+
+def test_a_release_can_be_brought_now_and_used_later(world):
+    world.run()
+    world.host.commands.clear()
+    staged = world.upgrade("2", activate=False)
+    assert staged["actions"] == ["install release 2 with Python 3.11.2"]
+    assert (staged["release"], world.releases.current()) == ("1", "1")
+    assert not world.host.did("systemctl")
+    assert not world.upgrade("2", activate=False)["changed"]
+    used = world.upgrade("2")
+    assert used["actions"] == ["switch from release 1 to 2", "restart the service"]
+    assert not world.upgrade("2")["changed"]
+
+
+def test_a_release_that_was_brought_again_is_used_though_its_name_is_the_same(world):
+    world.run()
+    other = {"release": "1", "digest": "d9", "path": "/tmp/w.whl", "wheelhouse": None}
+    assert world.run(bundle=other, activate=False)["changed"]
+    assert world.run(bundle=other)["actions"] == ["restart the service"]
+    assert not world.run(bundle=other)["changed"]
+
+
+def test_a_host_in_no_swarm_is_not_waked_to_ask_who_leads(world, monkeypatch):
+    world.run()
+    asked = []
+    monkeypatch.setattr(Daemon, "get", lambda self, path: asked.append(path))
+    assert not world.run()["leads"]
+    assert asked == []
 
 
 def test_a_first_release_that_does_not_answer_says_what_its_log_says(world, monkeypatch):
