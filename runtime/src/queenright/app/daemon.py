@@ -94,7 +94,11 @@ class _Daemon:
         routes = Routes(host, upstream, version=__version__, forwarder=host, ids=world.ids)
         host.gateway = routes.gateway
         EngineRoutes(
-            upstream, version=__version__, swarm_state=routes.swarm_state, swarm_info=routes.swarm_info
+            upstream,
+            version=__version__,
+            swarm_state=routes.swarm_state,
+            swarm_info=routes.swarm_info,
+            stale=routes.stale,
         ).register(router)
         routes.register(router)
         return Server(router, upstream, map_error=map_error)

@@ -35,7 +35,7 @@ from queenright.manager.leading import Leading
 from queenright.manager.ports import Clock, LocalState
 from queenright.manager.proposer import LogProposer, StoreMachine
 from queenright.model.changes import Change
-from queenright.model.errors import Refusal
+from queenright.model.errors import Refusal, Unavailable
 from queenright.spec.cluster import MANAGER
 from queenright.store.store import Store
 from queenright.wire.messages import ForwardCall
@@ -44,9 +44,9 @@ log = logging.getLogger(__name__)
 
 HAND_OVER = 2.5  # seconds for which a leader that ends waits until another one leads
 RESIGN = 15.0  # seconds for which a manager that leaves waits until the others have let it go
-NOBODY = 3.0  # seconds of these for which it waits for somebody to lead them
+IN_VAIN = 3.0  # seconds of these for which it goes on though nobody leads them, or the leader says no
 AGAIN = 0.2
-RESIGN_PATH = "/queenright/v1/managers/{}/leave"
+UNAVAILABLE = 503
 
 
 class Managing:
@@ -125,6 +125,7 @@ class Managing:
             context=credentials.tls_context,
             root_pem=credentials.root_pem,
             clock=clock.mono,
+            managers=lambda: [addr for node_id, addr in self._managers() if node_id != self._identity.node_id],
         )
         self._serving = False
         self._moved = asyncio.Event()
@@ -207,20 +208,32 @@ class Managing:
             )
 
     async def _resigned(self) -> None:
-        node_id, nobody = self._identity.node_id, 0.0
-        while nobody < NOBODY:
+        """Ask whoever leads, until one has let this manager go, or nobody can."""
+        in_vain = 0.0
+        while in_vain < IN_VAIN:
             try:
-                if self._log.is_leader:
-                    await self.control.nodes.leave(node_id)
+                if await self._let_go():
                     return
-                answer = await self.to_leader.forward(ForwardCall("POST", RESIGN_PATH.format(node_id)))
-                if answer.status < 400:
-                    return
+                in_vain += AGAIN
+            except Unavailable as refusal:
+                log.info("the other managers have not let this one go yet: %s", refusal)
+                in_vain = 0.0 if self._log.leader_id else in_vain + AGAIN
             except Refusal as refusal:
-                log.info("the other managers do not let this one go yet: %s", refusal)
-            nobody = 0.0 if self._log.leader_id else nobody + AGAIN
+                log.warning("the other managers cannot let this one go: %s", refusal)
+                in_vain += AGAIN
             await asyncio.sleep(AGAIN)
-        log.warning("the other managers have no leader: this one goes without their word")
+        log.warning("this manager goes without the others' word: demote and remove its node on one of them")
+
+    async def _let_go(self) -> bool:
+        """Whether the leader has done it. Raises a Refusal."""
+        node_id = self._identity.node_id
+        if self._log.is_leader:
+            await self.control.nodes.leave(node_id)
+            return True
+        answer = await self.to_leader.forward(ForwardCall("POST", f"/queenright/v1/managers/{node_id}/leave"))
+        if answer.status == UNAVAILABLE:
+            raise Unavailable(answer.body.decode("utf-8", "replace"))
+        return answer.status < 400
 
     def told(self, managers: Sequence[tuple[str, str]]) -> None:
         """The leader named the managers, (node id, address)."""
@@ -279,15 +292,18 @@ class Managing:
         leader_id = self._log.leader_id or ""
         if leader_id == self._identity.node_id and not self._log.is_leader:
             leader_id = ""  # elected, but not all that is older is applied here yet
-        managers = tuple((node.id, node.manager_addr) for node in self.store.nodes.by("role", MANAGER))
         return dataclasses.replace(
             state,
-            managers=managers or state.managers,
+            managers=self._managers() or state.managers,
             leader=leader_id,
             has_quorum=self._log.has_quorum,
             stale=not self._log.has_quorum,
             raft=self._view(),
         )
+
+    def _managers(self) -> tuple[tuple[str, str], ...]:
+        """(node id, ``host:port``) of all, as far as known."""
+        return tuple((node.id, node.manager_addr) for node in self.store.nodes.by("role", MANAGER))
 
     def _view(self) -> dict[str, Any]:
         """The group, for the status."""

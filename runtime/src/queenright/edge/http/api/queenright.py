@@ -43,6 +43,7 @@ class QueenrightHandlers(Handlers):
         router.add("POST", "/queenright/v1/join/key", self.join_key, local=True)
         router.add("POST", "/queenright/v1/tickets", self.ticket, repeatable=True)
         router.add("POST", "/queenright/v1/apply", self.apply, repeatable=True)
+        router.add("POST", "/queenright/v1/managers/{id}/leave", self.let_go, repeatable=True)
         router.add("GET", "/queenright/v1/wait", self.wait, abandon=True)
         router.add("GET", "/queenright/v1/why/{ref}", self.why, abandon=True)
 
@@ -138,6 +139,11 @@ class QueenrightHandlers(Handlers):
         if request.forwarded:
             found = request.headers.get(HERE, "")
         return {"advertise_addr": found} if found else {}
+
+    async def let_go(self, request: Request) -> Response:
+        """Take a manager that leaves out of the group of managers; answers when that is done."""
+        await self.control().nodes.leave(request.params["id"])
+        return json_response({})
 
     async def wait(self, request: Request) -> Response:
         """Answer when it is so, when it cannot become so any more, or when the time is over."""
