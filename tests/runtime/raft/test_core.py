@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from pathlib import Path
 
@@ -15,17 +16,22 @@ from runtime.raft.kit import make
 import queenright.edge.raft
 from queenright.edge.raft import LibraryError
 from queenright.edge.raft import core as core_module
-from queenright.edge.raft.core import LIBRARY_VERSION, Committed, Core, check_library
+from queenright.edge.raft.core import LIBRARY_VERSION, Committed, check_library, library_clock
 from queenright.edge.raft.disk import Disk
-from queenright.edge.raft.transport import MemberNode, NoPeers
+from queenright.edge.raft.members import Config, Member
+from queenright.edge.raft.proposals import Proposal
+from queenright.edge.raft.replica import Replica
+from queenright.edge.raft.transport import MemberNode, Outbox
+from queenright.edge.raft.wal import Wal
 from queenright.edge.raft.wal_reader import create_wal
+from queenright.wire.raft import RequestVote
 
 ROOM = Path(queenright.edge.raft.__file__).parent
 
 
 @pytest.fixture
 def wal(tmp_path):
-    wal = create_wal(Disk(), tmp_path / "log", "m1")
+    wal = create_wal(Disk(), tmp_path / "log", Config((Member("m1"),)))
     yield wal
     wal.close()
 
@@ -64,68 +70,99 @@ def test_every_overridden_private_method_is_in_core_and_exists_in_the_library():
     assert users == {"core.py"}
 
 
-def test_the_places_that_unpickle_are_closed(wal):
-    core = Core("m1", wal, 0)
-    for name in ("doApplyCommand", "parseChangeClusterRequest", "loadDumpFile"):
-        with pytest.raises(RuntimeError, match="pickle"):
+class Refusals:
+    """A proposal's way back: what it was told, with the reasons of the library."""
+
+    def __init__(self) -> None:
+        self.heard: list[int] = []
+
+    def proposal(self, command: bytes, term: int | None = None) -> Proposal:
+        future = asyncio.new_event_loop().create_future()
+        return Proposal(command, term, future, lambda _, reason: self.heard.append(reason))
+
+
+def replica(wal: Wal) -> Replica:
+    return Replica("m1", wal, 0, clock=library_clock, dice=lambda: 0.5)
+
+
+def test_the_places_that_unpickle_or_believe_unchecked_are_closed(wal):
+    core = replica(wal)._core
+    for name in ("doApplyCommand", "parseChangeClusterRequest", "loadDumpFile", "onMessageReceived"):
+        with pytest.raises(RuntimeError, match="unsafe"):
             getattr(core, f"_SyncObj__{name}")(b"\x00")
 
 
-def test_a_lone_member_leads_after_one_tick_and_commits_its_own_entries_only_when_flushed(wal):
-    core = Core("m1", wal, 0)
-    core.doTick(0)
-    assert core._isLeader()
-    assert core.take_committed() == (Committed(2, 1, b"\x01", ()),)
-    heard = []
-    core.propose(b"x", lambda result, reason: heard.append(reason))
-    core.doTick(0)
+def test_a_lone_member_leads_after_one_step_and_commits_its_own_entries_only_when_flushed(wal):
+    lone, told = replica(wal), Refusals()
+    lone.step()
+    assert lone.status().is_leader
+    assert lone.take_committed() == (Committed(2, 1, b"\x01", ()),)
+    lone.flush()
+    lone.intake.put(told.proposal(b"x"))
+    lone.step()
     assert wal.last_index == 3
-    core.doTick(0)  # committed for the library, but not yet on disk
-    assert core.take_committed() == ()
-    assert core.unfinished()
-    wal.sync()
-    core.doTick(0)
-    (entry,) = core.take_committed()
+    lone.step()  # committed for the library, but not yet on disk
+    assert lone.take_committed() == ()
+    lone.flush()
+    assert lone.unfinished()
+    lone.step()
+    (entry,) = lone.take_committed()
     assert (entry.index, entry.term, entry.command, len(entry.callbacks)) == (3, 1, b"\x00x", 1)
-    assert not core.unfinished()
-    assert heard == []  # who applies the entry tells
+    lone.flush()
+    assert not lone.unfinished()
+    assert told.heard == []  # who applies the entry tells
 
 
 def test_a_proposal_whose_place_another_leader_took_is_called_discarded(wal):
-    core = Core("m1", wal, 0)
-    core.doTick(0)
-    core.take_committed()
-    heard = []
-    core.propose(b"mine", lambda result, reason: heard.append(reason))
-    core.doTick(0)
+    lone, told = replica(wal), Refusals()
+    lone.step()
+    lone.flush()
+    lone.take_committed()
+    lone.intake.put(told.proposal(b"mine"))
+    lone.step()
     wal.sync()
     wal.deleteEntriesFrom(2)
     wal.setCurrentTerm(5, None)
     wal.add(b"\x00theirs", 3, 5)
     wal.sync()
-    core._SyncObj__raftCommitIndex = 3
-    core.doTick(0)
-    assert [(entry.command, entry.callbacks) for entry in core.take_committed()] == [(b"\x00theirs", ())]
-    assert heard == [pysyncobj.FAIL_REASON.DISCARDED]
+    lone._core.commit_to(3)
+    lone._core.doTick(0)
+    assert [(entry.command, entry.callbacks) for entry in lone.take_committed()] == [(b"\x00theirs", ())]
+    assert told.heard == [pysyncobj.FAIL_REASON.DISCARDED]
 
 
-def test_a_member_that_does_not_lead_refuses_proposals(wal):
-    core = Core("m1", wal, 0)
-    heard = []
-    core.propose(b"x", lambda result, reason: heard.append((result, reason)))
-    core._SyncObj__raftElectionDeadline = float("inf")
-    core.doTick(0)
-    assert heard == [(None, pysyncobj.FAIL_REASON.MISSING_LEADER)]
+def test_a_proposal_of_another_term_is_not_taken(wal):
+    lone, told = replica(wal), Refusals()
+    lone.step()
+    lone.flush()
+    lone.intake.put(told.proposal(b"x", term=7))
+    lone.step()
+    assert told.heard == [pysyncobj.FAIL_REASON.NOT_LEADER]
+    assert wal.last_index == 2
 
 
-def test_the_transport_of_a_group_of_one_reaches_nobody():
-    transport = NoPeers(None, MemberNode("m1"), set())
+def test_a_member_that_does_not_lead_refuses_proposals(tmp_path):
+    wal = create_wal(Disk(), tmp_path / "log", Config(), "m1")
+    told = Refusals()
+    waiting = replica(wal)
+    waiting.intake.put(told.proposal(b"x"))
+    waiting.step()
+    assert told.heard == [pysyncobj.FAIL_REASON.NOT_LEADER]
+    assert not waiting.status().is_leader
+    wal.close()
+
+
+def test_the_library_sends_nothing_but_requests_for_votes():
+    outbox = Outbox()
+    transport = outbox.for_library()
     assert transport.ready
-    assert transport.send(MemberNode("m2"), {"type": "request_vote"}) is False
-    transport.flush()
-    transport.dropNode(MemberNode("m2"))
+    request = {"type": "request_vote", "term": 3, "last_log_index": 5, "last_log_term": 2}
+    assert transport.send(MemberNode("m2"), request)
+    assert outbox.take_early() == []
+    assert outbox.take_late() == [("m2", RequestVote(3, 5, 2))]
+    with pytest.raises(RuntimeError, match="next_node_idx"):
+        transport.send(MemberNode("m2"), {"type": "next_node_idx"})
+    for method in (transport.addNode, transport.dropNode):
+        with pytest.raises(RuntimeError, match="does not keep the members"):
+            method(MemberNode("m2"))
     transport.destroy()
-    with pytest.raises(ValueError, match="m2"):
-        transport.addNode(MemberNode("m2"))
-    with pytest.raises(ValueError, match="no other members"):
-        NoPeers(None, MemberNode("m1"), {MemberNode("m2")})

@@ -124,7 +124,7 @@ class Core(SyncObj):  # type: ignore[misc]
         self._SyncObj__raftCurrentTerm = wal.getCurrentTerm()
         self._SyncObj__votedForNodeId = wal.getVotedForNodeId()
         self._SyncObj__raftLastApplied = applied
-        self._SyncObj__raftCommitIndex = applied
+        self._SyncObj__raftCommitIndex = max(applied, wal.getRaftCommitIndex())
         self._SyncObj__raftElectionDeadline = math.inf
 
     # -- what the library keeps
@@ -215,6 +215,7 @@ class Core(SyncObj):  # type: ignore[misc]
     def commit_to(self, index: int) -> None:
         """The leader says that entries up to ``index`` are committed, and they were found to be the same here."""
         self._SyncObj__raftCommitIndex = max(self._SyncObj__raftCommitIndex, index)
+        self._wal.setRaftCommitIndex(self._SyncObj__raftCommitIndex)
 
     def installed(self, index: int) -> None:
         """A snapshot of ``index`` took the place of everything up to it."""

@@ -12,11 +12,11 @@ from pathlib import Path
 
 from queenright.wire.raft import Envelope, SnapshotHead
 
-from .applier import Applier, StateMachine
+from .applier import Applier, StateMachine, restored_aside
 from .core import Committed
 from .disk import Disk
 from .engine import FEATURE_LEVEL, Engine, Opened
-from .errors import FailedError, NotLeaderError, RaftError, StoppedError, UnknownOutcomeError
+from .errors import FailedError, NotLeaderError, RaftError, StoppedError
 from .members import Config, Member
 from .membership import Membership
 from .opening import SNAPSHOT_NAME
@@ -206,7 +206,7 @@ class RaftLog:
         """
         self._running = False
         await self._proposals.drain(DRAIN if self._status.leader_id is not None else 0.0)
-        self._lose_leadership(self._status.term)
+        self._tell_end_of_leadership()
         self._snapshotter.cancel()
         await self._shipping.stop()
         self._engine.stop()
@@ -303,7 +303,7 @@ class RaftLog:
             self._applier.restored(1, 0, opened.base)
         else:
             try:
-                swap = await asyncio.to_thread(self._machine.prepare, snapshot.index, snapshot.records())
+                swap = await restored_aside(self._machine, snapshot)
                 swap()
             except Exception as error:
                 self._fail(error)
@@ -382,7 +382,7 @@ class RaftLog:
     def _take_status(self, status: Status) -> None:
         before, self._status = self._status, status
         if before.is_leader and (not status.is_leader or status.term != before.term):
-            self._lose_leadership(before.term)
+            self._lose_leadership()
         if status.config != before.config:
             addresses = status.config.addresses()
             self._network.reach({other: addr for other, addr in addresses.items() if other != self._member_id})
@@ -394,15 +394,17 @@ class RaftLog:
             self._leading = self._status.term
             self._on_leadership(True, self._leading)
 
-    def _lose_leadership(self, term: int) -> None:
+    def _lose_leadership(self) -> None:
         """Those who wait for entries of this leadership wait in vain."""
-        error = UnknownOutcomeError(f"member {self._member_id} ceased to lead before it could tell")
         for future in (*self._barriers.values(), *self._applier.waiting()):
             if not future.done():
-                future.set_exception(NotLeaderError(str(error)))
+                future.set_exception(self._not_leader())
         self._barriers.clear()
+        self._tell_end_of_leadership()
+
+    def _tell_end_of_leadership(self) -> None:
         if self._leading is not None:
-            self._leading = None
+            term, self._leading = self._leading, None
             self._on_leadership(False, term)
 
     def _after_slice(self) -> None:
@@ -432,8 +434,8 @@ class RaftLog:
         self._applier.halt()
         self._snapshotter.cancel()
         self._engine.stop()
-        self._lose_leadership(self._status.term)
         self._settle(FailedError(f"the raft log has failed: {self.failure}"))
+        self._tell_end_of_leadership()
         if not self._started.is_set():
             self._started.set()  # it is start() that raises
             return

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from queenright.wire.raft import SnapshotHead
 
-from .applier import Applier, StateMachine
+from .applier import Applier, StateMachine, restored_aside
 from .disk import Disk
 from .engine import Engine
 from .errors import InstallError
@@ -82,7 +82,7 @@ class Shipping:
             await self._snapshotter.hold()
             try:
                 staged = await receive_file(self._disk, self._directory, head, chunks)
-                swap = await asyncio.to_thread(self._machine.prepare, staged.index, staged.records())
+                swap = await restored_aside(self._machine, staged)
                 await self._install(staged, swap)
             finally:
                 self._snapshotter.release()
@@ -108,9 +108,11 @@ class Shipping:
                 self._applier.install(outcome.index, outcome.term, outcome.config, swap)
                 self._snapshotter.found(outcome)
                 self.latest = outcome
+            self._snapshotter.release()
             if not installed.done():
                 installed.set_exception(outcome) if isinstance(outcome, InstallError) else installed.set_result(None)
 
+        await self._snapshotter.hold()  # until ``tell``: the raft thread goes on when nobody waits here any more
         self._engine.install(install, tell)
         await installed
 
