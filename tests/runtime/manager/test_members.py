@@ -204,10 +204,25 @@ async def test_a_defect_in_the_log_is_seen_and_not_the_end() -> None:
 async def test_a_step_that_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(room, "STEP_SECONDS", dict.fromkeys(room.STEP_SECONDS, 0.01))
     world = World.make()
-    world.manager("one", seated=False)
+    world.manager("one")
     world.group.gate.clear()
     async with running(world):
+        demote(world, "one")
         await until(lambda: "was not done within" in world.store.node("one").status.message)
+
+
+async def test_a_new_manager_says_whether_it_catches_up_or_cannot_be_reached(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "STEP_SECONDS", dict.fromkeys(room.STEP_SECONDS, 0.01))
+    world = World.make()
+    node = world.manager("one", seated=False)
+    world.group.away.add(node.id)
+    world.group.gate.clear()
+    async with running(world):
+        await until(lambda: "manager port one:2377: nothing answers there" in world.store.node("one").status.message)
+        world.group.away.clear()
+        await until(lambda: world.store.node("one").status.message == f"{PREFIX}{room.CATCHING_UP}")
+        world.group.seats[node.id] = Seat(node.id, "one:2377")  # by itself, though nobody waits
+        await until(lambda: not world.store.node("one").status.message)
 
 
 async def test_a_step_that_claims_to_be_done_and_is_not_does_not_spin() -> None:

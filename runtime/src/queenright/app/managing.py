@@ -34,6 +34,7 @@ from queenright.manager.dispatch import Dispatcher
 from queenright.manager.leading import Leading
 from queenright.manager.ports import Clock, LocalState
 from queenright.manager.proposer import LogProposer, StoreMachine
+from queenright.model import features
 from queenright.model.changes import Change
 from queenright.model.errors import Refusal, Unavailable
 from queenright.spec.cluster import MANAGER
@@ -91,7 +92,7 @@ class Managing:
             dice=world.dice,
         )
         self._book = book = Logbook(self._log, node_id, self._peers.connected)
-        proposer = LogProposer(book, clock, book)
+        proposer = LogProposer(book, clock, book, level=lambda: features.level_of(self.store.cluster))
         context = Context(self.store, proposer, clock, world.ids, book)
         authority = Authority(context, PkiMaker())
         self.control = Control(context, authority)
@@ -227,9 +228,8 @@ class Managing:
     async def _let_go(self) -> bool:
         """Whether the leader has done it. Raises a Refusal."""
         node_id = self._identity.node_id
-        if self._log.is_leader:
-            await self.control.nodes.leave(node_id)
-            return True
+        if self._log.is_leader:  # whoever leads next tells when it is done; this one would not hear of it
+            await self._book.transfer_leadership()
         answer = await self.to_leader.forward(ForwardCall("POST", f"/queenright/v1/managers/{node_id}/leave"))
         if answer.status == UNAVAILABLE:
             raise Unavailable(answer.body.decode("utf-8", "replace"))

@@ -32,13 +32,16 @@ PREFIX = "manager role: "
 LOOK = 2.0  # seconds between two looks at who answers, while that matters
 AGAIN_FIRST = 0.25
 AGAIN_MOST = 15.0
-STEP_SECONDS: Mapping[type[Step], float] = {Add: 60.0, Move: 20.0, Remove: 20.0, Transfer: 20.0}
+# One that has a seat goes on catching up though nobody waits for it: soon others have their turn.
+STEP_SECONDS: Mapping[type[Step], float] = {Add: 3.0, Move: 20.0, Remove: 20.0, Transfer: 20.0}
 _SAYS: Mapping[type[Step], str] = {
     Add: "cannot become a manager yet: promotion needs a reachable manager port",
     Move: "cannot move to its new address yet",
     Remove: "cannot be removed from the managers yet",
     Transfer: "cannot be demoted yet: it leads the swarm, and leadership could not be handed over",
 }
+CATCHING_UP = "becomes a manager: it catches up with the others"
+SILENT = "nothing answers there; open it to the other managers, or see why queenright does not run"
 
 
 @dataclasses.dataclass(slots=True)
@@ -136,10 +139,10 @@ class Members:
             async with asyncio.timeout(STEP_SECONDS[type(step)]):
                 await self._call(step)
         except TimeoutError:
-            self._failed(step, f"it was not done within {STEP_SECONDS[type(step)]:.0f} s")
+            self._failed(step, self._not_done(step))
         except Exception as error:  # whatever it is, it is to be seen, and no reason to stop the rest
             known = isinstance(error, Refusal | OSError)
-            self._failed(step, str(error) or type(error).__name__, None if known else error)
+            self._failed(step, f"{_says(step)}: {str(error) or type(error).__name__}", None if known else error)
         else:
             held = self._tries.setdefault(step, self._new_try())
             held.at, held.why = self._clock.mono() + AGAIN_FIRST, ""  # the next plan is without it, or it was not done
@@ -155,11 +158,17 @@ class Members:
             case Transfer():
                 await self._consensus.transfer_leadership()
 
+    def _not_done(self, step: Step) -> str:
+        if not isinstance(step, Add):
+            return f"{_says(step)}: it was not done within {STEP_SECONDS[type(step)]:.0f} s"
+        return CATCHING_UP if self._consensus.connected(step.node_id) else f"{_says(step)}: {SILENT}"
+
     def _failed(self, step: Step, why: str, defect: BaseException | None = None) -> None:
         held = self._tries.setdefault(step, self._new_try())
         held.at = self._clock.mono() + AGAIN_FIRST + held.backoff.next()
         if why != held.why:
-            log.warning("managers: %s failed: %s", step, why, exc_info=defect)
+            level = logging.INFO if why == CATCHING_UP else logging.WARNING
+            log.log(level, "node %s %s", step.node_id, why, exc_info=defect)
         held.why = why
 
     def _new_try(self) -> _Try:
@@ -176,11 +185,7 @@ class Members:
 
     async def _tell(self, plan: Plan) -> None:
         """Write down what hinders whom, where that is news."""
-        problems = {
-            step.node_id: f"{_SAYS[type(step)]}{_place(step)}: {held.why}"
-            for step, held in self._tries.items()
-            if held.why
-        }
+        problems = {step.node_id: held.why for step, held in self._tries.items() if held.why}
         self.problems = {**problems, **plan.problems}
         for node in self._store.nodes:
             text = self.problems.get(node.id, "")
@@ -192,8 +197,7 @@ class Members:
     # -- the feature level
 
     def _level(self) -> int:
-        cluster = self._store.cluster
-        return max(1, cluster.feature_level) if cluster is not None else 1
+        return features.level_of(self._store.cluster)
 
     async def _raise_level(self) -> None:
         """The swarm's level follows the least of its managers', upwards only."""
@@ -207,8 +211,8 @@ class Members:
         await self._proposer.propose([Update(dataclasses.replace(cluster, feature_level=level))])
 
 
-def _place(step: Step) -> str:
-    return f" {step.addr}" if isinstance(step, Add | Move) else ""
+def _says(step: Step) -> str:
+    return _SAYS[type(step)] + (f" {step.addr}" if isinstance(step, Add | Move) else "")
 
 
 def _is_ours(node: Node) -> bool:

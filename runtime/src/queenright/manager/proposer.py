@@ -66,8 +66,7 @@ class LogProposer:
             raise self._refusal()
         self._check_level(changes)
         batch = Batch(at=self._clock.wall(), changes=tuple(changes))
-        command = codec.encode_batch(batch)
-        conflict = await (self._log.propose(command) if term is None else self._log.propose(command, term=term))
+        conflict = await self._log.propose(codec.encode_batch(batch), term=term)
         if isinstance(conflict, Conflict):
             raise ConflictError(conflict)
         return self._log.applied_index

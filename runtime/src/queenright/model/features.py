@@ -10,12 +10,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from queenright.model.changes import Change, Delete
+from queenright.model.objects import Cluster
 
 LEVEL = 1
 """The level of this release."""
 
 NEEDS: Mapping[str, int] = {"cluster": 1, "node": 1, "service": 1, "task": 1, "ticket": 1}
 """The level that changes of a kind of object need."""
+
+
+def level_of(cluster: Cluster | None) -> int:
+    """The swarm's level. One that is being founded has its founder's."""
+    return LEVEL if cluster is None else max(1, cluster.feature_level)
 
 
 def needed(changes: Iterable[Change]) -> int:
