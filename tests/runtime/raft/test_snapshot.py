@@ -20,6 +20,7 @@ from queenright.edge.raft.snapshot import (
     SNAPSHOT_VERSION,
     SnapshotCancelledError,
     open_snapshot,
+    peek_index,
     write_snapshot,
 )
 
@@ -158,3 +159,30 @@ def test_what_a_killed_writer_left_behind_is_removed(path):
     left.write_bytes(b"half")
     assert open_snapshot(path).index == 42
     assert not left.exists()
+
+
+def test_an_older_state_never_takes_the_place_of_a_newer_snapshot(path):
+    write(path, index=42)
+    with pytest.raises(SnapshotCancelledError):
+        write(path, [b"older"], index=41)
+    assert open_snapshot(path).index == 42
+    assert [entry.name for entry in path.parent.iterdir()] == ["snapshot"]
+
+
+def test_a_snapshot_of_the_first_release_is_read(path):
+    content = bytearray(encode_file_header(SNAPSHOT_MAGIC, 1, 0))
+    frames = [(META, 9, 2, b'[{"id": "m1"}]'), (RECORD, 0, 0, b"x"), (END, 1, 0, b"")]
+    for kind, a, b, body in frames:
+        content += encode_frame(kind, a, b, body, offset=len(content), durable=0)
+    path.write_bytes(content)
+    found = open_snapshot(path)
+    assert (found.index, found.term, found.config) == (9, 2, Config.of([Member("m1")]))
+    assert list(found.records()) == [b"x"]
+
+
+def test_the_index_can_be_looked_up_without_reading_the_file(path):
+    assert peek_index(path) == 0
+    write(path)
+    assert peek_index(path) == 42
+    path.write_bytes(path.read_bytes()[:80])
+    assert peek_index(path) == 0

@@ -15,8 +15,10 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
+from .background import in_thread
 from .core import Committed
 from .members import Config, parse_config
+from .snapshot import Snapshot
 from .wal import MEMBERS_ENTRY, NO_OP, REGULAR
 
 SLICE = 0.010
@@ -42,6 +44,14 @@ class StateMachine(Protocol):
     def restore(self, index: int, records: Iterator[bytes]) -> None:
         """Become what the snapshot of ``index`` says. Called at most once, before anything is applied."""
         ...
+
+
+async def restored_aside(machine: StateMachine, snapshot: Snapshot) -> Callable[[], None]:
+    """Have the machine prepare what the snapshot holds, in a thread; gives the step that makes it the machine's state.
+
+    Raises what the machine or the file raises. When cancelled, what is being prepared is dropped.
+    """
+    return await in_thread("raft-restore", lambda: machine.prepare(snapshot.index, snapshot.records()))
 
 
 class Applier:

@@ -49,7 +49,7 @@ FLUSH_EVERY = 8 * 1024 * 1024
 
 
 class SnapshotCancelledError(Exception):
-    """The daemon stops; the half-written file is gone and the old snapshot stands."""
+    """The daemon stops, or a newer snapshot came from the leader; what was written is gone, the one in place stands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ def write_snapshot(
             out.finish()
         finally:
             os.close(fd)
-        if cancelled():
+        if cancelled() or peek_index(path) > index:
             raise SnapshotCancelledError
         disk.publish(temporary, path)
     except BaseException:
