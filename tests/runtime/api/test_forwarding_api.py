@@ -11,7 +11,7 @@ import pytest
 from runtime.api.managers import DEADLINE, Manager, Managers
 from runtime.manager.kit import key_digest, service_json
 
-from queenright.edge.http.api import handing, standing
+from queenright.edge.http.api import handing, progress
 from queenright.edge.http.messages import Response
 from queenright.model.errors import OutcomeUnknown, Unavailable
 from queenright.wire.messages import ForwardCall
@@ -300,7 +300,7 @@ async def test_the_answer_waits_for_this_manager_s_own_store(managers: Managers)
     task = asyncio.create_task(managers.second.api.raw("POST", "/services/create", service_json("web")))
     async with asyncio.timeout(DEADLINE):
         await managers.written.wait()
-    await asyncio.sleep(3 * standing.LOOK)
+    await asyncio.sleep(3 * progress.LOOK)
     assert not task.done()
     managers.flow()
     assert (await task)[0] == 201
@@ -310,7 +310,7 @@ async def test_the_answer_waits_for_this_manager_s_own_store(managers: Managers)
 async def test_an_answer_that_cannot_be_read_here_yet_is_marked(
     managers: Managers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(standing, "CATCH_UP_SECONDS", 0.05)
+    monkeypatch.setattr(progress, "CATCH_UP_SECONDS", 0.05)
     managers.flowing = False
     response = await managers.second.api.respond("POST", "/services/create", service_json("web"))
     assert (response.status, response.headers["X-Queenright-Stale"]) == (201, "true")
@@ -331,7 +331,7 @@ async def test_a_manager_that_its_own_call_made_a_worker_does_not_wait_for_what_
 
     managers.flowing = False
     managers.second.way.after.append(demote)
-    async with asyncio.timeout(standing.CATCH_UP_SECONDS - 1):
+    async with asyncio.timeout(progress.CATCH_UP_SECONDS - 1):
         response = await managers.second.api.respond("POST", "/services/create", service_json("web"))
     assert (response.status, response.headers["X-Queenright-Stale"]) == (201, "true")
 

@@ -14,7 +14,8 @@ from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 from queenright.edge.http.api.base import Handlers
-from queenright.edge.http.api.standing import caught_up, leadership, leads
+from queenright.edge.http.api.progress import Progress
+from queenright.edge.http.api.standing import leadership, leads
 from queenright.edge.http.forwarding import (
     AGAIN,
     STALE,
@@ -56,6 +57,7 @@ class Handing(Handlers):
         self._forwarder = forwarder
         self._ids = ids
         self._lead = lead
+        self._progress: Progress | None = None
 
     async def hand_on(self, route: Route, request: Request) -> Response | Pass:
         """The leader's answer. Raises Unavailable if there is no leader, OutcomeUnknown if it is not known whether one
@@ -102,7 +104,9 @@ class Handing(Handlers):
     async def _given(self, answer: ForwardAnswer, control: Control) -> Response:
         """The leader's answer, once what it tells of can be read here."""
         response = to_response(answer)
-        if not await caught_up(control, answer.index, lambda: self.running() is not control):
+        if self._progress is None or self._progress.control is not control:
+            self._progress = Progress(control, lambda: self.running() is not control)
+        if not await self._progress.reach(answer.index):
             response.headers[STALE] = "true"
         return response
 

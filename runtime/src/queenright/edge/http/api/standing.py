@@ -4,16 +4,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import Callable
 
 from queenright.manager import texts
 from queenright.manager.control import Control
 from queenright.model.errors import Refusal, Unavailable
 
 CONFIRM_SECONDS = 2.0
-CATCH_UP_SECONDS = 5.0
-LOOK = 0.02  # seconds; not every entry of the log is an event of the store
 
 
 class Deposed(Unavailable):
@@ -67,18 +63,3 @@ def _shared(control: Control) -> bool:
     """Whether others vote too."""
     consensus = control.context.consensus
     return consensus is not None and sum(member.voter for member in consensus.members()) > 1
-
-
-async def caught_up(control: Control, index: int, ended: Callable[[], bool]) -> bool:
-    """Wait until this manager's store has the log's entry ``index``; False if that takes too long.
-
-    ``ended``: this host manages no more, so that its store stands still (it was demoted by the very call, say).
-    """
-    store, end = control.store, asyncio.get_running_loop().time() + CATCH_UP_SECONDS
-    with store.watch() as news:
-        while store.index < index:
-            if ended() or asyncio.get_running_loop().time() >= end:
-                return False
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(news.next(), LOOK)
-    return True
