@@ -25,7 +25,8 @@ from queenright.store.store import Commit, Store
 
 log = logging.getLogger(__name__)
 
-BUSY = 0.2  # seconds until a log that took nothing is tried again
+BUSY = 0.2  # seconds until a log that took nothing is tried again; longer each time
+MOST_BUSY = 5.0
 MOST_ROUNDS = 1000  # rounds without a pause; deciders settle in a handful, so more is a defect worth a loud line
 
 
@@ -56,6 +57,7 @@ class Reconciler:
         self._ids = ids
         self._seats = [_Seat(name, decide, Dirty(everything=True)) for name, decide in deciders]
         self._poke = asyncio.Event()
+        self._busy = BUSY
 
     def poke(self) -> None:
         """Something outside the store changed (a heartbeat's deadline): look again."""
@@ -108,7 +110,10 @@ class Reconciler:
             _merge(seat.dirty, dirty)
             if self._proposer.is_leader:
                 log.warning("what %s decided could not be written and is decided anew: %s", seat.name, error)
-                await asyncio.sleep(BUSY)
+                await asyncio.sleep(self._busy)
+                self._busy = min(MOST_BUSY, 2 * self._busy)
+        else:
+            self._busy = BUSY
 
     async def _sleep(self, getter: asyncio.Future[Commit]) -> asyncio.Future[Commit]:
         wake_at = min((seat.wake_at for seat in self._seats), default=math.inf)
