@@ -104,12 +104,13 @@ class Consensus:
 
 
 class Proposer:
-    """Writes while its manager leads; one that only believes to lead finds out."""
+    """Writes while its manager leads; one that only believes to lead finds out. ``after``: run once it wrote."""
 
     def __init__(self, managers: Managers, store: Store, consensus: Consensus) -> None:
         self._managers = managers
         self._store = store
         self._consensus = consensus
+        self.after: list[Callable[[], None]] = []
 
     @property
     def is_leader(self) -> bool:
@@ -118,6 +119,8 @@ class Proposer:
     async def propose(self, changes: Sequence[Change]) -> int:
         await self._consensus.barrier()
         self._managers.write(self._store, *changes)
+        if self.after:
+            self.after.pop(0)()
         return self._store.index
 
     async def barrier(self) -> int:
@@ -158,10 +161,11 @@ class Manager:
         self.store = store
         self.consensus = Consensus(managers.group, node_id)
         self.way = Way(managers)
+        self.proposer = Proposer(managers, store, self.consensus)
         context = dataclasses.replace(
             world.context,
             store=store,
-            proposer=Proposer(managers, store, self.consensus),
+            proposer=self.proposer,
             consensus=self.consensus,
         )
         self.control = Control(context, type(world.control.authority)(context, world.certificates))

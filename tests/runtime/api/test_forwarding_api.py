@@ -419,6 +419,62 @@ async def test_an_apply_is_repeated_with_the_next_leader_too_and_warns(managers:
     assert "it may have made the change" in answer["warnings"][0]
 
 
+def fall_after_writing(managers: Managers, node_id: str) -> None:
+    """The first manager writes, and loses the leadership to ``node_id`` before it knows that it is written."""
+
+    def fall() -> None:
+        managers.group.elect(node_id)
+        raise OutcomeUnknown("the leadership was lost")
+
+    managers.first.proposer.after.append(fall)
+
+
+@pytest.mark.parametrize("asked", ["first", "second"])
+async def test_a_leader_that_falls_while_it_writes_leaves_the_outcome_unknown(managers: Managers, asked: str) -> None:
+    fall_after_writing(managers, managers.second.node_id)
+    response = await getattr(managers, asked).api.respond("POST", "/services/create", service_json("web"))
+    assert (response.status, response.headers["X-Queenright-Outcome"]) == (503, "unknown")
+    assert "the leadership was lost" in document(response)["message"]
+    assert names(managers.second) == ["web"]
+
+
+@pytest.mark.parametrize("asked", ["first", "second"])
+async def test_an_apply_goes_on_with_the_next_leader(managers: Managers, asked: str) -> None:
+    fall_after_writing(managers, managers.second.node_id)
+    status, answer = await getattr(managers, asked).api.call("POST", f"{V1}/apply", WEB)
+    assert (status, answer["changed"]) == (200, False)
+    assert "it may have made the change" in answer["warnings"][0]
+
+
+async def test_an_apply_goes_on_with_the_same_leader_risen_again(managers: Managers) -> None:
+    fall_after_writing(managers, managers.first.node_id)
+    status, answer = await managers.first.api.call("POST", f"{V1}/apply", WEB, headers=REQUEST_ID)
+    assert (status, answer["changed"]) == (200, False)
+    fall_after_writing(managers, managers.first.node_id)
+    gone = {"kind": "service", "name": "web", "state": "absent"}
+    status, answer = await managers.second.api.call("POST", f"{V1}/apply", gone)
+    assert (status, answer["changed"]) == (200, False)
+    assert names(managers.first) == []
+
+
+async def test_an_apply_that_nobody_can_finish_is_unknown(managers: Managers, hasty: None) -> None:
+    fall_after_writing(managers, "")
+    response = await managers.first.api.respond("POST", f"{V1}/apply", WEB)
+    assert (response.status, response.headers["X-Queenright-Outcome"]) == (503, "unknown")
+
+
+async def test_what_may_be_done_is_never_called_undone(managers: Managers, hasty: None) -> None:
+    async def gone() -> None:
+        managers.group.elect("")
+        raise Unavailable("not reached")
+
+    fall_after_writing(managers, managers.second.node_id)
+    managers.first.way.before.append(gone)
+    response = await managers.first.api.respond("POST", f"{V1}/apply", WEB)
+    assert (response.status, response.headers["X-Queenright-Outcome"]) == (503, "unknown")
+    assert names(managers.second) == ["web"]
+
+
 async def test_a_leader_that_fell_silent_is_waited_for_only_while_it_leads(
     managers: Managers, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:  # a host that is in no swarm does not load protobuf
 
 STALE: Final = "X-Queenright-Stale"
 """Header of answers that may be behind what the swarm has agreed on."""
+OUTCOME: Final = "X-Queenright-Outcome"
+"""Header of an error that leaves open whether the call took effect; its value is `UNKNOWN`."""
+UNKNOWN: Final = "unknown"
 REQUEST_ID: Final = "x-queenright-request-id"
 """Header of a client that may ask again: the leader does a call of one id once, and gives its answer again."""
 HERE: Final = "x-queenright-here"
@@ -110,3 +113,8 @@ async def to_answer(response: Response, index: int) -> ForwardAnswer:
 def refused_as_follower(answer: ForwardAnswer) -> bool:
     """Whether the manager that was asked does not lead, and so has done nothing."""
     return any(name.lower() == NOT_LEADER for name in answer.headers)
+
+
+def left_open(answer: ForwardAnswer) -> bool:
+    """Whether the leader itself does not know whether the call took effect: it lost its office meanwhile."""
+    return any(name.lower() == OUTCOME.lower() for name in answer.headers)

@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 from queenright.edge.http.errors import ApiError, grpc_status, grpc_text
+from queenright.edge.http.forwarding import OUTCOME, UNKNOWN
 from queenright.lib.addresses import AddressError
-from queenright.model.errors import Refusal
+from queenright.model.errors import OutcomeUnknown, Refusal
 from queenright.model.tokens import TokenError
 from queenright.spec.fields import SpecError
 
@@ -17,7 +18,8 @@ def map_error(error: Exception) -> ApiError | None:
     """
     if isinstance(error, Refusal):
         text = str(error)
-        return ApiError(grpc_status(error.code), text if error.plain else grpc_text(error.code, text))
+        headers = {OUTCOME: UNKNOWN} if isinstance(error, OutcomeUnknown) else None
+        return ApiError(grpc_status(error.code), text if error.plain else grpc_text(error.code, text), headers)
     if isinstance(error, SpecError | TokenError | AddressError):
         return ApiError(400, str(error))
     return None

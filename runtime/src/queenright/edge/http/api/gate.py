@@ -13,7 +13,7 @@ from queenright.edge.http.api.base import Handlers
 from queenright.edge.http.api.errors import map_error
 from queenright.edge.http.api.handing import Handing, Ids
 from queenright.edge.http.api.once import Once
-from queenright.edge.http.api.standing import Deposed, confirmed, cut_off, leads
+from queenright.edge.http.api.standing import Deposed, confirmed, cut_off, leadership, leads
 from queenright.edge.http.errors import ApiError
 from queenright.edge.http.forwarding import STALE, Forwarder, request_id
 from queenright.edge.http.messages import Request, Response
@@ -56,19 +56,25 @@ class Gate(Handlers):
         return response
 
     async def _write(self, route: Route, request: Request) -> Response | Pass:
-        if leads(self.control()):
+        control = self.control()
+        present, lost = leadership(control), None
+        if leads(control):
             try:
                 return await self.lead(route, request)
             except Deposed:  # just now: whoever leads instead can do it
                 pass
-        return await self._handing.hand_on(route, request)
+            except OutcomeUnknown:
+                if not route.repeatable:
+                    raise
+                lost = present
+        return await self._handing.hand_on(route, request, lost)
 
     async def lead(self, route: Route, request: Request) -> Response | Pass:
         """Do a write as the leader; one with a request id once. Raises Deposed if this manager does not lead."""
         key = request_id(request)
         if not key:
             return await self._do(route, request)
-        return await self._once.run(key, request, lambda: self._do(route, request))
+        return await self._once.run(key, request, lambda: self._do(route, request), repeatable=route.repeatable)
 
     async def _do(self, route: Route, request: Request) -> Response | Pass:
         """A write that succeeds proves that this manager leads. A refusal out of its memory does not."""

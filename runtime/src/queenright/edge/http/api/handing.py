@@ -9,17 +9,19 @@ it once.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 from queenright.edge.http.api.base import Handlers
 from queenright.edge.http.api.progress import Progress
-from queenright.edge.http.api.standing import leadership, leads
+from queenright.edge.http.api.standing import Deposed, leadership, leads
 from queenright.edge.http.forwarding import (
     AGAIN,
     STALE,
     Forwarder,
+    left_open,
     refused_as_follower,
     request_id,
     to_call,
@@ -59,16 +61,20 @@ class Handing(Handlers):
         self._lead = lead
         self._progress: Progress | None = None
 
-    async def hand_on(self, route: Route, request: Request) -> Response | Pass:
+    async def hand_on(self, route: Route, request: Request, lost: tuple[str, int] | None = None) -> Response | Pass:
         """The leader's answer. Raises Unavailable if there is no leader, OutcomeUnknown if it is not known whether one
-        took the call.
+        took the call. ``lost``: the leadership, this manager's own, in which it may have taken effect already.
         """
         control, attempt = self.control(), self._attempt(route, request)
+        if lost is not None:
+            attempt.lost_at(lost)
         while True:
             attempt.require_may_go(leadership(control))
             if leads(control):
-                return await self._lead(route, attempt.marked(request))
-            if leadership(control)[0] not in ("", attempt.node_id) and self._forwarder is not None:
+                with contextlib.suppress(Deposed):
+                    return await self._lead(route, attempt.marked(request))
+                attempt.begun = True
+            elif leadership(control)[0] not in ("", attempt.node_id) and self._forwarder is not None:
                 answer = await self._try(self._forwarder, attempt, control)
                 if answer is not None:
                     return await self._given(answer, control)
@@ -94,11 +100,14 @@ class Handing(Handlers):
             attempt.begun = True
             return None
         except OutcomeUnknown as error:
-            if not attempt.call.request_id:
+            if not (attempt.call.request_id or attempt.route.repeatable):
                 raise OutcomeUnknown(LOST, plain=True) from error
             attempt.lost_at(asked)
             return None
         attempt.begun = True
+        if attempt.route.repeatable and left_open(answer):
+            attempt.lost_at(asked)
+            return None
         return None if refused_as_follower(answer) else answer
 
     async def _given(self, answer: ForwardAnswer, control: Control) -> Response:

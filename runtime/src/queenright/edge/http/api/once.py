@@ -15,7 +15,7 @@ from typing import Any
 from queenright.edge.http.errors import ApiError
 from queenright.edge.http.messages import Request, Response
 from queenright.edge.http.router import Pass
-from queenright.model.errors import Unavailable
+from queenright.model.errors import OutcomeUnknown, Refusal, Unavailable
 
 MOST = 500
 KEEP_SECONDS = 120.0
@@ -32,11 +32,12 @@ class Once:
     def __len__(self) -> int:
         return len(self._calls)
 
-    async def run(self, key: str, request: Request, work: Work) -> Response | Pass:
+    async def run(self, key: str, request: Request, work: Work, *, repeatable: bool = False) -> Response | Pass:
         """Do ``work``, or wait for the answer of the same call that has this ``key`` already.
 
         What begun goes on though the caller is cancelled. A refusal that says that nothing was done (Unavailable) is
-        forgotten. Raises `ApiError` 409 if the key belongs to another call, and what ``work`` raises.
+        forgotten, and where the work is ``repeatable`` an unknown outcome too. Raises `ApiError` 409 if the key belongs
+        to another call, and what ``work`` raises.
         """
         now = asyncio.get_running_loop().time()
         self._forget(now)
@@ -44,7 +45,8 @@ class Once:
         if known is None:
             known = _Known(asyncio.create_task(work(), name=f"request {key}"), content, now)
             self._calls[key] = known
-            known.task.add_done_callback(lambda task: self._done(key, task))
+            passing = (Unavailable, OutcomeUnknown) if repeatable else (Unavailable,)
+            known.task.add_done_callback(lambda task: self._done(key, task, passing))
         elif known.content != content:
             raise ApiError(409, f"request id {key} was used for another call: take a new one for each call")
         answer = await asyncio.shield(known.task)
@@ -52,8 +54,8 @@ class Once:
             return Response(answer.status, answer.body, dict(answer.headers))
         return answer
 
-    def _done(self, key: str, task: asyncio.Task[Response | Pass]) -> None:
-        if task.cancelled() or isinstance(task.exception(), Unavailable):
+    def _done(self, key: str, task: asyncio.Task[Response | Pass], passing: tuple[type[Refusal], ...]) -> None:
+        if task.cancelled() or isinstance(task.exception(), passing):
             self._calls.pop(key, None)
 
     def _forget(self, now: float) -> None:
