@@ -22,7 +22,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 TARGETS = ROOT / "tests/integration/targets"
 INSTALLED = ROOT / ".test-output/installed"
 MANAGER, WORKERS = "manager1", ("worker1", "worker2")
-HOSTS = {"swarm_join": "swarm_workers", "swarm_leave": "swarm_workers", "relay": "swarm_workers"}
+HOSTS = {"managers": "all", "swarm_join": "swarm_workers", "swarm_leave": "swarm_workers", "relay": "swarm_workers"}
 TIMEOUT = 600.0
 
 
@@ -61,6 +61,7 @@ def inventory(folder: pathlib.Path, machines: list[kit.Machine]) -> pathlib.Path
             "ansible_connection": "local",
             "ansible_python_interpreter": str(python),
             "address": machine.address,
+            "daemon_pid": machine.daemon.pid,
             "docker_socket": machine.engine.socket,
         }
     groups = {
