@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import http.server
 import json
 import pathlib
@@ -120,6 +121,12 @@ class Place:
         routes = Routes(self.host, self.engine, version="0", forwarder=self.host, ids=world.ids)  # type: ignore[arg-type]
         self.host.gateway = routes.gateway
         return self.host
+
+    def move(self) -> None:
+        """Have another address after the next start."""
+        self.port = free_ports()
+        self.addr = f"127.0.0.1:{self.port}"
+        self.settings = dataclasses.replace(self.settings, listen_addr=self.addr, advertise_addr=self.addr)
 
     @property
     def init(self) -> InitOptions:

@@ -4,14 +4,17 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from queenright.app import host as host_room
 from queenright.app.certificates import Credentials
 from queenright.app.managing import Managing
 from queenright.app.state import MemberState, StateFile
 from queenright.edge.pki.keystore import KeyStore
+from queenright.manager.members import Members
 from queenright.manager.ports import InitOptions
 from queenright.model.errors import Unavailable
 from queenright.spec.fields import decode
@@ -85,6 +88,11 @@ async def works(places: list[Place], name: str) -> None:
             await asyncio.sleep(0.05)
     for place in places:
         await until(lambda place=place: name in names(place), lambda place=place: place.state)
+
+
+def members_at(place: Place) -> set[str]:
+    """Where the members of the group are, as this manager knows."""
+    return {member["addr"] for member in (place.state.raft or {})["members"]}
 
 
 async def same_voters(places: list[Place]) -> None:
@@ -221,7 +229,7 @@ async def test_a_survivor_forces_a_new_cluster_and_the_old_majority_is_refused(p
     assert first.voters() == {first.id}
 
 
-async def test_a_cut_short_forcing_goes_on_at_the_next_start(
+async def test_a_forcing_that_is_cut_short_goes_on_at_the_next_start(
     places: list[Place], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     group = await managers(places, 3)
@@ -244,3 +252,86 @@ async def test_a_cut_short_forcing_goes_on_at_the_next_start(
     assert first.voters() == {first.id} and names(first) == {"kept"}
     assert first.control.store.nodes.count("role", "manager") == 1
     assert not saved(first).forcing
+
+
+async def test_a_manager_is_joined_through_one_that_does_not_lead(places: list[Place]) -> None:
+    group = await managers(places, 3)
+    await same_voters(group)
+    fourth = places[3]
+    await until(lambda: group[1].control.store.cluster is not None)
+    await fourth.host.join(fourth.joining(group[1], "manager"))
+    await same_voters(places)
+
+
+async def test_a_manager_that_is_not_reached_in_time_goes_on_trying(
+    places: list[Place], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = places[:2]
+    with monkeypatch.context() as slow:
+        slow.setattr(host_room, "CATCH_UP_TIMEOUT", 0.3)
+        slow.setattr(Members, "_take", lambda *_: asyncio.sleep(0.05))
+        with pytest.raises(Unavailable, match=rf"Timeout was reached before node joined.*{second.port} of"):
+            await second.host.join(second.joining(first, "manager"))
+        assert (second.state.state, second.state.role) == ("active", "manager")
+        assert second.state.stale and not second.voters()
+        with pytest.raises(Unavailable, match="not there yet"):
+            _ = second.control.context.cluster
+        await second.host.stop()
+    await second.again().resume()
+    await same_voters([first, second])
+    await works([first, second], "two")
+
+
+async def test_a_manager_moves_to_another_address(places: list[Place]) -> None:
+    group = await managers(places, 3)
+    await same_voters(group)
+    for place in (group[2], group[0]):
+        await works(group, f"before-{place.port}")
+        await place.host.stop()
+        place.move()
+        await place.again().resume()
+        for other in group:
+            await until(lambda other=other, place=place: (place.id, place.addr) in other.state.managers)
+            await until(
+                lambda other=other, place=place: (
+                    place.addr in {one["addr"] for one in (other.state.raft or {})["members"]}
+                ),
+                lambda other=other: other.state,
+            )
+        await works(group, f"after-{place.port}")
+    assert saved(group[0]).advertise_addr == group[0].addr
+
+
+async def test_a_sole_manager_moves_and_others_can_join_it_there(places: list[Place]) -> None:
+    first, second = places[:2]
+    await first.host.stop()
+    first.move()
+    await first.again().resume()
+    await until(lambda: (first.id, first.addr) in first.state.managers, lambda: first.state)
+    await second.host.join(second.joining(first, "manager"))
+    await same_voters([first, second])
+
+
+async def test_a_manager_that_lost_its_log_does_not_come_back_empty(places: list[Place]) -> None:
+    group = await managers(places, 3)
+    await same_voters(group)
+    lost = group[2]
+    await lost.host.stop()
+    shutil.rmtree(lost.settings.state_dir / "raft")
+    await lost.again().resume()
+    assert lost.state.state == "error" and "the log of this manager is missing" in lost.state.error
+    assert lost.listening() == []
+    await lost.host.leave(force=True)
+    await lost.host.join(lost.joining(group[0], "manager"))
+    assert lost.id in lost.voters()
+
+
+async def test_what_a_demotion_left_of_a_log_is_removed_at_the_start(places: list[Place]) -> None:
+    worker = places[1]
+    await worker.host.join(worker.joining(places[0]))
+    await worker.host.stop()
+    (worker.settings.state_dir / "raft").mkdir()
+    (worker.settings.state_dir / "raft" / "log").write_text("old entries")
+    await worker.again().resume()
+    assert worker.state.role == "worker"
+    assert not (worker.settings.state_dir / "raft").exists()

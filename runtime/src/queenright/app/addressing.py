@@ -4,12 +4,17 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import TypeVar
 
+from queenright.app.settings import Settings
+from queenright.app.state import MemberState
 from queenright.lib import addresses
 from queenright.lib.addresses import Address, AddressError
 from queenright.lib.interfaces import host_interfaces
 from queenright.manager.ports import InitOptions, JoinOptions
-from queenright.model.errors import InvalidArgument
+from queenright.model.errors import FailedPrecondition, InvalidArgument
+
+Options = TypeVar("Options", InitOptions, JoinOptions)
 
 CONTROL_PORT = 2377
 CLIENTS_LISTEN = ("", "0.0.0.0", "0.0.0.0:2377")
@@ -59,19 +64,45 @@ def for_join(options: JoinOptions) -> Addresses:
         raise InvalidArgument(str(error), plain=True) from error
 
 
-def for_force(options: InitOptions, listen_addr: str, advertise_addr: str, data_path_addr: str) -> Addresses:
-    """A manager's addresses from now on: those it has, but for what is named. The default that clients send for the
-    address to listen on names nothing. Raises InvalidArgument.
-    """
-    named = options.listen_addr if options.listen_addr not in CLIENTS_LISTEN else ""
+def for_force(options: InitOptions, held: Addresses) -> Addresses:
+    """A manager's addresses from now on: those it has, but for what is named. Raises InvalidArgument."""
     return for_init(
         dataclasses.replace(
             options,
-            listen_addr=named or listen_addr,
-            advertise_addr=options.advertise_addr or advertise_addr,
-            data_path_addr=options.data_path_addr or data_path_addr,
+            listen_addr=_named(options.listen_addr) or str(held.listen),
+            advertise_addr=options.advertise_addr or held.advertise,
+            data_path_addr=options.data_path_addr or held.data_path,
         )
     )
+
+
+def held_by(state: MemberState) -> Addresses:
+    """The addresses of a membership."""
+    return Addresses(addresses.parse(state.listen_addr, CONTROL_PORT), state.advertise_addr, state.data_path_addr)
+
+
+def for_resume(settings: Settings, state: MemberState) -> Addresses:
+    """A member's addresses: those it has, but for what the settings name. Raises FailedPrecondition."""
+    held = held_by(state)
+    try:
+        listen = _listen(settings.listen_addr) if settings.listen_addr else held.listen
+        return Addresses(listen, _advertise(settings.advertise_addr, listen) or held.advertise, held.data_path)
+    except AddressError as error:
+        raise FailedPrecondition(f"{error} (listen_addr and advertise_addr in the settings)", plain=True) from error
+
+
+def with_settings(options: Options, settings: Settings) -> Options:
+    """The options of init or join; what they do not name is as the settings say."""
+    return dataclasses.replace(
+        options,
+        listen_addr=_named(options.listen_addr) or settings.listen_addr or options.listen_addr,
+        advertise_addr=options.advertise_addr or settings.advertise_addr,
+    )
+
+
+def _named(listen_addr: str) -> str:
+    """What was asked for; the default that clients send asks for nothing."""
+    return "" if listen_addr in CLIENTS_LISTEN else listen_addr
 
 
 def _listen(text: str) -> Address:

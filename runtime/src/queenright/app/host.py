@@ -13,7 +13,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from queenright.app import world
-from queenright.app.addressing import Addresses, for_force, for_init, for_join, host_of
+from queenright.app.addressing import for_force, for_init, for_join, held_by, host_of, with_settings
 from queenright.app.engine import own_swarm, require_no_swarm
 from queenright.app.settings import Settings
 from queenright.app.state import MemberState, StateError, StateFile
@@ -115,7 +115,7 @@ class Host:
                 return await self._force(options)
             self._require_no_member()
             await require_no_swarm(self._upstream)
-            addresses = for_init(options)
+            addresses = for_init(with_settings(options, self._settings))
             try:
                 self._file.clear_leftovers()
                 member = await joining.found(self._place(), options, addresses)
@@ -135,7 +135,7 @@ class Host:
         state = self._member.state if self._member is not None else self._held
         if state is None or state.role != MANAGER:
             raise texts.not_a_manager(self.local_state())
-        addresses = for_force(options, state.listen_addr, state.advertise_addr, state.data_path_addr)
+        addresses = for_force(options, held_by(state))
         try:
             if self._member is not None:
                 await self._member.force_new_cluster(addresses)
@@ -155,7 +155,7 @@ class Host:
         async with self._busy:
             self._require_no_member()
             await require_no_swarm(self._upstream)
-            addresses: Addresses = for_join(options)
+            addresses = for_join(with_settings(options, self._settings))
             try:
                 self._file.clear_leftovers()
                 async with asyncio.timeout(JOIN_TIMEOUT):

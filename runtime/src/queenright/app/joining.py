@@ -7,9 +7,9 @@ import dataclasses
 
 from queenright import __version__
 from queenright.app import certificates, world
-from queenright.app.addressing import CONTROL_PORT, Addresses
+from queenright.app.addressing import Addresses, for_resume
 from queenright.app.certificates import PkiMaker
-from queenright.app.member import Member
+from queenright.app.member import Member, at
 from queenright.app.settings import Settings
 from queenright.app.state import MemberState, StateFile
 from queenright.edge.grpc.ports import Forwarding
@@ -134,9 +134,11 @@ async def join(place: Place, options: JoinOptions, addresses: Addresses) -> Memb
 
 
 async def resume(place: Place, state: MemberState) -> Member:
-    """Go on with a membership from what is on disk."""
-    listen = address_room.parse(state.listen_addr, CONTROL_PORT)
-    addresses = Addresses(listen, state.advertise_addr, state.data_path_addr)
-    member = Member(place.settings, place.clock, state, addresses, place.file, place.gateway)
+    """Go on with a membership from what is on disk, at the addresses that the settings name."""
+    addresses = for_resume(place.settings, state)
+    moved = at(state, addresses)
+    if moved != state:
+        place.file.save(moved)
+    member = Member(place.settings, place.clock, moved, addresses, place.file, place.gateway)
     await member.start()
     return member

@@ -33,16 +33,20 @@ log = logging.getLogger(__name__)
 MISMATCH = "this host is a manager, but its certificate is a worker's: waiting for word from the other managers"
 
 
-def forced(state: MemberState, addresses: Addresses) -> MemberState:
-    """The membership of a manager that shall be the only one from its next start on."""
+def at(state: MemberState, addresses: Addresses) -> MemberState:
+    """The membership, reached there."""
     return dataclasses.replace(
         state,
         listen_addr=str(addresses.listen),
         advertise_addr=addresses.advertise,
         data_path_addr=addresses.data_path,
-        managers=((state.node_id, addresses.advertise),),
-        forcing=True,
     )
+
+
+def forced(state: MemberState, addresses: Addresses) -> MemberState:
+    """The membership of a manager that shall be the only one from its next start on."""
+    managers = ((state.node_id, addresses.advertise),)
+    return dataclasses.replace(at(state, addresses), managers=managers, forcing=True)
 
 
 class Member:

@@ -42,6 +42,10 @@ def _text(value: Any) -> str:
     return value
 
 
+def _any_text(value: Any) -> str:
+    return "" if value in ("", None) else _text(value)
+
+
 def _level(value: Any) -> str:
     if value not in LEVELS:
         raise ValueError(f"must be one of {', '.join(LEVELS)}, not {value!r}")
@@ -67,6 +71,10 @@ class Settings:
     docker_socket: Path = _setting(Path("/var/run/docker.sock"), "where the Docker Engine listens", _path)
     log_level: str = _setting("info", "debug, info, warning or error", _level)
     log_file: Path | None = _setting(None, "log file instead of standard error (reopened on SIGHUP)", _optional_path)
+    listen_addr: str = _setting("", "where a manager listens from now on, instead of what init or join said", _any_text)
+    advertise_addr: str = _setting(
+        "", "where the others reach this node from now on, instead of what init or join said", _any_text
+    )
     snapshot_entries: int = _setting(10_000, "log entries between two snapshots", _positive)
     stop_timeout: int = _setting(10, "seconds in which the daemon has to be gone after SIGTERM", _positive)
     idle_timeout: int = _setting(
