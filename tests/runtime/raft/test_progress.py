@@ -63,8 +63,10 @@ def test_a_refusal_begins_the_search_anew_and_forgets_what_is_under_way() -> Non
 def test_a_refusal_of_what_was_acknowledged_is_not_believed() -> None:
     progress = going()
     assert not progress.refused(5)
-    assert progress.lost
-    assert progress.next == 10
+    assert not progress.refused(5)
+    assert (progress.denials, progress.next) == (2, 10)
+    progress.accepted(11)
+    assert progress.denials == 0
 
 
 def test_while_a_snapshot_is_under_way_no_entries_are_sent() -> None:

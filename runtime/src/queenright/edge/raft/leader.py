@@ -23,6 +23,8 @@ BATCH = 2 * 1024 * 1024
 """Bytes of entries in one message, unless a single one is larger."""
 CLOSE = 1000
 """A member becomes a voter when it lacks no more entries than these, and has them on the next beat or so."""
+DENIALS = 50
+"""Answers in a row against what was acknowledged, after which that is said."""
 TRANSFER = 2.0
 """Seconds in which a handing over must have come about."""
 
@@ -176,8 +178,11 @@ class Leader:
             return progress
         if answer.success:
             progress.accepted(answer.next_index)
-        elif not progress.refused(max(answer.next_index, 2)):
-            logger.error("member %s lacks entries that it had acknowledged: was its disk replaced?", member_id)
+        elif not progress.refused(max(answer.next_index, 2)) and progress.denials == DENIALS:
+            logger.error(
+                "member %s lacks entries that it had acknowledged, its disk is not what it was: demote it, let it leave "
+                "with force and join again", member_id,
+            )  # fmt: skip
         self._send(member_id, progress, False)
         return progress
 

@@ -31,8 +31,9 @@ class Progress:
     context: int = 0
     """The newest read round that it has answered."""
     told_commit: int = 0
-    lost: bool = False
-    """It refused an entry that it had acknowledged: its disk is not what it was."""
+    denials: int = 0
+    """How often in a row it denied what it had acknowledged. A few are old messages; many mean that its disk is not
+    what it was."""
     _window: deque[tuple[int, int]] = field(default_factory=deque)
     _bytes: int = 0
 
@@ -50,6 +51,7 @@ class Progress:
 
     def accepted(self, next_index: int) -> bool:
         """Everything below ``next_index`` is durable there. Whether that is news."""
+        self.denials = 0
         if self.probing:
             self.probing = self.asked = False
             self.next = next_index
@@ -63,7 +65,7 @@ class Progress:
     def refused(self, next_index: int) -> bool:
         """It cannot go on where it was asked to, but from ``next_index``. False if that is old news."""
         if next_index <= self.match:
-            self.lost = True
+            self.denials += 1
             return False
         self.probing, self.asked = True, False
         self.next = next_index

@@ -94,8 +94,10 @@ class Replica:
     # -- in
 
     def receive(self, sender: str, message: Message) -> None:
-        """A message of an authenticated member, to be looked at in the next step."""
-        self._inbox.append((sender, message))
+        """A message of an authenticated member, to be looked at in the next step. One from itself came over a wrong
+        address and says nothing."""
+        if sender != self.id:
+            self._inbox.append((sender, message))
 
     def read(self, ticket: int) -> None:
         """Ask whether this member leads; the answer is among ``take_reads``."""
@@ -251,7 +253,7 @@ class Replica:
         taken = following.append(self.wal, message, core.commit_index)
         if taken.cut:
             for callback in core.abandon(taken.cut):
-                callback(None, FAIL_REASON.DISCARDED)
+                callback(None, FAIL_REASON.UNKNOWN_OUTCOME)  # another member may still hold the entry
         if taken.success:
             core.commit_to(min(message.commit_index, taken.next_index - 1))
         if self.wal.config != self._config:
