@@ -218,13 +218,14 @@ async def test_no_answer_is_wrong_while_the_leadership_moves(members: list[Membe
         while not ended.is_set():
             number += 1
             name = f"s{number}-{member.place.port}"
-            status, answer = await member.write(name)
-            if status == 201:
+            body = service_json(name, Mode={"Replicated": {"Replicas": 0}})
+            response = await member.api.respond("POST", "/services/create", body)
+            if response.status == 201:
                 done.add(name)
                 assert (await member.api.raw("GET", f"/services/{name}"))[0] == 200
             else:
-                assert status == 503, answer
-                if "does not have a leader" in answer["message"]:
+                assert response.status == 503, response
+                if "X-Queenright-Outcome" not in response.headers:
                     refused.add(name)
                 await asyncio.sleep(0.02)
 
