@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The replicated log: fulfils the manager's proposer with PySyncObj over an fsynced log of our own.
 
-The only room that may import ``pysyncobj``. May not import another edge.
+The only room that may import ``pysyncobj``. May not import another edge: other members are reached by the ``Network``
+of ``ports.py``.
 
-``log.py`` is what others use (on the event loop), ``engine.py`` the raft thread, ``core.py`` the library with its
-unsafe parts replaced, ``wal.py`` and ``snapshot.py`` the two files on disk in the format of ``frames.py``.
+``log.py`` is what others use (on the event loop), with ``membership.py`` and ``shipping.py`` for members and snapshots.
+``engine.py`` is the raft thread around ``replica.py``, one member step by step: ``core.py`` is the library with its
+unsafe parts replaced, ``leader.py``, ``following.py``, ``votes.py`` and ``reads.py`` what takes their place. ``wal.py``
+and ``snapshot.py`` are the two files on disk in the format of ``frames.py``, ``install.py`` exchanges both.
 """
 
 from __future__ import annotations

@@ -180,8 +180,8 @@ class Leader:
             progress.accepted(answer.next_index)
         elif not progress.refused(max(answer.next_index, 2)) and progress.denials == DENIALS:
             logger.error(
-                "member %s lacks entries that it had acknowledged, its disk is not what it was: demote it, let it leave "
-                "with force and join again", member_id,
+                "member %s lacks entries that it had acknowledged, its disk is not what it was: demote it, let it "
+                "leave with force and join again", member_id,
             )  # fmt: skip
         self._send(member_id, progress, False)
         return progress
