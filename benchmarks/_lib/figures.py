@@ -15,6 +15,10 @@ class Figures:
     def add(self, figure: str, side: str, *values: float) -> None:
         self._values.setdefault((figure, side), []).extend(values)
 
+    def values(self, figure: str, side: str) -> list[float]:
+        """As they were measured; none if it was not."""
+        return self._values.get((figure, side), [])
+
     def medians(self, side: str) -> dict[str, float]:
         """The median of each figure of one side."""
         return {figure: statistics.median(values) for (figure, whose), values in self._values.items() if whose == side}

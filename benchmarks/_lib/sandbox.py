@@ -57,7 +57,7 @@ def enter(argv: list[str]) -> int:
     missing = sorted({package for program, package in NEEDED.items() if shutil.which(program) is None})
     if missing:
         raise BenchError(f"programs are missing: apt-get install {' '.join(missing)}")
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="qrb", dir=_real_disk()))
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="qrb", dir=real_disk()))
     command = [*_in_cgroup(folder.name), *UNSHARE, "tini", "-s", "--", sys.executable, "-B", *argv]
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     process = subprocess.Popen(command, env={**os.environ, INSIDE: str(folder)})
@@ -93,7 +93,7 @@ def _in_cgroup(name: str) -> tuple[str, ...]:
     return ("sh", "-c", 'echo $$ >"$1" && shift && exec "$@"', "sh", str(own / "cgroup.procs"))
 
 
-def _real_disk() -> str:
+def real_disk() -> str:
     """A folder for images: overlay2 cannot lie on tmpfs' cousin overlay, and a log on tmpfs would flatter."""
     for folder in ("/var/tmp", "/tmp"):
         asked = subprocess.run(["stat", "-f", "-c", "%T", folder], check=True, capture_output=True, text=True)

@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The managers' raft group beside Debian's etcd: commits a second, failover, what is lost in crashes, stale reads.
+
+Members are processes of their own with fsync and mutual TLS between them; etcd runs as it comes, plain TCP, in the
+same rounds. Puts of 1 KiB are proposed within the leading process, and by one and the same gRPC client to etcd and to a
+front in our leader, where puts that come in together share an entry. The last line is one JSON object.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+
+from benchmarks._lib import etcd, process, raft_faults, sandbox
+from benchmarks._lib.figures import Figures
+from benchmarks._lib.kv import load_over_grpc
+from benchmarks._lib.raft_group import Group, formed
+from benchmarks._lib.sandbox import BenchError
+
+IN_PROCESS, FRONT, ETCD = "in process", "front", "etcd"
+FLIGHTS = (1, 100)
+
+
+def say(text: str) -> None:
+    print(text, flush=True)
+
+
+def name(nodes: int, flight: int) -> str:
+    return f"{nodes} nodes, {flight} in flight"
+
+
+def throughput(scratch: pathlib.Path, nodes: int, figures: Figures, options: argparse.Namespace) -> None:
+    """Both groups are up; the load goes to one after the other, in alternating order."""
+    with formed(scratch / "ours", nodes) as group, etcd.running(scratch / "etcd", nodes) as address:
+        for number in range(-1, options.rounds):
+            sides = [IN_PROCESS, ETCD, FRONT] if number % 2 else [FRONT, ETCD, IN_PROCESS]
+            for flight in FLIGHTS:
+                for side in sides:
+                    seconds = 0.5 if number < 0 else options.seconds
+                    measured = _load(side, group, address, flight, seconds)
+                    if number < 0:
+                        continue  # what is only slow the first time
+                    figures.add(f"{name(nodes, flight)}, 1/s", side, measured["per_second"])
+                    figures.add(f"{name(nodes, flight)}, p50 ms", side, measured["p50_ms"])
+                    say(
+                        f"  round {number + 1} of {options.rounds}: {name(nodes, flight)}: {side:11}"
+                        f"{measured['per_second']:8.0f} puts/s, p50 {measured['p50_ms']:.2f} ms, "
+                        f"p99 {measured['p99_ms']:.2f} ms"
+                    )
+        if nodes == 3:
+            _idle(group, figures, options.idle)
+
+
+def _load(side: str, group: Group, address: str, flight: int, seconds: float) -> dict[str, float]:
+    if side == ETCD:
+        return load_over_grpc(address, flight, seconds)
+    leader = group.leader()
+    if side == FRONT:
+        return load_over_grpc(leader.address, flight, seconds)
+    measured = leader.ask("load", seconds + 60, workers=flight, seconds=seconds)
+    if measured is None or "error" in measured:
+        raise BenchError(f"the leader did not take the load: {measured}")
+    return dict(measured)
+
+
+def _idle(group: Group, figures: Figures, seconds: float) -> None:
+    """What a group costs that nobody asks anything."""
+    time.sleep(min(2.0, seconds))
+    pids = [member.pid for member in group.members]
+    figures.add("idle, % of a core", "ours", *process.idle_percent(pids, seconds))
+    figures.add("memory, MiB", "ours", *(process.rss_mib(pid) for pid in pids))
+
+
+def snapshot_hold(scratch: pathlib.Path, objects: int, figures: Figures) -> None:
+    """In a process of its own, as large as a manager with so many tasks."""
+    scratch.mkdir()
+    command = [*sandbox.DIE_WITH_US, sys.executable, "-B", "-m", "benchmarks._lib.snapshot_hold", str(scratch)]
+    done = subprocess.run([*command, str(objects)], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise BenchError(f"the snapshot could not be measured: {done.stderr[-2000:]}")
+    measured = json.loads(done.stdout.splitlines()[-1])
+    figures.add("snapshot hold, ms", "ours", measured["hold_ms"])
+    say(
+        f"  {objects} objects, {measured['mib']:.0f} MiB, written in {measured['write_s']:.1f} s: the loop was held "
+        f"for {measured['hold_ms']:.1f} ms at most ({measured['calm_ms']:.1f} ms without a snapshot)"
+    )
+
+
+def measure(scratch: pathlib.Path, options: argparse.Namespace) -> tuple[Figures, dict[str, int]]:
+    """All parts that were chosen."""
+    figures, counts = Figures(), {}
+
+    def part(title: str, action: Callable[[pathlib.Path], object]) -> None:
+        load = " ".join(f"{value:.1f}" for value in os.getloadavg())
+        say(f"{title} (load {load})")
+        folder = scratch / str(len(list(scratch.iterdir())))
+        folder.mkdir()
+        action(folder)
+        shutil.rmtree(folder, ignore_errors=True)
+
+    if "throughput" in options.parts:
+        say(f"etcd {etcd.version()}")
+        for nodes in options.nodes:
+            part(f"{nodes} nodes", lambda folder, nodes=nodes: throughput(folder, nodes, figures, options))
+    if "kills" in options.parts:
+        part(
+            "kill the leader, then everybody, with compaction every 1,000 entries",
+            lambda folder: counts.update(raft_faults.kills(folder, options.kills, figures, say)),
+        )
+    if "stops" in options.parts:
+        part(
+            f"stop the leader for {options.stopped:.0f} s",
+            lambda folder: counts.update(raft_faults.stops(folder, options.stops, options.stopped, figures, say)),
+        )
+    if "snapshot" in options.parts:
+        part("snapshot", lambda folder: snapshot_hold(folder / "hold", options.objects, figures))
+    return figures, counts
+
+
+def summary(figures: Figures, counts: dict[str, int]) -> dict[str, float]:
+    """The figures of the last line. Ratios are puts a second, ours by etcd's, of medians: above 1 is more than etcd."""
+    medians = {side: figures.medians(side) for side in (IN_PROCESS, FRONT, ETCD, "ours")}
+    wanted = f"{name(3, 100)}, 1/s"
+    out: dict[str, float | None] = dict(counts)
+    for key, side in (("etcd_ratio_in_process", IN_PROCESS), ("etcd_ratio_front", FRONT)):
+        if wanted in medians[side] and wanted in medians[ETCD]:
+            out[key] = medians[side][wanted] / medians[ETCD][wanted]
+            out[f"{key.removeprefix('etcd_ratio_')}_puts_per_s"] = medians[side][wanted]
+            out["etcd_puts_per_s"] = medians[ETCD][wanted]
+    failovers = figures.values("failover_s", "ours")
+    if failovers:
+        out["failover_median_s"], out["failover_worst_s"] = medians["ours"]["failover_s"], max(failovers)
+    out["snapshot_hold_ms"] = medians["ours"].get("snapshot hold, ms")
+    out["idle_cpu_pct"] = medians["ours"].get("idle, % of a core")
+    out["rss_mib"] = medians["ours"].get("memory, MiB")
+    return {key: round(value, 3) for key, value in out.items() if value is not None}
+
+
+def _options(argv: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="scripts/bench consensus", description=(__doc__ or "").splitlines()[0])
+    parts = ("throughput", "kills", "stops", "snapshot")
+    parser.add_argument("--parts", nargs="+", choices=parts, default=parts)
+    parser.add_argument("--nodes", nargs="+", type=int, default=(1, 3, 5))
+    parser.add_argument("--rounds", type=int, default=5, help="of throughput")
+    parser.add_argument("--seconds", type=float, default=3.0, help="of load in each of them")
+    parser.add_argument("--kills", type=int, default=20, help="rounds")
+    parser.add_argument("--stops", type=int, default=10, help="rounds")
+    parser.add_argument("--stopped", type=float, default=10.0, help="seconds for which a leader is stopped")
+    parser.add_argument("--objects", type=int, default=100_000, help="in the snapshot")
+    parser.add_argument("--idle", type=float, default=10.0, help="seconds of looking at an idle group")
+    parser.add_argument("--quick", action="store_true", help="a glance at everything, in under two minutes")
+    options = parser.parse_args(argv)
+    if options.quick:
+        options.nodes, options.rounds, options.seconds, options.idle = (3,), 2, 1.5, 3.0
+        options.kills, options.stops, options.stopped, options.objects = 3, 2, 4.0, 20_000
+    return options
+
+
+def main(argv: list[str]) -> int:
+    options = _options(argv)
+    scratch = pathlib.Path(tempfile.mkdtemp(prefix="qrb", dir=sandbox.real_disk()))
+    try:
+        if missing := etcd.missing():
+            raise BenchError(f"programs are missing: apt-get install {' '.join(missing)}")
+        figures, counts = measure(scratch, options)
+    except (BenchError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    say("\n".join(figures.table()))
+    say(json.dumps(summary(figures, counts)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
