@@ -67,6 +67,24 @@ def test_a_manager_that_stays_keeps_its_weight_at_its_new_address() -> None:
     assert chosen(remotes)["a"] < 10
 
 
+def test_the_one_that_leads_is_asked_until_it_fails() -> None:
+    remotes = Remotes(TWO, random.Random(1).random)
+    remotes.prefer("b")
+    assert chosen(remotes) == {"b": 2000}
+    remotes.observe("a", good=False)
+    assert chosen(remotes) == {"b": 2000}
+    remotes.observe("b", good=False)
+    assert len(chosen(remotes)) == 2
+
+
+def test_a_leader_that_is_not_on_the_list_is_not_asked() -> None:
+    remotes = Remotes(TWO, random.Random(1).random)
+    remotes.prefer("c")
+    assert set(chosen(remotes)) == {"a", "b"}
+    remotes.replace((*TWO, ("c", "h3:2377")))
+    assert set(chosen(remotes)) == {"c"}
+
+
 def test_dice_at_their_end_still_choose_somebody() -> None:
     assert Remotes(TWO, lambda: 1.0).select() == TWO[1]
 

@@ -13,7 +13,7 @@ import pytest
 from runtime.agent.kit import make_task, until
 
 from queenright.agent import session as session_room
-from queenright.agent.link import LinkError
+from queenright.agent.link import LinkError, RedirectError
 from queenright.agent.remotes import Remotes
 from queenright.agent.session import SECOND, SessionLoop
 from queenright.model.objects import Node, NodeDescription, Task, TaskStatus
@@ -130,8 +130,9 @@ async def running(agent: Agent) -> AsyncIterator[Agent]:
 
 
 async def opened(agent: Agent, name: str = "m", session_id: str = "s1") -> Manager:
+    """A session with the manager, which knows all of them."""
     manager = agent.managers[name]
-    manager.news.put_nowait(told(session_id))
+    manager.news.put_nowait(told(session_id, tuple((known, f"{known}:2377") for known in agent.managers)))
     await until(lambda: agent.loop.state.session_id == session_id)
     return manager
 
@@ -307,3 +308,85 @@ async def test_a_clock_far_from_the_manager_s_is_said_once(
             agent.managers["m"].news.put_nowait(told(at=NOW + seconds * SECOND))
             await until(lambda: len(agent.news) == number)  # noqa: B023
     assert caplog.text.count("certificates need right clocks") == said
+
+
+async def test_a_redirect_is_followed_at_once_and_the_leader_is_preferred() -> None:
+    agent = Agent("a", "b")
+    agent.managers["a"].news.put_nowait(RedirectError("b", "b:2377"))
+    agent.loop._pause.next = lambda: 3600.0  # type: ignore[method-assign]
+    async with running(agent):
+        await opened(agent, "b")
+        assert agent.connects == [("a", "a:2377"), ("b", "b:2377")]
+        assert agent.loop._remotes._weights["a"] == 10.0  # no penalty
+        assert agent.loop._remotes.select() == ("b", "b:2377")
+
+
+async def test_a_redirect_to_a_manager_that_is_not_known_yet_is_followed() -> None:
+    agent = Agent("a")
+    agent.managers["x"] = Manager()
+    agent.managers["a"].news.put_nowait(RedirectError("x", "10.0.0.3:2377"))
+    async with running(agent):
+        agent.managers["x"].news.put_nowait(told(managers=(("a", "a:2377"), ("x", "10.0.0.3:2377"))))
+        await until(lambda: agent.loop.state.manager == "10.0.0.3:2377")
+    assert agent.connects[-1] == ("x", "10.0.0.3:2377")
+
+
+async def test_redirects_in_a_circle_are_not_followed_for_ever() -> None:
+    agent = Agent("a", "b")
+    pauses: list[int] = []
+    agent.loop._pause.next = lambda: pauses.append(len(agent.connects)) or 0.0  # type: ignore[assignment,func-returns-value,method-assign]
+    for _ in range(40):
+        agent.managers["a"].news.put_nowait(RedirectError("b", "b:2377"))
+        agent.managers["b"].news.put_nowait(RedirectError("a", "a:2377"))
+    async with running(agent):
+        await until(lambda: len(pauses) >= 3)
+    assert pauses[0] == session_room.HOPS + 1
+    assert "which is said to lead, does not serve" in agent.loop.state.error
+
+
+async def test_a_manager_that_names_itself_is_not_asked_again_at_once() -> None:
+    agent = Agent("a")
+    pauses: list[None] = []
+    agent.loop._pause.next = lambda: pauses.append(None) or 0.0  # type: ignore[assignment,func-returns-value,method-assign]
+    agent.managers["a"].news.put_nowait(RedirectError("a", "a:2377"))
+    async with running(agent):
+        await until(lambda: len(pauses) == 1)
+        await opened(agent, "a")
+
+
+async def test_when_the_leader_dies_the_others_are_tried_and_the_dead_one_is_left_alone_for_a_while() -> None:
+    agent = Agent("a", "b")
+    agent.loop._remotes._dice = lambda: 0.5
+    gone = LinkError("Unavailable", "connection refused")
+    agent.loop._remotes.prefer("a")
+    async with running(agent):
+        dead, follower = agent.managers["a"], agent.managers["b"]
+        await opened(agent, "a")
+        for _ in range(2):
+            follower.news.put_nowait(RedirectError("a", "a:2377"))  # it does not know yet
+        follower.news.put_nowait(told("s2", managers=(("a", "a:2377"), ("b", "b:2377"))))  # it leads now
+        dead.news.put_nowait(gone)
+        await until(lambda: agent.loop.state.session_id == "s2")
+    assert [name for name, _ in agent.connects] == ["a", "b", "b", "b"]
+
+
+async def test_a_redirect_to_one_that_failed_is_followed_in_the_end() -> None:
+    agent = Agent("a", "b")
+    agent.loop._remotes._dice = lambda: 0.5
+    agent.loop._remotes.prefer("a")
+    async with running(agent):
+        await opened(agent, "a")
+        agent.managers["a"].news.put_nowait(LinkError("Unavailable", "for a moment"))
+        for _ in range(session_room.SHUNNED + 1):
+            agent.managers["b"].news.put_nowait(RedirectError("a", "a:2377"))
+        await opened(agent, "a", "s2")
+    assert [name for name, _ in agent.connects] == ["a", *["b"] * (session_room.SHUNNED + 1), "a"]
+
+
+def test_pauses_are_short_while_a_leader_may_be_elected_and_long_later() -> None:
+    pause = session_room._Pause(lambda: 1.0)
+    quick = [pause.next() for _ in range(session_room.QUICK_TRIES)]
+    assert max(quick) <= session_room.QUICK_MOST
+    assert max(pause.next() for _ in range(10)) == 8.0
+    pause.reset()
+    assert pause.next() == 0.1

@@ -19,7 +19,7 @@ from queenright.edge.grpc.peers import GrpcPeers
 from queenright.edge.pki.authority import create_root
 from queenright.wire.raft import AppendEntries, Entry, EntryEncoder, Envelope, RequestVote, SnapshotHead, TimeoutNow
 
-from .kit import CLUSTER, OTHER, Identity
+from .kit import OTHER, Identity
 from .members import PATIENCE, A, B, C, Member, numbered, pair, until
 
 
@@ -189,6 +189,23 @@ async def test_a_removed_member_is_told_why_and_said_so_once(
     await joined(a, b)
     a.send(b, 7)
     await until(lambda: b.log.numbers()[-1:] == [7])
+
+
+async def test_one_that_is_refused_while_it_sends_much_is_told_why(two: tuple[Member, Member]) -> None:
+    a, b = two
+    await joined(a, b)
+    for number in range(5):
+        a.send(b, *range(50), fill=50_000)
+        await until(lambda: len(b.log.received) > 0)
+        b.log.refusals[A] = f"removed, {number}"
+        for _ in range(100):
+            a.send(b, 1, fill=50_000)
+            await asyncio.sleep(0)
+        await until(lambda: a.refused[-1:] == [(B, f"removed, {number}")], lambda: a.refused)  # noqa: B023
+        b.log.refusals.clear()
+        b.log.received.clear()
+        await joined(a, b)
+    assert len(a.refused) == 5
 
 
 async def test_another_epoch_is_refused(two: tuple[Member, Member]) -> None:
@@ -459,4 +476,3 @@ async def test_closing_leaves_nothing_behind() -> None:
     await peers.close()
     assert not [task for task in asyncio.all_tasks() if task.get_name().startswith("raft-")]
     peers.send(B, numbered(1))
-    assert CLUSTER

@@ -181,3 +181,24 @@ def test_type_hints_of_all_records_are_understood() -> None:
     for cls in objects.CLASSES.values():
         hints = typing.get_type_hints(cls)
         assert set(codec.fields_of(cls)) <= set(hints)
+
+
+def test_redirects_and_news_are_told_apart() -> None:
+    news = messages.SessionNews("s", NODE, (), 5, "PEM", 12)
+    assert messages.read_redirect(messages.news_message(news)) is None
+    assert messages.read_redirect(messages.redirect_message("m", "h:2377")) == ("m", "h:2377")
+
+
+def test_forwarded_requests_and_answers_come_back_as_they_went() -> None:
+    call = messages.ForwardCall(
+        "POST", "/services/x/update", "version=3", "1.41", {"X-Registry-Auth": "s"}, b"{}", "r1"
+    )
+    assert messages.read_forward_request(messages.forward_request(call)) == call
+    answer = messages.ForwardAnswer(201, {"Content-Type": "application/json"}, b"{}", 99)
+    assert messages.read_forward_response(messages.forward_response(answer)) == answer
+
+
+def test_what_may_hold_secrets_is_not_shown() -> None:
+    call = messages.ForwardCall("POST", "/p", headers={"X-Registry-Auth": "geheim"}, body=b"geheim")
+    assert "geheim" not in repr(call)
+    assert "geheim" not in repr(messages.ForwardAnswer(200, {"a": "geheim"}, b"geheim"))

@@ -160,7 +160,8 @@ class SessionLoop:
         parts: list[asyncio.Task[None]] = []
         try:
             try:
-                first = await asyncio.wait_for(anext(news_stream), OPEN_TIMEOUT)
+                async with asyncio.timeout(OPEN_TIMEOUT):
+                    first = await anext(news_stream)
             except TimeoutError:
                 raise LinkError("DeadlineExceeded", f"no answer within {OPEN_TIMEOUT:.0f} s") from None
             except StopAsyncIteration:
