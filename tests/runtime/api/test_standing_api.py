@@ -203,8 +203,10 @@ async def test_info_works_without_a_quorum_and_says_so() -> None:
     assert (info["LocalNodeState"], info["ControlAvailable"], info["Managers"]) == ("active", True, 2)
     assert info["Cluster"]["ID"] == managers.world.context.cluster.id
     assert managers.first.api.routes.swarm_state() == "active/manager"
-    managers.first.host.state = dataclasses.replace(managers.first.host.state, error="the disk is full")
-    assert (await managers.first.api.routes.swarm_info())["Error"] == "the disk is full"
+    managers.first.host.state = dataclasses.replace(managers.first.host.state, error="no manager is reached")
+    assert (await managers.first.api.routes.swarm_info())["Error"] == NO_LEADER
+    managers.first.consensus.has_quorum = True
+    assert (await managers.first.api.routes.swarm_info())["Error"] == "no manager is reached"
 
 
 # -- promotion and demotion

@@ -138,7 +138,7 @@ class SwarmHandlers(Handlers):
         nodes = control.store.nodes
         managing = manager_count(control.store, control.context.consensus)
         document.update(ControlAvailable=True, Nodes=len(nodes), Managers=managing)
-        if cut_off(control) and not state.error:
+        if cut_off(control):  # whatever else there is follows from it
             document["Error"] = grpc_text("Unknown", texts.NO_LEADER)
         document["Cluster"] = render.cluster_info(cluster, nodes.by("role", MANAGER))
         return document
