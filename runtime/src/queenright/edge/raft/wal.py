@@ -257,13 +257,16 @@ class Wal(Journal):  # type: ignore[misc]
 
     def close(self) -> None:
         """Give the file back. What was noted and not flushed is dropped, but for the commit index."""
-        if self._fd >= 0:
+        if self._fd < 0:
+            return
+        fd, self._fd = self._fd, -1
+        try:
             if not self._broken and not self._buffer and self._version == LOG_VERSION:
                 self._put_commit()
                 with suppress(OSError):
-                    self._disk.write(self._fd, b"".join(self._buffer))
-            os.close(self._fd)
-            self._fd = -1
+                    self._disk.write(fd, b"".join(self._buffer))
+        finally:
+            os.close(fd)
 
     # The library's names from here on.
 
