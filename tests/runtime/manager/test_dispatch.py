@@ -10,8 +10,9 @@ from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
-from queenright.manager.dispatch import Dispatcher, merge_status
+from queenright.manager.dispatch import Dispatcher
 from queenright.manager.proposer import ConflictError
+from queenright.manager.statuses import merge_status
 from queenright.model.changes import Batch, Change, Create, Delete, Update
 from queenright.model.errors import InvalidArgument, NotFound, NotLeading, PermissionDenied, Unavailable
 from queenright.model.objects import Cluster, Node, NodeDescription, Task, TaskStatus

@@ -243,6 +243,32 @@ async def test_a_step_that_claims_to_be_done_and_is_not_does_not_spin() -> None:
     assert set(asked) == {node.id}
 
 
+async def test_a_message_of_the_leader_before_is_taken_back_when_it_is_true_no_more() -> None:
+    world = World.make()
+    node = world.worker("one")
+    world.put(dataclasses.replace(node, status=dataclasses.replace(node.status, message=f"{PREFIX}no answer")))
+    async with running(world):
+        await until(lambda: not world.store.node("one").status.message)
+
+
+async def test_what_workers_do_does_not_concern_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World.make()
+    world.manager("one")
+    looks: list[object] = []
+    decide = room.roles.decide
+    monkeypatch.setattr(room.roles, "decide", lambda *args: looks.append(args) or decide(*args))
+    async with running(world):
+        await until(lambda: bool(looks))
+        await asyncio.sleep(0.02)
+        count = len(looks)
+        for number in range(5):
+            world.describe(world.worker(f"w{number}").id, f"w{number}", NodeState.DOWN)
+        await asyncio.sleep(0.02)
+        assert len(looks) == count
+        world.manager("two", seated=False)
+        await until(lambda: len(looks) > count)
+
+
 async def test_the_swarm_s_level_is_the_least_of_its_managers_and_only_grows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(room.features, "LEVEL", 3)
     world = World.make()

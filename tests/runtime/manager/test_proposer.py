@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 
 import pytest
@@ -12,7 +13,7 @@ from queenright.manager import proposer as room
 from queenright.manager.proposer import ConflictError, LogProposer
 from queenright.model import features
 from queenright.model.changes import Conflict, Create, Delete
-from queenright.model.errors import FailedPrecondition, Unavailable
+from queenright.model.errors import FailedPrecondition, OutcomeUnknown, Unavailable
 from queenright.model.objects import Node
 from queenright.wire import codec
 
@@ -94,6 +95,17 @@ async def test_who_does_not_lead_says_who_could_or_that_nobody_does() -> None:
         )
         assert caught.value.plain
     assert (log.taken, log.barriers) == ([], 0)
+
+
+async def test_a_log_that_does_not_answer_is_not_waited_for_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "ANSWER", 0.01)
+    log = Log()
+    log.propose = log.barrier = lambda *_, **__: asyncio.Event().wait()  # type: ignore[method-assign, assignment]
+    proposer = LogProposer(log, Clock())
+    with pytest.raises(OutcomeUnknown, match="did not answer within"):
+        await proposer.propose([NODE])
+    with pytest.raises(Unavailable, match="did not answer within"):
+        await proposer.barrier()
 
 
 async def test_a_barrier_is_the_log_s() -> None:

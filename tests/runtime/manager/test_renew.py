@@ -8,7 +8,7 @@ import dataclasses
 import pytest
 from runtime.manager.kit import World
 
-from queenright.manager.authority import Renewed
+from queenright.manager.renewal import Renewed
 from queenright.model.changes import Update
 from queenright.model.errors import InvalidArgument, NotFound, Unavailable
 from queenright.model.objects import Node

@@ -4,8 +4,7 @@
 The role follows from the secret that was shown, never from what the joiner says. A joiner whose answer got lost asks
 again with the same key and gets the same membership: a node's id follows from the cluster and the key.
 
-A node that shall be a manager becomes one when it asks for a certificate and says where it is reached; the raft group
-takes it in afterwards (``members``).
+A node that joins as a manager is one at once; the raft group takes it in afterwards (``members``).
 """
 
 from __future__ import annotations
@@ -15,18 +14,16 @@ import hashlib
 import hmac
 import logging
 import re
-from typing import Literal, NamedTuple
 
-from queenright.decide.roles import wish
 from queenright.lib import addresses
 from queenright.lib.addresses import Address
-from queenright.manager import texts
 from queenright.manager.checks import check_labels
 from queenright.manager.context import MOST_TRIES, Context
-from queenright.manager.ports import CertificateMaker, IssuedCertificate, RootCA
-from queenright.manager.swarm_spec import certificate_validity
+from queenright.manager.ports import CertificateMaker, IssuedCertificate
+from queenright.manager.renewal import Renewals, Renewed
 from queenright.model.changes import Change, Create, Delete, Update
-from queenright.model.errors import InvalidArgument, NotFound, OutOfSequence, Unavailable
+from queenright.model.errors import InvalidArgument, OutOfSequence, Unavailable
+from queenright.model.identity import Role
 from queenright.model.ids import ID_BYTES, new_id
 from queenright.model.join import (
     BadRequest,
@@ -46,7 +43,6 @@ from queenright.spec.cluster import ACTIVE, DRAIN, MANAGER, PAUSE, WORKER, NodeS
 
 log = logging.getLogger(__name__)
 
-CONTROL_PORT = 2377
 MINUTE = 60 * 1_000_000_000
 TICKET_LIFE = 10 * MINUTE
 REPEAT_LIFE = 15 * MINUTE  # in which a joiner that never connected may ask again
@@ -54,7 +50,6 @@ PENDING_LIFE = 60 * MINUTE  # after which a node that never connected makes room
 MOST_PENDING = 128  # nodes that joined by token and never connected
 MOST_TICKETS = 1000
 
-Role = Literal["worker", "manager"]
 _KEY_DIGEST = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
 
 
@@ -78,19 +73,13 @@ class _Leave:
     uses: tuple[Change, ...] = ()
 
 
-class Renewed(NamedTuple):
-    """A certificate chain (PEM, the node's own first) and the role that it is for."""
-
-    chain: bytes
-    role: Role
-
-
 class Authority:
     """Admission of nodes; fulfils the join listener's ``Admission``. And the certificates of those that are members."""
 
     def __init__(self, context: Context, certificates: CertificateMaker) -> None:
         self._context = context
         self._certificates = certificates
+        self._renewals = Renewals(context, certificates)
 
     # -- tickets
 
@@ -240,60 +229,12 @@ class Authority:
     # -- certificates
 
     async def renew(self, node_id: str, csr_pem: bytes, control_addr: str = "", *, serial: str = "") -> Renewed:
-        """A certificate for a member, for the role that counts next.
-
-        A worker that shall be a manager becomes one by it: role, address and serial are one entry. ``control_addr``
-        ("host:port") is where other managers reach it, with an unspecified host where they see it; a node that gives
-        none is not promoted. A manager that gives another one than before has moved. ``serial`` is that of the
-        certificate with which the caller has shown who it is; it stays good beside the new one, for the answer may be
-        lost. Raises Unavailable (not the leader, too busy), NotFound, InvalidArgument.
-        """
-        if not self._context.proposer.is_leader:
-            consensus = self._context.consensus
-            raise texts.no_leader(consensus.leader_id if consensus is not None else "unknown")
-        for _ in range(MOST_TRIES):
-            node = self._context.store.nodes.get(node_id)
-            if node is None:
-                raise NotFound("node not registered")
-            try:
-                return await self._renew(node, csr_pem, control_addr, serial)
-            except OutOfSequence:  # its session or its spec was written meanwhile
-                continue
-        raise Unavailable(f"node {node_id} changed too often while its certificate was renewed; it may try again")
-
-    async def _renew(self, node: Node, csr_pem: bytes, control_addr: str, serial: str) -> Renewed:
-        cluster = self._context.cluster
-        addr = _control_addr(control_addr, node)
-        promoted = node.role == WORKER and wish(node) == MANAGER and bool(addr)
-        role: Role = "manager" if promoted or node.role == MANAGER else "worker"
-        try:
-            certificate = self._certificate(cluster, node.id, role, csr_pem)
-        except BadRequest as error:
-            raise InvalidArgument(str(error), plain=True) from None
-        after = dataclasses.replace(
-            node,
-            role=role,
-            manager_addr=(addr or node.manager_addr) if role == MANAGER else "",
-            serial=certificate.serial,
-            previous_serial=serial or node.serial,
-        )
-        await self._context.write([Update(after)])
-        if promoted:
-            log.info("a node becomes a manager", extra={"node": node.id, "address": addr})
-        return Renewed(certificate.chain.encode(), role)
+        """See ``Renewals.renew``."""
+        return await self._renewals.renew(node_id, csr_pem, control_addr, serial)
 
     def _certificate(self, cluster: Cluster, node_id: str, role: str, csr: bytes) -> IssuedCertificate:
-        """The one place where node certificates are issued, whatever the reason."""
         try:
-            return self._certificates.issue(
-                RootCA(cluster.root_certificate, cluster.root_key),
-                csr,
-                node_id=node_id,
-                role=role,
-                cluster_id=cluster.id,
-                validity=certificate_validity(cluster.spec),
-                now=self._context.clock.wall(),
-            )
+            return self._renewals.issue(cluster, node_id, role, csr)
         except InvalidArgument as error:
             raise BadRequest(str(error)) from None
 
@@ -322,22 +263,3 @@ def _address(request: JoinRequest, source_ip: str) -> Address:
     except addresses.AddressError as error:
         raise BadRequest(f"advertise_addr in the join request: {error}") from None
     return seen if address.is_unspecified else address
-
-
-def _control_addr(said: str, node: Node) -> str:
-    """Where a manager is reached as it says; one that names no host stays where it was, a new one is where it is seen.
-
-    Raises InvalidArgument.
-    """
-    if not said:
-        return ""
-    try:
-        address = addresses.parse(said, CONTROL_PORT)
-        if address.is_unspecified:
-            if node.manager_addr:
-                return node.manager_addr
-            host = node.status.addr
-            address = addresses.parse(f"[{host}]" if ":" in host else host, address.port)
-    except addresses.AddressError as error:
-        raise InvalidArgument(f"promotion needs a reachable manager port: {error}", plain=True) from None
-    return str(address)

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What managers do for agents: sessions, heartbeats, assignments and the taking of statuses.
+"""What the leader does for agents: sessions, heartbeats, assignments and the taking of statuses.
 
 Assignments follow commits: one watcher notes for each node which of its tasks changed, and the node's stream looks at
-these only: the cost follows the change, not the number of tasks. Statuses that arrive while a batch is being written go
-into the next one, so that a storm costs few log entries; a call is answered when its statuses are durable.
+these only: the cost follows the change, not the number of tasks.
 """
 
 from __future__ import annotations
@@ -18,13 +17,14 @@ from queenright.decide.assignments import changes as difference_of
 from queenright.decide.base import SECOND
 from queenright.decide.nodes import Beat
 from queenright.lib.tasks import Background
-from queenright.manager import slices, texts
+from queenright.manager import texts
 from queenright.manager.description import cleaned, cleaned_address
 from queenright.manager.ports import Clock, Proposer
-from queenright.model.changes import Change, Update
+from queenright.manager.statuses import Statuses
+from queenright.model.changes import Update
 from queenright.model.errors import InvalidArgument, NotFound, NotLeading, OutOfSequence, PermissionDenied, Unavailable
 from queenright.model.objects import Node, NodeDescription, NodeStatus, Object, Task, TaskStatus
-from queenright.model.states import NodeState, TaskState
+from queenright.model.states import NodeState
 from queenright.spec.cluster import MANAGER
 from queenright.store.store import Event, Store
 from queenright.wire.messages import AssignmentSet, SessionNews
@@ -86,9 +86,7 @@ class Dispatcher:
         self._since = self._seen_at = clock.mono()
         self._sessions: dict[str, Session] = {}
         self._opened: dict[str, list[float]] = {}
-        self._queue: dict[str, TaskStatus] = {}
-        self._queued = asyncio.Event()
-        self._flushed: asyncio.Future[None] | None = None
+        self._statuses = Statuses(store, clock)
         self._background = Background()
 
     # -- life
@@ -104,10 +102,9 @@ class Dispatcher:
         self._leadership += 1
         self._running = True
         self._since = self._seen_at = self._clock.mono()
-        self._opened, self._queue = {}, {}
-        self._queued.clear()
+        self._opened = {}
         self._background.start(self._follow(), "dispatcher-follow")
-        self._background.start(self._flush_forever(), "dispatcher-statuses")
+        self._background.start(self._statuses.write(self._proposer), "dispatcher-statuses")
         self._background.start(self._watch_clock(), "dispatcher-clock")
 
     async def stop(self, reason: str = STOPPING) -> None:
@@ -116,9 +113,7 @@ class Dispatcher:
         for session in list(self._sessions.values()):
             self._close(session, reason)
         await self._background.stop()
-        if self._flushed is not None:
-            _fail(self._flushed, Unavailable(reason))
-            self._flushed = None
+        self._statuses.forget(reason)
 
     def beats(self) -> Mapping[str, Beat]:
         """Deadlines by node, for the liveness decider. Ask for ``since`` after it."""
@@ -339,55 +334,7 @@ class Dispatcher:
             task = self._store.tasks.get(task_id)
             if task is not None and task.node_id != node_id:
                 raise PermissionDenied(f"task {task_id} is not on this node")
-        for task_id, status in updates:
-            waiting = self._queue.get(task_id)
-            if waiting is None or status.state >= waiting.state:
-                self._queue[task_id] = status
-        if self._flushed is None or self._flushed.done():
-            self._flushed = asyncio.get_running_loop().create_future()
-        flushed = self._flushed
-        self._queued.set()
-        await asyncio.shield(flushed)
-
-    async def _flush_forever(self) -> None:
-        while True:
-            await self._queued.wait()
-            self._queued.clear()
-            queue, self._queue = self._queue, {}
-            flushed, self._flushed = self._flushed, None
-            try:
-                await self._flush(queue)
-            except Exception as error:
-                _fail(flushed, error)
-                log.warning("statuses were not written: %s", error)
-            except BaseException:
-                _fail(flushed, Unavailable(texts.NOT_LEADER))
-                raise
-            else:
-                if flushed is not None and not flushed.done():
-                    flushed.set_result(None)
-
-    async def _flush(self, queue: Mapping[str, TaskStatus]) -> None:
-        for _ in range(CONFLICT_TRIES):
-            now = self._clock.wall()
-            changes: list[Change] = []
-            for task_id, status in queue.items():
-                task = self._store.tasks.get(task_id)
-                if task is not None and (merged := merge_status(task.status, status, now)) is not None:
-                    changes.append(Update(dataclasses.replace(task, status=merged)))
-            try:
-                await slices.write(self._proposer, changes)
-                return
-            except OutOfSequence:
-                continue
-        raise Unavailable("the tasks changed too often while their statuses were written")
-
-
-def _fail(future: asyncio.Future[None] | None, error: Exception) -> None:
-    """Tell those who wait; that nobody may is no fault."""
-    if future is not None and not future.done():
-        future.set_exception(error)
-        future.exception()
+        await self._statuses.take(updates)
 
 
 def _manager(node: Object | None) -> tuple[str, str] | None:
@@ -395,14 +342,3 @@ def _manager(node: Object | None) -> tuple[str, str] | None:
     if isinstance(node, Node) and node.role == MANAGER and node.manager_addr:
         return node.id, node.manager_addr
     return None
-
-
-def merge_status(held: TaskStatus, told: TaskStatus, now: int) -> TaskStatus | None:
-    """The status to store after an agent's report, or None if it says nothing new. A state never goes back."""
-    if told.state < held.state:
-        return None
-    since = held.running_since or (now if told.state == TaskState.RUNNING else 0)
-    merged = dataclasses.replace(told, applied_at=held.applied_at, running_since=since)
-    if merged == held:
-        return None
-    return dataclasses.replace(merged, applied_at=now)

@@ -21,9 +21,10 @@ from queenright.manager.ports import Consensus, Proposer
 from queenright.model import features
 from queenright.model.changes import Update
 from queenright.model.errors import OutcomeUnknown, OutOfSequence, Refusal, Unavailable
-from queenright.model.objects import Cluster, Node
+from queenright.model.objects import Cluster, Node, Object
 from queenright.model.states import NodeState
-from queenright.store.store import Subscription
+from queenright.spec.cluster import MANAGER
+from queenright.store.store import Event, Subscription
 
 log = logging.getLogger(__name__)
 
@@ -71,6 +72,7 @@ class Members:
         self._node_id = node_id
         self._dice = dice
         self._tries: dict[Step, _Try] = {}
+        self._marked: set[str] | None = None  # nodes that may have a message of this loop
         self._poke = asyncio.Event()
         self.problems: Mapping[str, str] = {}
 
@@ -92,7 +94,7 @@ class Members:
     async def _follow(self, subscription: Subscription) -> None:
         while True:
             commit = await subscription.next()
-            if commit.reset or any(isinstance(event.object, Node | Cluster) for event in commit.events):
+            if commit.reset or any(map(_concerns, commit.events)):
                 self._poke.set()
 
     async def _sleep(self, seconds: float) -> None:
@@ -187,12 +189,16 @@ class Members:
         """Write down what hinders whom, where that is news."""
         problems = {step.node_id: held.why for step, held in self._tries.items() if held.why}
         self.problems = {**problems, **plan.problems}
-        for node in self._store.nodes:
-            text = self.problems.get(node.id, "")
+        if self._marked is None:  # an earlier leader may have written some
+            self._marked = {node.id for node in self._store.nodes if node.status.message.startswith(PREFIX)}
+        for node_id in sorted(self._marked | self.problems.keys()):
+            node = self._store.nodes.get(node_id)
+            text = self.problems.get(node_id, "")
             message = f"{PREFIX}{text}" if text else ""
-            if node.status.message != message and _is_ours(node):
+            if node is not None and node.status.message != message and _is_ours(node):
                 status = dataclasses.replace(node.status, message=message)
                 await self._proposer.propose([Update(dataclasses.replace(node, status=status))])
+        self._marked = set(self.problems)
 
     # -- the feature level
 
@@ -213,6 +219,22 @@ class Members:
 
 def _says(step: Step) -> str:
     return _SAYS[type(step)] + (f" {step.addr}" if isinstance(step, Add | Move) else "")
+
+
+def _concerns(event: Event) -> bool:
+    """Whether a change may be one for this loop: most are of workers that shall be nothing else."""
+    if isinstance(event.object, Cluster):
+        return True
+    return isinstance(event.object, Node) and _standing(event.before) != _standing(event.after)
+
+
+def _standing(node: Object | None) -> tuple[object, ...] | None:
+    """What this loop goes by; None for a worker of whom nothing else is wished or said."""
+    if not isinstance(node, Node):
+        return None
+    if MANAGER not in (node.role, roles.wish(node)) and not node.status.message.startswith(PREFIX):
+        return None
+    return node.role, roles.wish(node), node.manager_addr, node.status.state, node.status.message
 
 
 def _is_ours(node: Node) -> bool:

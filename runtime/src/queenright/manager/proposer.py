@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 
 from queenright.manager import texts
@@ -10,8 +11,10 @@ from queenright.manager.machine import StoreMachine
 from queenright.manager.ports import Clock, Consensus, Log
 from queenright.model import features
 from queenright.model.changes import Batch, Change, Conflict
-from queenright.model.errors import FailedPrecondition, OutOfSequence, Unavailable
+from queenright.model.errors import FailedPrecondition, OutcomeUnknown, OutOfSequence, Unavailable
 from queenright.wire import codec
+
+ANSWER = 25.0  # seconds for which an answer of the log is waited for
 
 __all__ = ["ConflictError", "FencedProposer", "LogProposer", "StoreMachine"]
 
@@ -52,7 +55,11 @@ class LogProposer:
         """Return when the store holds all that was acknowledged before. Raises Unavailable on whoever does not lead."""
         if not self._log.is_leader:
             raise self._refusal()
-        return await self._log.barrier()
+        try:
+            async with asyncio.timeout(ANSWER):
+                return await self._log.barrier()
+        except TimeoutError:
+            raise Unavailable(f"the log did not answer within {ANSWER:.0f} s: is the disk slow?") from None
 
     def fenced(self, term: int) -> FencedProposer:
         """A proposer for one leadership: once the term has passed, nothing that it is given gets into the log."""
@@ -66,7 +73,13 @@ class LogProposer:
             raise self._refusal()
         self._check_level(changes)
         batch = Batch(at=self._clock.wall(), changes=tuple(changes))
-        conflict = await self._log.propose(codec.encode_batch(batch), term=term)
+        try:
+            async with asyncio.timeout(ANSWER):
+                conflict = await self._log.propose(codec.encode_batch(batch), term=term)
+        except TimeoutError:
+            raise OutcomeUnknown(
+                f"the log did not answer within {ANSWER:.0f} s; whether this write is kept is seen by reading it again"
+            ) from None
         if isinstance(conflict, Conflict):
             raise ConflictError(conflict)
         return self._log.applied_index
