@@ -19,6 +19,7 @@ DEFAULT_SOCKET = "/run/queenright/engine.sock"
 NOT_A_MANAGER = "not a swarm manager"  # in every answer of the Engine API that means it
 PREPARED = "is being prepared"
 NO_LEADER = "does not have a leader"
+OUTCOME = "X-Queenright-Outcome"  # header of an error that leaves open whether a change was made: unknown
 STALE = "X-Queenright-Stale"  # header of what a manager says that does not hear from a majority
 
 
@@ -26,6 +27,7 @@ class EngineError(Exception):
     """The host socket could not be used, or answered with an error.
 
     ``status`` is the HTTP status, 0 where there was no answer. ``missing``: there is no socket, or nobody listens.
+    ``unknown``: whether what was asked for was done is not known.
     ``more`` is returned beside the message when the module fails.
     """
 
@@ -33,6 +35,7 @@ class EngineError(Exception):
         super().__init__(message)
         self.status = status
         self.missing = missing
+        self.unknown = False
         self.more = {}  # type: t.Dict[str, t.Any]
 
     @property
@@ -48,7 +51,7 @@ class EngineError(Exception):
     @property
     def leaderless(self) -> bool:
         """Whether a manager knows no leader: nothing was written; an election may be going on."""
-        return self.status == 503 and NO_LEADER in str(self)
+        return self.status == 503 and NO_LEADER in str(self) and not self.unknown
 
     @property
     def elsewhere(self) -> bool:
@@ -133,7 +136,11 @@ class Engine:
             ) from None
         finally:
             connection.close()
-        return self._read(answer.status, text, method, path)
+        try:
+            return self._read(answer.status, text, method, path)
+        except EngineError as error:
+            error.unknown = (answer.getheader(OUTCOME) or "").lower() == "unknown"
+            raise
 
     def _read(self, status: int, text: str, method: str, path: str) -> t.Any:
         try:

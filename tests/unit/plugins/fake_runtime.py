@@ -101,6 +101,7 @@ class FakeRuntime:
         self.pending = 0  # times that the state is still pending
         self.learning = 0  # times that this manager is no voter yet
         self.learners: set[str] = set()  # managers that are no voters yet, as this one sees it
+        self.unknown = False  # whether its refusals leave open what was done
         self.cut = False  # whether it is a manager that hears from no majority
         self.calls: list[tuple[str, str, Json, t.Any]] = []
         self.waits: list[Json] = []
@@ -469,6 +470,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(answer)))
+        if self.fake.unknown and status >= 400:
+            self.send_header("X-Queenright-Outcome", "unknown")
         if self.fake.cut and self.command == "GET":
             self.send_header("X-Queenright-Stale", "true")
         self.end_headers()

@@ -252,6 +252,15 @@ def test_a_change_keeps_its_name_though_a_leader_is_elected_while_it_is_waited_f
     assert len(three[0].called("/queenright/v1/apply")) == 1
 
 
+def test_a_change_of_unknown_outcome_is_not_repeated_but_told(three, run_module) -> None:
+    three[0].unknown = True
+    three[0].refuse("/queenright/v1/apply", 503, NO_LEADER)
+    result = run_module(swarm_service, socket=three[0].socket, name="web", image="a")
+    assert result["failed"]
+    assert not result["needs_manager"]
+    assert len(three[0].called("/queenright/v1/apply")) == 1
+
+
 def test_where_no_leader_comes_another_manager_may_know_one(three, run_module) -> None:
     three[0].cut = True
     result = run_module(swarm_service, socket=three[0].socket, name="web", image="a")
