@@ -51,7 +51,9 @@ class Group:
 
 
 class Consensus:
-    """The group as one manager knows it. ``blind``: it believes still what it believed; ``away``: not heard of."""
+    """The group as one manager knows it. ``blind``: it believes still what it believed; ``away``: not heard of;
+    ``begins``: it was elected, and has not seen yet all that was acknowledged before.
+    """
 
     def __init__(self, group: Group, node_id: str) -> None:
         self._group = group
@@ -60,6 +62,7 @@ class Consensus:
         self.away: set[str] = set()
         self.believes: tuple[str, int] | None = None
         self.barriers = 0
+        self.begins = False
         self.epoch = 0
 
     def _seen(self) -> tuple[str, int]:
@@ -75,7 +78,7 @@ class Consensus:
 
     @property
     def is_leader(self) -> bool:
-        return self.leader_id == self._node_id
+        return self.leader_id == self._node_id and not self.begins
 
     def members(self) -> Sequence[Seat]:
         return self._group.seats
@@ -89,7 +92,7 @@ class Consensus:
     async def barrier(self) -> int:
         self.barriers += 1
         await asyncio.sleep(0)
-        if self._group.leader != self._node_id:
+        if self._group.leader != self._node_id or self.begins:
             self.believes = None
             raise Unavailable(texts.NOT_LEADER)
         return 0

@@ -8,13 +8,15 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from runtime.api.managers import DEADLINE, Manager, Managers
 from runtime.manager.kit import key_digest, service_json
 
 from queenright.edge.http.api import handing, progress
 from queenright.edge.http.messages import Response
 from queenright.model.errors import OutcomeUnknown, Unavailable
-from queenright.wire.messages import ForwardCall
+from queenright.wire.messages import ForwardAnswer, ForwardCall
 
 NO_LEADER = (
     "The swarm does not have a leader. It's possible that too few managers are online. Make sure more than half of the "
@@ -23,6 +25,26 @@ NO_LEADER = (
 V1 = "/queenright/v1"
 WEB = {"kind": "service", "name": "web", "options": {"image": "busybox:1"}}
 REQUEST_ID = {"x-queenright-request-id": "r1"}
+
+
+CALLS = st.builds(
+    ForwardCall,
+    method=st.sampled_from(["POST", "DELETE", "GET", "PUT", ""]),
+    path=st.one_of(
+        st.text(max_size=20),
+        st.sampled_from(["/services/create", "/nodes/queen/update", "/swarm/update", f"{V1}/apply", f"{V1}/tickets"]),
+    ),
+    query=st.one_of(st.text(max_size=20), st.sampled_from(["version=1", "version=1&force=x", "%ff=%zz&=&a"])),
+    api_version=st.sampled_from(["", "1.41", "1.24", "0.0", "9.99", "x"]),
+    headers=st.dictionaries(
+        st.sampled_from(["content-type", "Content-Type", "x-registry-auth", "x-queenright-here", "x-queenright-again"]),
+        st.one_of(st.text(max_size=20), st.just("application/json")),
+    ),
+    body=st.one_of(
+        st.binary(max_size=20), st.sampled_from([b"{}", b'{"Role":"worker"}', b'{"kind":"swarm"}', b"null"])
+    ),
+    request_id=st.sampled_from(["", "r1", "a b", "\n"]),
+)
 
 
 def names(manager: Manager) -> list[str]:
@@ -263,6 +285,26 @@ async def test_a_call_with_a_wrong_version_is_refused(managers: Managers) -> Non
     for version in ("x", "1", "1.2.3", "99999.1", "1.41\n"):
         call = ForwardCall("POST", "/services/create", api_version=version)
         assert (await managers.first.api.routes.gateway.forward(call)).status == 400
+
+
+async def test_a_write_at_a_leader_that_only_begins_waits_for_it(managers: Managers) -> None:
+    managers.first.consensus.begins = True
+    asyncio.get_running_loop().call_later(0.1, setattr, managers.first.consensus, "begins", False)
+    async with asyncio.timeout(DEADLINE):
+        here, there = await asyncio.gather(
+            managers.first.api.raw("POST", "/services/create", service_json("a")),
+            managers.second.api.raw("POST", "/services/create", service_json("b")),
+        )
+    assert (here[0], there[0]) == (201, 201)
+    assert managers.first.way.calls == []
+
+
+@given(call=CALLS)
+def test_whatever_another_manager_sends_is_answered(call: ForwardCall) -> None:
+    async def ask() -> ForwardAnswer:
+        return await Managers().first.api.routes.gateway.forward(call)
+
+    assert 200 <= asyncio.run(ask()).status < 600
 
 
 async def test_an_unforeseen_fault_is_an_answer(managers: Managers, monkeypatch: pytest.MonkeyPatch) -> None:

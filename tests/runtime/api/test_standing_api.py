@@ -113,6 +113,14 @@ async def test_a_leader_that_hears_nothing_does_not_keep_its_readers_waiting(mon
     assert await marked(managers.first.api, "/services/web")
 
 
+async def test_what_a_leader_remembers_before_it_saw_all_of_its_predecessor_s_is_marked() -> None:
+    managers = await managers_with_a_service()
+    managers.first.consensus.begins = True
+    assert await marked(managers.first.api, "/services/web")
+    managers.first.consensus.begins = False
+    assert not await marked(managers.first.api, "/services/web")
+
+
 async def test_a_manager_alone_asks_nobody() -> None:
     managers = await managers_with_a_service()
     managers.group.seats = (managers.group.seats[0], managers.group.seats[1]._replace(voter=False))

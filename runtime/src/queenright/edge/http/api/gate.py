@@ -32,6 +32,7 @@ class Gate(Handlers):
         super().__init__(host)
         self._handing = Handing(host, forwarder, ids, self.lead)
         self._once = Once()
+        self._name: tuple[Control, str] | None = None
 
     def around(self, route: Route) -> Handler:
         """The route's handler, behind the gate."""
@@ -43,7 +44,7 @@ class Gate(Handlers):
         control = self.running()
         if control is None:
             return await route.handler(request)
-        fresh = await confirmed(control)
+        fresh = await self._confirmed(control)
         try:
             response = await route.handler(request)
         except Exception as error:
@@ -84,10 +85,15 @@ class Gate(Handlers):
         except OutcomeUnknown:
             raise
         except Refusal as refusal:
-            sound = leads(control) and (isinstance(refusal, Unavailable) or await confirmed(control))
+            sound = leads(control) and (isinstance(refusal, Unavailable) or await self._confirmed(control))
             if not sound:
                 raise Deposed from refusal
             raise
+
+    async def _confirmed(self, control: Control) -> bool:
+        if self._name is None or self._name[0] is not control:
+            self._name = control, self.host.local_state().node_id
+        return await confirmed(control, self._name[1])
 
 
 def _stale(control: Control, fresh: bool) -> bool:

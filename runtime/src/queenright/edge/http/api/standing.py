@@ -41,15 +41,16 @@ def cut_off(control: Control) -> bool:
     return consensus is not None and not consensus.has_quorum
 
 
-async def confirmed(control: Control) -> bool:
-    """Whether what this manager has in memory may be told as it is.
+async def confirmed(control: Control, node_id: str) -> bool:
+    """Whether what this manager, ``node_id``, has in memory may be told as it is.
 
-    The leader asks a majority whether it still leads: others may have chosen another one without its knowing. A
-    follower makes no promise that it could break; it may be a moment behind.
+    The leader asks a majority whether it still leads: others may have chosen another one without its knowing. One that
+    was just elected may not have seen yet what was acknowledged before. A follower makes no promise that it could
+    break; it may be a moment behind.
     """
     if cut_off(control):
         return False
-    if not leads(control) or not _shared(control):
+    if not (leads(control) or leadership(control)[0] == node_id) or not _shared(control):
         return True
     try:
         async with asyncio.timeout(CONFIRM_SECONDS):
