@@ -2,8 +2,9 @@
 """The managers' raft group beside Debian's etcd: commits a second, failover, what is lost in crashes, stale reads.
 
 Members are processes of their own with fsync and mutual TLS between them; etcd runs as it comes, plain TCP, in the
-same rounds. Puts of 1 KiB are proposed within the leading process, and by one and the same gRPC client to etcd and to a
-front in our leader, where puts that come in together share an entry. The last line is one JSON object.
+same rounds. Puts of 1 KiB are proposed within the leading process, and sent by one and the same gRPC client to etcd and
+to a front in our leader, one or ten in a call; puts that come in together share an entry there. The last line is one
+JSON object.
 """
 
 from __future__ import annotations
@@ -26,7 +27,20 @@ from benchmarks._lib.raft_group import Group, formed
 from benchmarks._lib.sandbox import BenchError
 
 IN_PROCESS, FRONT, ETCD = "in process", "front", "etcd"
-FLIGHTS = (1, 100)
+FRONT_TXN, ETCD_TXN = "front, 10 a call", "etcd, 10 a txn"
+SIDES = {
+    1: (IN_PROCESS, ETCD, FRONT),
+    100: (IN_PROCESS, ETCD, FRONT, ETCD_TXN, FRONT_TXN),
+}
+"""Who is measured with so many puts in flight."""
+TOGETHER = 10
+RATIOS = (
+    ("etcd_ratio_in_process", IN_PROCESS, ETCD),
+    ("etcd_ratio_front", FRONT_TXN, ETCD),
+    ("etcd_ratio_front_single", FRONT, ETCD),
+    ("etcd_txn_ratio_front", FRONT_TXN, ETCD_TXN),
+)
+"""Key of the last line: whose puts a second by whose."""
 
 
 def say(text: str) -> None:
@@ -41,9 +55,8 @@ def throughput(scratch: pathlib.Path, nodes: int, figures: Figures, options: arg
     """Both groups are up; the load goes to one after the other, in alternating order."""
     with formed(scratch / "ours", nodes) as group, etcd.running(scratch / "etcd", nodes) as address:
         for number in range(-1, options.rounds):
-            sides = [IN_PROCESS, ETCD, FRONT] if number % 2 else [FRONT, ETCD, IN_PROCESS]
-            for flight in FLIGHTS:
-                for side in sides:
+            for flight, sides in SIDES.items():
+                for side in sides if number % 2 else sides[::-1]:
                     seconds = 0.5 if number < 0 else options.seconds
                     measured = _load(side, group, address, flight, seconds)
                     if number < 0:
@@ -51,7 +64,7 @@ def throughput(scratch: pathlib.Path, nodes: int, figures: Figures, options: arg
                     figures.add(f"{name(nodes, flight)}, 1/s", side, measured["per_second"])
                     figures.add(f"{name(nodes, flight)}, p50 ms", side, measured["p50_ms"])
                     say(
-                        f"  round {number + 1} of {options.rounds}: {name(nodes, flight)}: {side:11}"
+                        f"  round {number + 1} of {options.rounds}: {name(nodes, flight)}: {side:17}"
                         f"{measured['per_second']:8.0f} puts/s, p50 {measured['p50_ms']:.2f} ms, "
                         f"p99 {measured['p99_ms']:.2f} ms"
                     )
@@ -60,12 +73,12 @@ def throughput(scratch: pathlib.Path, nodes: int, figures: Figures, options: arg
 
 
 def _load(side: str, group: Group, address: str, flight: int, seconds: float) -> dict[str, float]:
-    if side == ETCD:
-        return load_over_grpc(address, flight, seconds)
+    if side in (ETCD, ETCD_TXN):
+        return load_over_grpc(address, flight, seconds, TOGETHER if side == ETCD_TXN else 1)
     leader = group.leader()
-    if side == FRONT:
-        return load_over_grpc(leader.address, flight, seconds)
-    measured = leader.ask("load", seconds + 60, workers=flight, seconds=seconds)
+    if side in (FRONT, FRONT_TXN):
+        return load_over_grpc(leader.address, flight, seconds, TOGETHER if side == FRONT_TXN else 1)
+    measured = leader.ask("load", seconds + 60, flight=flight, seconds=seconds)
     if measured is None or "error" in measured:
         raise BenchError(f"the leader did not take the load: {measured}")
     return dict(measured)
@@ -127,20 +140,25 @@ def measure(scratch: pathlib.Path, options: argparse.Namespace) -> tuple[Figures
 
 def summary(figures: Figures, counts: dict[str, int]) -> dict[str, float]:
     """The figures of the last line. Ratios are puts a second, ours by etcd's, of medians: above 1 is more than etcd."""
-    medians = {side: figures.medians(side) for side in (IN_PROCESS, FRONT, ETCD, "ours")}
+    ours = figures.medians("ours")
     wanted = f"{name(3, 100)}, 1/s"
+    puts = {side: figures.medians(side).get(wanted) for side in SIDES[100]}
     out: dict[str, float | None] = dict(counts)
-    for key, side in (("etcd_ratio_in_process", IN_PROCESS), ("etcd_ratio_front", FRONT)):
-        if wanted in medians[side] and wanted in medians[ETCD]:
-            out[key] = medians[side][wanted] / medians[ETCD][wanted]
-            out[f"{key.removeprefix('etcd_ratio_')}_puts_per_s"] = medians[side][wanted]
-            out["etcd_puts_per_s"] = medians[ETCD][wanted]
+    for key, side, other in RATIOS:
+        if puts[side] and puts[other]:
+            out[key] = puts[side] / puts[other]
+    for key, side in (
+        ("in_process_puts_per_s", IN_PROCESS),
+        ("front_puts_per_s", FRONT_TXN),
+        ("etcd_puts_per_s", ETCD),
+    ):
+        out[key] = puts[side]
     failovers = figures.values("failover_s", "ours")
     if failovers:
-        out["failover_median_s"], out["failover_worst_s"] = medians["ours"]["failover_s"], max(failovers)
-    out["snapshot_hold_ms"] = medians["ours"].get("snapshot hold, ms")
-    out["idle_cpu_pct"] = medians["ours"].get("idle, % of a core")
-    out["rss_mib"] = medians["ours"].get("memory, MiB")
+        out["failover_median_s"], out["failover_worst_s"] = ours["failover_s"], max(failovers)
+    out["snapshot_hold_ms"] = ours.get("snapshot hold, ms")
+    out["idle_cpu_pct"] = ours.get("idle, % of a core")
+    out["rss_mib"] = ours.get("memory, MiB")
     return {key: round(value, 3) for key, value in out.items() if value is not None}
 
 

@@ -25,9 +25,12 @@ class Figures:
 
     def table(self) -> list[str]:
         """A line for each figure and side: median, spread and, where they are few, all values."""
-        lines = [f"{'figure':26}{'side':12}{'median':>9}{'min':>9}{'max':>9}  values by round"]
+        wide = max([26, *(len(figure) + 1 for figure, _ in self._values)])
+        side_wide = max([12, *(len(side) + 1 for _, side in self._values)])
+        lines = [f"{'figure':{wide}}{'side':{side_wide}}{'median':>9}{'min':>9}{'max':>9}  values by round"]
         for (figure, side), values in self._values.items():
             each = " ".join(f"{value:.2f}" for value in values) if len(values) <= 12 else f"{len(values)} values"
             numbers = (statistics.median(values), min(values), max(values))
-            lines.append(f"{figure:26}{side:12}" + "".join(f"{number:9.3f}" for number in numbers) + f"  {each}")
+            figured = "".join(f"{number:9.3f}" if number < 1000 else f"{number:9.0f}" for number in numbers)
+            lines.append(f"{figure:{wide}}{side:{side_wide}}{figured}  {each}")
         return lines

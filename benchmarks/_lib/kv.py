@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A client that puts keys, the same for etcd and for our front, and the questions that our members answer beside that.
 
-etcd's interface, as far as it is needed here (``etcdserverpb.KV/Put``), is declared at run time.
+etcd's interface, as far as it is needed here (``etcdserverpb.KV``: Put, and Txn of puts), is declared at run time.
 """
 
 from __future__ import annotations
@@ -24,26 +24,40 @@ SIZE = 1024
 """Bytes of a value."""
 
 
-def _declare() -> tuple[type[Any], type[Any]]:
+TXN = "/etcdserverpb.KV/Txn"
+_BYTES, _MESSAGE, _ONE, _MANY = 12, 11, 1, 3
+
+
+def _declare() -> dict[str, type[Any]]:
     file = descriptor_pb2.FileDescriptorProto(name="bench_kv.proto", package="etcdserverpb", syntax="proto3")
-    request = file.message_type.add(name="PutRequest")
-    for number, name in enumerate(("key", "value"), 1):
-        request.field.add(name=name, number=number, label=1, type=12)
-    file.message_type.add(name="PutResponse")
+    fields = {
+        "PutRequest": [("key", 1, _BYTES, _ONE, ""), ("value", 2, _BYTES, _ONE, "")],
+        "RequestOp": [("request_put", 2, _MESSAGE, _ONE, ".etcdserverpb.PutRequest")],
+        "TxnRequest": [("success", 2, _MESSAGE, _MANY, ".etcdserverpb.RequestOp")],
+        "Empty": [],
+    }
+    for message, rows in fields.items():
+        declared = file.message_type.add(name=message)
+        for name, number, kind, label, of in rows:
+            declared.field.add(name=name, number=number, type=kind, label=label, type_name=of or None)
     pool = descriptor_pool.DescriptorPool()
     pool.Add(file)
-    kinds = [
-        message_factory.GetMessageClass(pool.FindMessageTypeByName(f"etcdserverpb.{name}"))
-        for name in ("PutRequest", "PutResponse")
-    ]
-    return kinds[0], kinds[1]
+    return {
+        name: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"etcdserverpb.{name}")) for name in fields
+    }
 
 
-PutRequest, PutResponse = _declare()
+_KINDS = _declare()
+PutRequest, TxnRequest, Empty = _KINDS["PutRequest"], _KINDS["TxnRequest"], _KINDS["Empty"]
 
 
-async def load(put: Callable[[bytes, bytes], Awaitable[object]], workers: int, seconds: float) -> dict[str, float]:
-    """Put from so many workers, each one key after another. Gives puts a second and milliseconds that one took."""
+Put = Callable[[list[bytes], bytes], Awaitable[object]]
+"""Puts one value under each of the keys."""
+
+
+async def load(put: Put, flight: int, seconds: float, together: int = 1) -> dict[str, float]:
+    """Keep ``flight`` puts under way, ``together`` of them in each call. Gives puts a second, and milliseconds that a
+    call took."""
     taken: list[float] = []
     value = bytes(SIZE)
     end = time.monotonic() + seconds
@@ -51,30 +65,39 @@ async def load(put: Callable[[bytes, bytes], Awaitable[object]], workers: int, s
     async def work(number: int) -> None:
         count = 0
         while (began := time.monotonic()) < end:
-            await put(b"%08d%08d" % (number, count % 1000), value)
+            await put([b"%08d%08d" % (number, (count + place) % 1000) for place in range(together)], value)
             taken.append(time.monotonic() - began)
-            count += 1
+            count += together
 
     began = time.monotonic()
-    await asyncio.gather(*(work(number) for number in range(workers)))
+    await asyncio.gather(*(work(number) for number in range(flight // together)))
     elapsed = time.monotonic() - began
     taken.sort()
     return {
-        "per_second": len(taken) / elapsed,
+        "per_second": together * len(taken) / elapsed,
         "p50_ms": 1000 * statistics.median(taken),
         "p99_ms": 1000 * taken[int(0.99 * len(taken))],
     }
 
 
-def load_over_grpc(address: str, workers: int, seconds: float) -> dict[str, float]:
-    """The same load by calls of ``KV/Put`` to a server, from this process."""
+def load_over_grpc(address: str, flight: int, seconds: float, together: int = 1) -> dict[str, float]:
+    """The same load by calls to a server, from this process: ``Put``, or ``Txn`` of several."""
 
     async def run() -> dict[str, float]:
         async with grpc.aio.insecure_channel(address, options=OPTIONS) as channel:
-            call = channel.unary_unary(
-                PUT, request_serializer=PutRequest.SerializeToString, response_deserializer=PutResponse.FromString
-            )
-            return await load(lambda key, value: call(PutRequest(key=key, value=value)), workers, seconds)
+            one = channel.unary_unary(PUT, PutRequest.SerializeToString, Empty.FromString)
+            several = channel.unary_unary(TXN, TxnRequest.SerializeToString, Empty.FromString)
+
+            def put(keys: list[bytes], value: bytes) -> Awaitable[object]:
+                if together == 1:
+                    return one(PutRequest(key=keys[0], value=value))
+                request = TxnRequest()
+                for key in keys:
+                    added = request.success.add().request_put
+                    added.key, added.value = key, value
+                return several(request)
+
+            return await load(put, flight, seconds, together)
 
     return asyncio.run(run())
 

@@ -181,10 +181,13 @@ class Member:
         put = grpc.unary_unary_rpc_method_handler(
             self._put, request_deserializer=kv.PutRequest.FromString, response_serializer=lambda _: b""
         )
+        txn = grpc.unary_unary_rpc_method_handler(
+            self._txn, request_deserializer=kv.TxnRequest.FromString, response_serializer=lambda _: b""
+        )
         ask = grpc.unary_unary_rpc_method_handler(self._ask)
         front.add_generic_rpc_handlers(
             (
-                grpc.method_handlers_generic_handler("etcdserverpb.KV", {"Put": put}),
+                grpc.method_handlers_generic_handler("etcdserverpb.KV", {"Put": put, "Txn": txn}),
                 grpc.method_handlers_generic_handler("bench.Member", {"Ask": ask}),
             )
         )
@@ -200,8 +203,15 @@ class Member:
         os._exit(1)
 
     async def _put(self, request: Any, context: Any) -> None:
+        await self._batch(encode(request.key, request.value), context)
+
+    async def _txn(self, request: Any, context: Any) -> None:
+        puts = (each.request_put for each in request.success)
+        await self._batch(b"".join(encode(put.key, put.value) for put in puts), context)
+
+    async def _batch(self, changes: bytes, context: Any) -> None:
         try:
-            await self._batcher.put(encode(request.key, request.value))
+            await self._batcher.put(changes)
         except RaftError as error:
             await context.abort(grpc.StatusCode.UNAVAILABLE, str(error))
 
@@ -248,9 +258,9 @@ class Member:
             total ^= hash_of(item)
         return {"keys": len(self.machine.values), "digest": total}
 
-    async def _on_load(self, workers: int, seconds: float) -> dict[str, float]:
-        """Propose from within this process."""
-        return await kv.load(lambda key, value: self.log.propose(encode(key, value)), workers, seconds)
+    async def _on_load(self, flight: int, seconds: float) -> dict[str, float]:
+        """Propose from within this process, each put an entry of its own."""
+        return await kv.load(lambda keys, value: self.log.propose(encode(keys[0], value)), flight, seconds)
 
 
 def hash_of(item: tuple[bytes, bytes]) -> int:
