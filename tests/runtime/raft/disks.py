@@ -86,5 +86,5 @@ class CutDisk(Disk):
         if cut:
             self._cut()
 
-    def free(self, directory: Path) -> int:
+    def room(self, directory: Path) -> int:
         return 1 << 40

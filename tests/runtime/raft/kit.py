@@ -68,7 +68,7 @@ class BadDisk(Disk):
     """Fails or waits on demand; counts flushes.
 
     ``only_in`` names the thread to which that is limited, ``only_for`` the file of a ``publish_error``, ``open_syncs``
-    how many flushes pass the closed gate, ``room`` how many bytes are said to be free.
+    how many flushes pass the closed gate, ``left`` how many bytes a snapshot is said to have.
     """
 
     def __init__(self) -> None:
@@ -76,7 +76,7 @@ class BadDisk(Disk):
         self.sync_error: OSError | None = None
         self.publish_error: OSError | None = None
         self.partial = 0
-        self.room: int | None = None
+        self.left: int | None = None
         self.gate = threading.Event()
         self.gate.set()
         self.waiting = threading.Event()
@@ -108,8 +108,8 @@ class BadDisk(Disk):
             raise self.publish_error
         super().publish(temporary, path)
 
-    def free(self, directory: Path) -> int:
-        return super().free(directory) if self.room is None else self.room
+    def room(self, directory: Path) -> int:
+        return super().room(directory) if self.left is None else self.left
 
 
 def write_first_release(path: Path, entries: list[Entry], *, term: int, vote: str, members: list[str]) -> None:

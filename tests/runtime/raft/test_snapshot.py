@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 
 import pytest
@@ -186,3 +187,27 @@ def test_the_index_can_be_looked_up_without_reading_the_file(path):
     assert peek_index(path) == 42
     path.write_bytes(path.read_bytes()[:80])
     assert peek_index(path) == 0
+
+
+def test_a_snapshot_does_not_take_the_room_that_is_kept_for_the_log(path):
+    write(path, [b"old"], index=10)
+    disk = BadDisk()
+    disk.left = 300
+    with pytest.raises(OSError, match="kept for the log"):
+        write(path, disk=disk)
+    assert open_snapshot(path).index == 10
+    assert [entry.name for entry in path.parent.iterdir()] == ["snapshot"]
+    disk.left = 10_000
+    assert write(path, disk=disk).index == 42
+
+
+def test_some_room_is_kept_for_the_log(path, monkeypatch):
+    found = os.statvfs(path.parent)
+
+    class Small:
+        f_frsize, f_blocks, f_bavail = found.f_frsize, 1000, 500
+
+    monkeypatch.setattr("os.statvfs", lambda _: Small)
+    assert Disk().room(path.parent) == (500 - 125) * found.f_frsize
+    Small.f_blocks = Small.f_bavail = 1 << 30
+    assert Disk().room(path.parent) == (1 << 30) * found.f_frsize - 64 * 1024 * 1024

@@ -14,6 +14,10 @@ from queenright.lib.atomic import PRIVATE_FILE, remove_file, sync_directory, wri
 
 from .errors import LockedError
 
+KEPT_FOR_LOG = 64 * 1024 * 1024
+"""Bytes that no snapshot may take, or an eighth of a file system that is small: a log that finds no room stops the
+member, a snapshot can wait."""
+
 
 class Disk:
     """Write, flush, publish, remove. Every method raises OSError as the system gives it (ENOSPC, EIO, ...)."""
@@ -35,10 +39,10 @@ class Disk:
         """Remove a file, if it is there, and return when its absence survives a power cut."""
         remove_file(path)
 
-    def free(self, directory: Path) -> int:
-        """Bytes that may still be written in the file system of ``directory``."""
+    def room(self, directory: Path) -> int:
+        """Bytes that a snapshot may take in ``directory``: what is free but for a part that is kept for the log."""
         found = os.statvfs(directory)
-        return found.f_bavail * found.f_frsize
+        return found.f_bavail * found.f_frsize - min(KEPT_FOR_LOG, found.f_blocks * found.f_frsize // 8)
 
 
 class DirectoryLock:

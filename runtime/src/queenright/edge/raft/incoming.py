@@ -25,8 +25,6 @@ from .snapshot import FLUSH_EVERY, Snapshot, open_snapshot
 PART_NAME = "snapshot.part"
 INSTALL_NAME = "snapshot.install"
 
-SPARE = 64 * 1024 * 1024
-"""Bytes that have to stay free on the disk beside a snapshot that comes in: the log must go on."""
 STALL = 15.0
 """Seconds without progress after which a snapshot is given up, so that another one may come."""
 _AHEAD = 16
@@ -67,11 +65,11 @@ class Part:
         self._size = 0
         self._unflushed = 0
         self._fd = -1
-        free = disk.free(directory)
-        if head.size > free - SPARE:
+        room = disk.room(directory)
+        if head.size > room:
             raise InstallError(
-                f"there is no room in {directory} for a snapshot of {head.size} bytes: {free} bytes are free, of which "
-                f"{SPARE} are kept for the log"
+                f"there is no room in {directory} for a snapshot of {head.size} bytes, only for {max(0, room)} besides "
+                "what is kept for the log: free some space there"
             )
         with naming(self._path):
             self._fd = create_private(self._path)

@@ -7,6 +7,7 @@ count. It is written beside the old snapshot and renamed over it when it is dura
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -87,7 +88,7 @@ def write_snapshot(
     fd = create_private(temporary)
     try:
         try:
-            out = _Output(disk, fd)
+            out = _Output(disk, fd, temporary)
             out.raw(encode_file_header(SNAPSHOT_MAGIC, SNAPSHOT_VERSION, 0))
             out.frame(META, index, term, encode_config(config))
             count = 0
@@ -113,9 +114,10 @@ def write_snapshot(
 class _Output:
     """Gathers frames to larger writes."""
 
-    def __init__(self, disk: Disk, fd: int) -> None:
+    def __init__(self, disk: Disk, fd: int, path: Path) -> None:
         self._disk = disk
         self._fd = fd
+        self._path = path
         self._parts: list[bytes] = []
         self._gathered = 0
         self._unflushed = 0
@@ -139,6 +141,8 @@ class _Output:
         self._disk.sync(self._fd)
 
     def _write(self) -> None:
+        if self._disk.room(self._path.parent) < self._gathered:
+            raise OSError(errno.ENOSPC, "No space left on device but what is kept for the log", str(self._path))
         self._disk.write(self._fd, b"".join(self._parts))
         self._unflushed += self._gathered
         self._parts.clear()
