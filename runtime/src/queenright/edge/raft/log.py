@@ -455,6 +455,7 @@ class RaftLog:
 async def _within(timeout: float, event: asyncio.Event) -> None:
     """Wait for ``event``, or for ``timeout`` seconds."""
     try:
-        await asyncio.wait_for(event.wait(), timeout)
+        async with asyncio.timeout(timeout):
+            await event.wait()
     except TimeoutError:
         logger.debug("waited %.1f s in vain", timeout)
