@@ -14,6 +14,7 @@ from runtime.app.kit import Dockerd, Place, until
 from runtime.manager.kit import service_json
 
 from queenright.app import world
+from queenright.edge.http.api import handing
 from queenright.model.errors import OutcomeUnknown, Refusal
 from queenright.wire.messages import ForwardAnswer, ForwardCall
 
@@ -173,7 +174,7 @@ async def test_a_manager_that_lost_the_others_reads_marked_and_refuses_at_once(m
     assert (response.status, response.headers.get(STALE)) == (200, "true")
     assert await first.names() == {"web"}
     await until(lambda: first.place.state.stale, lambda: first.place.state)
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(handing.PATIENCE - 1):
         status, answer = await first.write("more")
     assert status == 503
     assert "does not have a leader" in answer["message"]

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import hashlib
+import json
 from typing import Any
 
 import docker.models.nodes
@@ -16,6 +17,7 @@ from runtime.manager.kit import World, service_json
 
 from queenright.edge.http.api import standing
 from queenright.edge.http.messages import Response
+from queenright.model.states import NodeState
 
 STALE = "X-Queenright-Stale"
 NO_LEADER = (
@@ -68,12 +70,15 @@ async def test_a_manager_without_quorum_answers_what_it_remembers_and_says_so() 
 
 async def test_a_wait_that_loses_the_quorum_meanwhile_is_marked() -> None:
     managers = Managers()
-    target = "/queenright/v1/wait?kind=node&id=king&down=1&timeout=0.2"
-    task = asyncio.create_task(managers.second.api.respond("GET", target))
+    target = "/queenright/v1/wait?kind=node&id=king&down=1&timeout=60"
+    task = asyncio.create_task(managers.first.api.respond("GET", target))
     await asyncio.sleep(0.05)
-    managers.cut_off(managers.second)
+    managers.cut_off(managers.first)
+    managers.world.describe(managers.second.node_id, "king", NodeState.DOWN)
     response: Response = await task
     assert (response.status, response.headers.get(STALE)) == (200, "true")
+    assert isinstance(response.body, bytes)
+    assert json.loads(response.body)["converged"] is True
 
 
 async def test_an_unforeseen_fault_stays_one() -> None:
