@@ -33,6 +33,25 @@ STATUS = {
 }
 
 
+GROUP = {
+    **STATUS,
+    "role": "manager",
+    "leader": {"node_id": "m2", "addr": "10.0.0.1:2377"},
+    "has_quorum": True,
+    "stale": False,
+    "raft": {
+        "term": 7,
+        "applied_index": 99,
+        "members": [
+            {"node_id": "m1", "addr": "10.0.0.1:2377", "voter": True, "reachable": True, "leader": False},
+            {"node_id": "m2", "addr": "10.0.0.2:2377", "voter": True, "reachable": True, "leader": True},
+            {"node_id": "m3", "addr": "10.0.0.3:2377", "voter": True, "reachable": False, "leader": False},
+            {"node_id": "m4", "addr": "", "voter": False, "reachable": True, "leader": False},
+        ],
+    },
+}
+
+
 class Socket(socketserver.ThreadingUnixStreamServer):
     """Answers with what stands in ``answers`` for the path."""
 
@@ -117,6 +136,27 @@ def test_the_exit_status_says_whether_all_is_well(
     answer(server, "/queenright/v1/status", STATUS | change)
     assert run(server, "status") == status
     assert words in capsys.readouterr().out.splitlines()
+
+
+def test_the_status_of_a_manager_shows_the_group(server: Socket, capsys: pytest.CaptureFixture[str]) -> None:
+    answer(server, "/queenright/v1/status", GROUP)
+    assert run(server, "status") == 0
+    assert capsys.readouterr().out.splitlines()[1:7] == [
+        "  manager n1 at 10.0.0.2",
+        "  swarm c1",
+        "  manager m1 at 10.0.0.1:2377 (reachable)",
+        "  manager m2 at 10.0.0.2:2377 (leader)",
+        "  manager m3 at 10.0.0.3:2377 (not reachable)",
+        "  manager m4 at an unknown address (learner, reachable)",
+    ]
+
+
+def test_a_manager_without_quorum_says_what_that_means(server: Socket, capsys: pytest.CaptureFixture[str]) -> None:
+    answer(server, "/queenright/v1/status", GROUP | {"leader": None, "has_quorum": False, "stale": True})
+    run(server, "status")
+    lines = capsys.readouterr().out.splitlines()
+    assert "  the swarm has no leader: nothing can be changed" in lines
+    assert "  this manager has no contact to more than half of the managers: what it shows may be old" in lines
 
 
 def test_why_shows_what_a_manager_knows(server: Socket, capsys: pytest.CaptureFixture[str]) -> None:

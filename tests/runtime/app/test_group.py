@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import socket
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -261,6 +262,23 @@ async def test_a_manager_is_joined_through_one_that_does_not_lead(places: list[P
     await until(lambda: group[1].control.store.cluster is not None)
     await fourth.host.join(fourth.joining(group[1], "manager"))
     await same_voters(places)
+
+
+async def test_a_manager_that_cannot_begin_leaves_nothing_here_and_no_seat_there(places: list[Place]) -> None:
+    first, second = await managers(places, 2)
+    third = places[2]
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", third.port + 1))
+        taken.listen()
+        for through in (first, second):
+            with pytest.raises(Unavailable, match=rf"cannot be made a member: .*port {third.port + 1}"):
+                await third.host.join(third.joining(through, "manager"))
+            assert third.kept() == [] and third.state.state == "inactive"
+            left = {node.role for node in first.control.store.nodes if node.id not in (first.id, second.id)}
+            assert left == {"worker"}
+    await same_voters([first, second])
+    await third.host.join(third.joining(first, "manager"))
+    await same_voters(places[:3])
 
 
 async def test_a_manager_that_is_not_reached_in_time_goes_on_trying(

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
+import logging
 
 from queenright import __version__
 from queenright.app import certificates, world
@@ -12,6 +14,7 @@ from queenright.app.certificates import PkiMaker
 from queenright.app.member import Member, at
 from queenright.app.settings import Settings
 from queenright.app.state import MemberState, StateFile
+from queenright.edge.grpc.leader import LeaderCalls
 from queenright.edge.grpc.ports import Forwarding
 from queenright.edge.http import join_client
 from queenright.edge.http.join_client import JoinError
@@ -22,11 +25,16 @@ from queenright.edge.pki.keystore import KeyStore, NodeCredentials
 from queenright.lib import addresses as address_room
 from queenright.manager import founding
 from queenright.manager.ports import Clock, InitOptions, JoinOptions
-from queenright.model.errors import InvalidArgument, Unavailable
+from queenright.model.errors import InvalidArgument, Refusal, Unavailable
 from queenright.model.identity import Identity
-from queenright.model.join import JoinRequest
+from queenright.model.join import JoinGrant, JoinRequest, ManagerAddress
 from queenright.model.tokens import TokenError, parse_join_secret
 from queenright.spec.cluster import MANAGER
+from queenright.wire.messages import ForwardCall
+
+log = logging.getLogger(__name__)
+
+GIVE_BACK = 5.0  # seconds for which a manager that could not begin tells the others so
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -130,7 +138,35 @@ async def join(place: Place, options: JoinOptions, addresses: Addresses) -> Memb
         return await resume(place, state)
     except BaseException:
         place.file.wipe()
+        if grant.role == MANAGER:
+            await _give_back(grant, (key, grant.certificate_pem, joined.root_pem))
         raise
+
+
+async def _give_back(grant: JoinGrant, credentials: tuple[bytes, bytes, bytes]) -> None:
+    """A manager that never was: whoever leads shall not wait for it; its node is a worker's that is down. Bounded."""
+    try:
+        async with asyncio.timeout(GIVE_BACK):
+            calls = LeaderCalls(lambda: credentials)
+            try:
+                for manager in grant.managers:
+                    if await _taken_back(calls, manager, grant.node_id):
+                        return
+            finally:
+                await calls.close()
+    except TimeoutError:
+        pass
+    log.warning("node %s stays a manager in the swarm's list: demote and remove it there", grant.node_id)
+
+
+async def _taken_back(calls: LeaderCalls, manager: ManagerAddress, node_id: str) -> bool:
+    """Whether this manager leads and has let the node go."""
+    call = ForwardCall("POST", f"/queenright/v1/managers/{node_id}/leave")
+    try:
+        return (await calls.forward((manager.node_id, manager.addr), call, GIVE_BACK)).status < 400
+    except Refusal as refusal:
+        log.info("manager %s does not take node %s back: %s", manager.addr, node_id, refusal)
+        return False
 
 
 async def resume(place: Place, state: MemberState) -> Member:

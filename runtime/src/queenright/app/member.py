@@ -209,9 +209,13 @@ class Member:
         async with self._turn:
             self._save(state)
             self._addresses = addresses
+            try:
+                await self._stop_managing()
+                await self._start_managing()
+            except BaseException as error:
+                self._error = f"a new cluster was not forced yet: {error}"
+                raise
             self._error = ""
-            await self._stop_managing()
-            await self._start_managing()
 
     async def caught_up(self) -> None:
         """Return when this manager has a voice in the group and knows the swarm; at once on a worker."""
