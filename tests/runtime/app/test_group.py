@@ -353,3 +353,22 @@ async def test_what_a_demotion_left_of_a_log_is_removed_at_the_start(places: lis
     await worker.again().resume()
     assert worker.state.role == "worker"
     assert not (worker.settings.state_dir / "raft").exists()
+
+
+async def test_a_manager_that_was_removed_meanwhile_says_so_and_knocks_no_more(places: list[Place]) -> None:
+    group = await managers(places, 3)
+    await same_voters(group)
+    first, gone = group[0], group[2]
+    node_id = gone.id
+    await gone.host.stop()
+    await first.give_role(node_id, "worker")
+    await until(lambda: first.control.store.node(node_id).role == "worker")
+    await first.control.nodes.remove(node_id, True)
+    await gone.again().resume()
+    await until(lambda: gone.state.state == "error", lambda: gone.state)
+    assert "removed from swarm" in gone.state.error
+    await until(lambda: gone.listening() == [])
+    with pytest.raises(Unavailable, match="not a swarm manager"):
+        gone.host.manager()
+    await gone.host.leave(force=True)
+    assert gone.kept() == []

@@ -82,6 +82,7 @@ class Member:
             here=self._here,
             addr=host_of(state.advertise_addr),
             on_news=self._on_news,
+            on_removed=self._on_removed,
             on_failure=lambda name, error: self._failed(error),
         )
         self._changing = Changing(self, self._credentials, self._working.renew, clock, world.dice)
@@ -280,6 +281,15 @@ class Member:
         if self._managing is not None:
             self._managing.told(managers)
         self._changing.heard(news.node)
+
+    def _on_removed(self) -> None:
+        """The swarm knows this node no more: a manager half would only knock at closed doors."""
+        log.error("this node was removed from the swarm: leave with force, then join again")
+        self._background.start(self._end_removed(), "removed")
+
+    async def _end_removed(self) -> None:
+        async with self._turn:
+            await self._stop_managing()
 
     def _save(self, state: MemberState) -> None:
         """Durable first, then in force. Raises OSError."""

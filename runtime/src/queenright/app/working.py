@@ -64,6 +64,7 @@ class Working:
         here: Mapping[str, str],
         addr: str,
         on_news: Callable[[SessionNews], None],
+        on_removed: Callable[[], None],
         on_failure: Callable[[str, BaseException], None],
     ) -> None:
         self._credentials = credentials
@@ -83,6 +84,7 @@ class Working:
             wall=clock.wall,
             on_news=on_news,
         )
+        self._on_removed = on_removed
         self._background = Background(on_failure)
 
     async def renew(self, csr_pem: bytes, control_addr: str) -> bytes:
@@ -108,7 +110,11 @@ class Working:
             if isinstance(error, DatabaseError):
                 raise StateError(str(error)) from error
             raise
-        self._background.start(self.session.run(), "session")
+        self._background.start(self._hold_sessions(), "session")
+
+    async def _hold_sessions(self) -> None:
+        await self.session.run()
+        self._on_removed()
 
     async def stop(self, *, restarting: bool) -> None:
         """``restarting``: the manager is told that this node is back in a moment."""
