@@ -14,7 +14,9 @@ from queenright.edge.raft.disk import Disk
 from queenright.edge.raft.frames import FILE_HEADER_SIZE, encode_file_header
 from queenright.edge.raft.log_format import FIRST, LOG_MAGIC, LOG_VERSION, State, write_log
 from queenright.edge.raft.members import Config, Member
+from queenright.edge.raft.snapshot import open_snapshot
 from queenright.edge.raft.wal_reader import open_wal
+from queenright.wire.raft import Entry
 
 SMALL = {"snapshot_every": 20, "keep_entries": 5}
 
@@ -243,3 +245,25 @@ async def test_a_torn_tail_does_not_stop_the_start(tmp_path):
     machine = Machine()
     async with running(tmp_path, machine):
         assert machine.data == expected(10)
+
+
+async def test_a_member_without_a_leader_shows_what_it_knew_to_be_committed(tmp_path):
+    group = Config.of([Member("m1", "h1:2377"), Member("m2", "h2:2377"), Member("m3", "h3:2377")])
+    entries = [FIRST, *(Entry(b"\x00k%d=v" % index, index, 1) for index in range(2, 12))]
+    fd, _ = write_log(Disk(), tmp_path / "log", State(entries, 1, None, group, "m1", commit=8))
+    Disk().sync(fd)
+    machine = Machine()
+    async with running(tmp_path, machine) as log:
+        await until(lambda: log.applied_index == 8)
+        assert (log.is_leader, log.has_quorum) == (False, False)
+        assert machine.data == {b"k%d" % index: b"v" for index in range(2, 9)}
+    assert stored(tmp_path).getRaftCommitIndex() == 8
+
+
+async def test_a_snapshot_names_the_members_as_of_its_entry(tmp_path):
+    async with running(tmp_path, addr="h1:2377", **SMALL) as log:
+        await fill(log, 30)
+        await until((tmp_path / "snapshot").exists)
+        await until(log._snapshotter.idle.is_set)
+    found = open_snapshot(tmp_path / "snapshot")
+    assert found.config == Config.of([Member("m1", "h1:2377")])

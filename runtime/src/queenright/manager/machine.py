@@ -14,6 +14,9 @@ from queenright.wire import codec
 SETTLE_EVERY = 2_000
 """Changes after which what they made is taken out of the collector's sight. Its full rounds come when the objects it
 sees have grown by a quarter, and would take a second at 100,000 tasks."""
+SETTLE_FROM = 4_000
+"""Objects in the store from which on that is done. A full round of a small swarm is short, and finds cycles that would
+stay for ever out of sight."""
 _FREED_AT_ONCE = 1_000
 """Entries of tables that are freed in one step of the loop: about a millisecond."""
 
@@ -54,7 +57,8 @@ class StoreMachine:
 
     def _settle(self) -> None:
         self._unsettled = 0
-        memory.settle()
+        if self._store.size >= SETTLE_FROM:
+            memory.settle()
 
 
 def _free_soon(remains: Remains) -> None:

@@ -112,6 +112,11 @@ class Store:
     def cluster(self) -> Cluster | None:
         return next(iter(self.clusters), None)
 
+    @property
+    def size(self) -> int:
+        """How many objects there are."""
+        return sum(len(table) for table in self._tables.values())
+
     def load(self, node_id: str) -> NodeLoad:
         """What the node carries. Read only."""
         return self._loads.of(node_id)
