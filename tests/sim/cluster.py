@@ -274,14 +274,23 @@ class Cluster:
         if member is None or not member.up:
             return
         if isinstance(content, bytes):
-            for message in decode_envelope(content).messages:
-                member.replica.receive(source, message)
+            envelope = decode_envelope(content)
+            if self._let_in(source, member, envelope.epoch):
+                for message in envelope.messages:
+                    member.replica.receive(source, message)
         elif isinstance(content, _Taken):
             if self._sending.pop((target, source), None) is not None:
                 member.replica.snapshot_ended(source, content.index)
-        elif isinstance(content, _Picture) and self._runs(target):
+        elif isinstance(content, _Picture) and self._runs(target) and self._let_in(source, member, content.head.epoch):
             self.attempt(target, lambda: self._install(source, target, content))
         self._due[target] = self.clock.now
+
+    def _let_in(self, source: str, member: SimMember, epoch: int) -> bool:
+        """Whether the member's gate opens for this sender."""
+        refusal = member.gate.refusal(source, epoch)
+        if refusal is not None:
+            self.note(f"{member.name} refuses {source}: {refusal}")
+        return refusal is None
 
     def _turn(self, name: str) -> None:
         self._due[name] = self.clock.now + TICK
@@ -294,7 +303,8 @@ class Cluster:
             judge.handed_over(member, entry, self.members)
             self._apply(member, entry)
         self._send(member, replica.flush())
-        judge.stepped(member, self.members)
+        member.gate.moved(replica.status())
+        judge.stepped(member)
         self._answer_reads(member)
         self._send_snapshots(member)
         member.begin_snapshot()

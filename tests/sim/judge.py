@@ -41,7 +41,7 @@ class Judge:
 
     # -- what members do
 
-    def stepped(self, member: SimMember, members: dict[str, SimMember]) -> None:
+    def stepped(self, member: SimMember) -> None:
         """A member made a step."""
         status, wal = member.replica.status(), member.wal
         assert wal.durable_index <= wal.last_index

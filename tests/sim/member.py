@@ -7,12 +7,14 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from queenright.edge.raft.core import Committed
 from queenright.edge.raft.incoming import Part
 from queenright.edge.raft.install import finish_install
 from queenright.edge.raft.log_format import MEMBERS_ENTRY, REGULAR
 from queenright.edge.raft.members import Config, Member, parse_config
+from queenright.edge.raft.membership import Membership
 from queenright.edge.raft.opening import open_files
 from queenright.edge.raft.replica import Replica
 from queenright.edge.raft.snapshot import Snapshot, write_snapshot
@@ -25,6 +27,8 @@ from sim.machine import Machine
 EVERY = 25
 """Entries between two snapshots: few, so that they are in everything's way."""
 KEEP = 6
+NO_ENGINE: Any = None
+"""Changes of the members are asked of the replica; of the membership, only the gate is used."""
 CHUNK = 300
 """Bytes of a snapshot that come in at once."""
 
@@ -65,6 +69,7 @@ class SimMember:
         self.disk = FaultyDisk(directory, random.Random(seed + 1))
         self.wal: Wal
         self.replica: Replica
+        self.gate: Membership
         self.machine = Machine()
         self.snapshot: Snapshot | None = None
         self.frozen: Frozen | None = None
@@ -83,6 +88,8 @@ class SimMember:
         self.restore()
         index = self.snapshot.index if self.snapshot else 0
         self.replica = Replica(self.name, self.wal, index, clock=self._clock, dice=self.dice.random)
+        self.gate = Membership(self.name, NO_ENGINE, lambda: None)
+        self.gate.moved(self.replica.status())
         self.frozen, self.paused_until, self.up = None, 0.0, True
 
     def restore(self) -> None:

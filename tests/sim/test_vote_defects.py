@@ -52,6 +52,7 @@ def test_only_votes_of_members_for_this_very_election_count(group: Group, pre: b
     _, member = candidate(group, "abc")
     term = member.replica.status().term
     member.replica.receive("a stranger", VoteAnswer(term, True, pre))
+    member.replica.receive("a", VoteAnswer(term, True, pre))
     member.replica.receive("b", VoteAnswer(term - 1, True))
     member.replica.receive("b", VoteAnswer(term, False))
     member.replica.receive("b", VoteAnswer(term, True, True))
