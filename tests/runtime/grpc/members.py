@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable
 from queenright.app.certificates import PeerReader
 from queenright.edge.grpc.authorize import Authorizer
 from queenright.edge.grpc.peers import GrpcPeers
+from queenright.edge.grpc.ports import RaftReceiver
 from queenright.edge.grpc.server import ControlServer
 from queenright.edge.pki.authority import Root, create_root
 from queenright.manager.dispatch import Dispatcher
@@ -111,13 +112,10 @@ class Member:
         self.root, self.node_id = root, node_id
         self.identity = Identity(root, node_id, "manager")
         self.log, self.behind, self.clock, self.store = Log(), Behind(), Clock(), Store()
+        self.raft: RaftReceiver = self.log
         self.refused: list[tuple[str, str]] = []
         self.asked = 0  # how often the certificates were asked for by the way out
-        self.peers = GrpcPeers(
-            self._certificates,
-            dice=lambda: 0.5,
-            on_refused=lambda member_id, text: self.refused.append((member_id, text)),
-        )
+        self.peers = self.make_peers()
         self.proposer = Proposer(self.store)
         self.dispatcher = Dispatcher(self.store, self.proposer, self.clock, iter(map(str, range(10**6))).__next__)
         self.leader: tuple[str, str] | None = None
@@ -131,6 +129,14 @@ class Member:
 
     def _served_certificates(self) -> tuple[bytes, bytes, bytes]:
         return self.identity.for_grpc()
+
+    def make_peers(self, addr: str = "") -> GrpcPeers:
+        return GrpcPeers(
+            self._certificates,
+            dice=lambda: 0.5,
+            addr=addr,
+            on_refused=lambda member_id, text: self.refused.append((member_id, text)),
+        )
 
     @property
     def addr(self) -> str:
@@ -160,7 +166,7 @@ class Member:
             self.dispatcher,
             Authorizer(self.store, CLUSTER, self.clock, PeerReader()),
             self._served_certificates,
-            raft=self.log,
+            raft=self.raft,
             heard=self.peers.heard,
             forwarding=self.behind,
             admitting=self.behind,

@@ -14,6 +14,7 @@ import pytest
 
 from queenright.edge.grpc import options
 from queenright.edge.grpc import peer as peer_room
+from queenright.edge.grpc import peers as peers_room
 from queenright.edge.grpc.peer import Peer, Ways, pause
 from queenright.edge.grpc.peers import GrpcPeers
 from queenright.edge.pki.authority import create_root
@@ -254,6 +255,72 @@ async def test_only_those_that_are_named_are_reached(two: tuple[Member, Member])
         await a.peers.send_snapshot(B, SnapshotHead(0, 1, 1, 1, 1), pathlib.Path("none"))
     await until(lambda: len(asyncio.all_tasks()) < 20)
     assert (b.log.received, a.asked) == ([], asked)
+
+
+async def test_one_that_is_not_named_can_be_answered(
+    two: tuple[Member, Member], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A manager that has just joined knows nobody, yet the leader that calls must hear its answer."""
+    a, b = two
+    a.peers.reach({})
+    a.peers = a.make_peers(a.addr)
+    await a.deaf()
+    await a.listen()
+    b.send(a, 1)  # nobody knows where that is
+    a.peers.reach({B: b.addr})
+    await joined(a, b)
+    assert not b.peers.connected(A)  # nothing to say yet
+    b.send(a, 2)
+    await until(lambda: a.log.numbers() == [2])
+    b.peers.reach({C: "127.0.0.1:1"})
+    assert b.peers.connected(A)
+    b.peers.reach({A: a.addr})
+    assert b.peers.connected(A)  # the same connection
+    b.peers.reach({})
+    assert not b.peers.connected(A)
+
+
+async def test_one_that_is_not_named_is_forgotten_when_there_is_nothing_to_answer(
+    two: tuple[Member, Member], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(peers_room, "GUEST_SECONDS", 0.3)
+    a, b = two
+    b.peers.heard(A, a.addr)
+    b.send(a, 1)
+    await until(lambda: a.log.numbers() == [1])
+    await until(lambda: not b.peers.connected(A))
+    b.send(a, 2)
+    b.peers.heard(A, a.addr)
+    b.send(a, 3)
+    await until(lambda: a.log.numbers() == [1, 3])
+
+
+async def test_one_that_speaks_from_another_address_is_answered_there(two: tuple[Member, Member]) -> None:
+    a, b = two
+    b.peers.reach({A: "127.0.0.1:1"})
+    b.send(a, 1)
+    b.peers.heard(A, a.addr)
+    await joined(b, a)
+    b.peers.reach({A: "127.0.0.1:1"})
+    assert b.peers.connected(A)  # the log's word is old
+    b.peers.heard(A, "127.0.0.1:2")
+    assert b.peers.connected(A)  # what works is not touched
+    b.peers.reach({A: "127.0.0.1:3"})
+    assert not b.peers.connected(A)
+
+
+@pytest.mark.parametrize("addr", ["unix:/tmp/x", "", "a b", "dns:///h:1", "x" * 300, "h:99999"])
+async def test_what_is_no_address_is_not_connected_to(two: tuple[Member, Member], addr: str) -> None:
+    a, b = two
+    b.peers.heard(A, addr)
+    b.send(a, 1)
+    assert b.peers._known == {}
+
+
+async def test_not_more_than_some_who_are_not_named_are_remembered(two: tuple[Member, Member]) -> None:
+    for number in range(1000):
+        two[0].peers.heard(f"m{number}", "127.0.0.1:1")
+    assert len(two[0].peers._heard_at) == peers_room.MOST_GUESTS
 
 
 async def test_a_member_that_moves_is_reached_at_its_new_address(two: tuple[Member, Member]) -> None:

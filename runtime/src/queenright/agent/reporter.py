@@ -74,7 +74,8 @@ class Reporter:
         batch = list(self._waiting.items())[:BATCH]
         try:
             if batch:
-                await asyncio.wait_for(send(batch), SEND_TIMEOUT)
+                async with asyncio.timeout(SEND_TIMEOUT):
+                    await send(batch)
         except Exception as error:  # whatever it was, the statuses stay and are sent again
             log.warning("task statuses were not taken, trying again: %s", str(error) or type(error).__name__)
             await asyncio.sleep(self._backoff.next())

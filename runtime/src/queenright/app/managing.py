@@ -76,7 +76,7 @@ class Managing:
         self._addresses = addresses
         node_id = self._identity.node_id
         self.store = Store()
-        self._peers = GrpcPeers(credentials.for_grpc, dice=world.dice)
+        self._peers = GrpcPeers(credentials.for_grpc, dice=world.dice, addr=addresses.advertise)
         self._ways = KnownWays(self._peers, node_id, managers)
         self._log = RaftLog(
             directory,

@@ -11,6 +11,9 @@ _ROOM = 64 << 10  # what a message has around its body
 ADMITTED = "queenright-admitted"
 """Initial metadata with which a manager lets another one's messages in. A refused call has none."""
 
+ADDR = "queenright-addr"
+"""Metadata of such a call: where its caller can be reached."""
+
 Options = tuple[tuple[str, int | str], ...]
 
 SERVER: Options = (

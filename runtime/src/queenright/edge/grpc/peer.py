@@ -55,6 +55,7 @@ class Ways:
     encoder: EntryEncoder
     dice: Callable[[], float]
     on_refused: Callable[[str, str], None]
+    addr: str = ""
 
 
 def open_channel(member_id: str, addr: str, certificates: Certificates) -> grpc.aio.Channel:
@@ -89,15 +90,18 @@ async def status(call: Any) -> tuple[grpc.StatusCode, str]:
 class Connection:
     """One stream of messages. Made by :meth:`open`."""
 
-    def __init__(self, channel: grpc.aio.Channel, on_end: Callable[[], None]) -> None:
+    def __init__(self, channel: grpc.aio.Channel, addr: str, on_end: Callable[[], None]) -> None:
         self._channel = channel
-        self._call = channel.stream_unary(EXCHANGE, None, None)(None)
+        metadata: Any = ((options.ADDR, addr),) if addr else ()
+        self._call = channel.stream_unary(EXCHANGE, None, None)(None, metadata=metadata)
         self._call.add_done_callback(lambda _: on_end())
 
     @classmethod
-    async def open(cls, channel: grpc.aio.Channel, seconds: float, on_end: Callable[[], None]) -> Connection:
-        """Returns when the other side has let this member in. Raises NotReachedError; then the channel is closed."""
-        connection = cls(channel, on_end)
+    async def open(cls, channel: grpc.aio.Channel, addr: str, seconds: float, on_end: Callable[[], None]) -> Connection:
+        """Returns when the other side has let this member in, which is itself at ``addr``. Raises NotReachedError;
+        then the channel is closed.
+        """
+        connection = cls(channel, addr, on_end)
         try:
             try:
                 async with asyncio.timeout(seconds):
@@ -210,7 +214,7 @@ class Peer:
     async def _open(self) -> Connection:
         seconds, self._patience = self._patience, min(OPEN_SECONDS[1], self._patience * 1.5)
         channel = open_channel(self.member_id, self.addr, self._ways.certificates)
-        connection = await Connection.open(channel, seconds, self._wake.set)
+        connection = await Connection.open(channel, self._ways.addr, seconds, self._wake.set)
         if self._told:
             log.info("manager %s at %s is reached again", self.member_id, self.addr)
         return connection

@@ -11,7 +11,7 @@ import grpc
 
 from queenright.edge.grpc.authorize import DeniedError
 from queenright.edge.grpc.gate import LONGEST_TEXT, Gate
-from queenright.edge.grpc.options import ADMITTED
+from queenright.edge.grpc.options import ADDR, ADMITTED
 from queenright.edge.grpc.ports import RaftReceiver
 from queenright.manager.ports import Peer
 from queenright.wire.gen import raft_pb2_grpc
@@ -26,10 +26,10 @@ DONE = b""  # a RaftDone
 class RaftService(raft_pb2_grpc.RaftServicer):
     """Requests come in as bytes; nothing of them is read before their sender is known.
 
-    ``heard`` is told whose stream was let in: who can speak can be spoken to again.
+    ``heard`` is told whose stream was let in, and where that manager says it is: who speaks can be spoken to.
     """
 
-    def __init__(self, raft: RaftReceiver, gate: Gate, heard: Callable[[str], None]) -> None:
+    def __init__(self, raft: RaftReceiver, gate: Gate, heard: Callable[[str, str], None]) -> None:
         self._raft = raft
         self._gate = gate
         self._heard = heard
@@ -38,7 +38,7 @@ class RaftService(raft_pb2_grpc.RaftServicer):
     async def Exchange(self, requests: AsyncIterator[bytes], context: Any) -> bytes:
         peer = await self._admit("Exchange", context)
         await context.send_initial_metadata(((ADMITTED, "1"),))  # the caller begins to send when it has this
-        self._heard(peer.node_id)
+        self._heard(peer.node_id, _addr(context))
         async for data in requests:
             try:
                 envelope = decode_envelope(data)
@@ -97,6 +97,10 @@ class RaftService(raft_pb2_grpc.RaftServicer):
     async def _unreadable(name: str, peer: Peer, error: ValueError, context: Any) -> None:
         log.warning("refused %s of manager %s: %s", name, peer.node_id, error)
         await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error)[:LONGEST_TEXT])
+
+
+def _addr(context: Any) -> str:
+    return next((str(value) for key, value in context.invocation_metadata() or () if key == ADDR), "")
 
 
 async def _parts(requests: AsyncIterator[bytes]) -> AsyncIterator[SnapshotHead | bytes]:

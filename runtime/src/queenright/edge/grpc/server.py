@@ -34,7 +34,7 @@ class ControlServer:
     """Serves members on the control port, whether this manager leads or not.
 
     ``certificates`` is asked at each handshake, on gRPC's thread. ``heard`` is told which manager's messages begin to
-    come in. ``leader`` and ``confirm``: see ``ports``. A service with nobody behind it is not served.
+    come in, and its address. ``leader`` and ``confirm``: see ``ports``. A service with nobody behind it is not served.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class ControlServer:
         certificates: Certificates,
         *,
         raft: RaftReceiver | None = None,
-        heard: Callable[[str], None] = lambda node_id: None,
+        heard: Callable[[str, str], None] = lambda node_id, addr: None,
         forwarding: Forwarding | None = None,
         admitting: Admitting | None = None,
         renewing: Renewing | None = None,
