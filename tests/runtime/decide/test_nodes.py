@@ -95,6 +95,21 @@ def test_a_node_that_registers_while_its_session_is_being_opened_is_not_taken_fo
     assert state(world, "h2")[0] == NodeState.READY
 
 
+def test_a_node_whose_session_was_opened_while_it_was_being_called_unknown_is_ready() -> None:
+    world = World(node("h1", state=NodeState.UNKNOWN), node("h2", state=NodeState.UNKNOWN), node("h3"))
+    beats = {
+        "h1": Beat(deadline=world.mono + 9),
+        "h2": Beat(deadline=world.mono + 9, restarting_until=world.mono + 60),
+        "h3": Beat(deadline=world.mono + 9),
+    }
+    decision = nodes.decide(world.store, beats, Dirty(), world.now)
+    found = {change.object.id: change.object.status for change in decision.changes}  # type: ignore[union-attr]
+    assert {key: (status.state, status.message) for key, status in found.items()} == {
+        "h1": (NodeState.READY, ""),
+        "h2": (NodeState.DISCONNECTED, "node is restarting"),
+    }
+
+
 def test_a_node_that_joined_and_never_reported_is_down_in_the_end() -> None:
     world = World(node("h1"))
     world.advance(100)

@@ -89,8 +89,10 @@ def _judge(
     else:
         deadline = max(beat.deadline, beat.restarting_until or 0.0)
         if now.mono < deadline:
-            leaving = beat.restarting_until is not None and state == NodeState.READY
-            return (_status(node, NodeState.DISCONNECTED, RESTARTING) if leaving else None), deadline
+            # A session may have been opened while UNKNOWN was on its way into the log: who is heard is not unknown.
+            leaves = beat.restarting_until is not None
+            heard, message = (NodeState.DISCONNECTED, RESTARTING) if leaves else (NodeState.READY, "")
+            return (_status(node, heard, message) if state != heard else None), deadline
     return _status(node, NodeState.DOWN, FAILURE), None
 
 
