@@ -50,7 +50,8 @@ class Progress:
                         future.set_result(None)
                     if self._waiting:
                         with contextlib.suppress(TimeoutError):
-                            await asyncio.wait_for(news.next(), LOOK)
+                            async with asyncio.timeout(LOOK):
+                                await news.next()
                         news.drain()
         finally:
             self._looking = None
