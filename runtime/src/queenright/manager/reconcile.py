@@ -14,11 +14,13 @@ import dataclasses
 import itertools
 import logging
 import math
+from collections import deque
 from collections.abc import Callable, Sequence
 
 from queenright.decide.base import Dirty, Now
 from queenright.decide.orchestrate import Decider, mark
-from queenright.manager import slices
+from queenright.manager import portions, slices
+from queenright.manager.portions import Portion
 from queenright.manager.ports import Clock, Proposer
 from queenright.model.errors import OutcomeUnknown, OutOfSequence, Unavailable
 from queenright.store.store import Commit, Store
@@ -38,6 +40,7 @@ class _Seat:
     decide: Decider
     dirty: Dirty
     wake_at: float = math.inf  # monotonic seconds
+    rest: deque[Portion] = dataclasses.field(default_factory=deque)  # of what is too much to be looked at at once
 
 
 class Reconciler:
@@ -85,7 +88,7 @@ class Reconciler:
                 self._mark(commit)
             if not any(self._is_due(seat) for seat in self._seats):
                 return
-            if round_number == MOST_ROUNDS:
+            if round_number % MOST_ROUNDS == MOST_ROUNDS - 1 and not any(seat.rest for seat in self._seats):
                 log.error("deciders do not settle", extra={"deciders": [s.name for s in self._seats if s.dirty]})
             for seat in self._seats:
                 if not self._proposer.is_leader:
@@ -98,7 +101,7 @@ class Reconciler:
     async def _ask(self, seat: _Seat) -> None:
         if not self._is_due(seat):
             return
-        dirty, seat.dirty = seat.dirty, Dirty()
+        dirty = self._next(seat)
         now = Now(self._clock.wall(), self._clock.mono())
         decision = seat.decide(self._store, dirty, now, self._ids)
         seat.wake_at = math.inf if decision.wake_at is None else decision.wake_at
@@ -114,6 +117,21 @@ class Reconciler:
                 self._busy = min(MOST_BUSY, 2 * self._busy)
         else:
             self._busy = BUSY
+        if seat.rest:
+            await asyncio.sleep(0)  # others have their turn between two portions
+
+    def _next(self, seat: _Seat) -> Dirty:
+        """What the decider is asked about now: what changed, or a portion of it where that is much."""
+        dirty, seat.dirty = seat.dirty, Dirty()
+        parts = portions.cut(self._store, dirty)
+        if parts:
+            if dirty.everything:
+                seat.rest.clear()
+            seat.rest.extend(parts)
+            dirty = Dirty()
+        if seat.rest:
+            _merge(dirty, seat.rest.popleft().dirty(self._store))
+        return dirty
 
     async def _sleep(self, getter: asyncio.Future[Commit]) -> asyncio.Future[Commit]:
         wake_at = min((seat.wake_at for seat in self._seats), default=math.inf)
@@ -130,7 +148,7 @@ class Reconciler:
         return getter
 
     def _is_due(self, seat: _Seat) -> bool:
-        return bool(seat.dirty) or seat.wake_at <= self._clock.mono()
+        return bool(seat.dirty or seat.rest) or seat.wake_at <= self._clock.mono()
 
     def _mark(self, commit: Commit) -> None:
         touched = Dirty(everything=commit.reset)
