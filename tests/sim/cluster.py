@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 import random
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,6 +14,7 @@ from pysyncobj import FAIL_REASON
 
 from queenright.edge.raft.core import Committed
 from queenright.edge.raft.errors import RaftError
+from queenright.edge.raft.force import force_new_cluster
 from queenright.edge.raft.members import Config, Member
 from queenright.wire.raft import Envelope, Message, SnapshotHead, decode_envelope, encode_envelope
 from sim.clock import Clock
@@ -77,7 +79,7 @@ class Cluster:
     def start(self, name: str) -> None:
         """Power on a member that is off."""
         member = self.members[name]
-        if member.up:
+        if member.up or member.retired:
             return
         before = member.wal if hasattr(member, "wal") else None
         member.start()
@@ -95,6 +97,25 @@ class Cluster:
         self._reads = {ticket: read for ticket, read in self._reads.items() if read[0] != name}
         self._waiting = [waiting for waiting in self._waiting if waiting[0] is not member]
         self._sending = {pair: until for pair, until in self._sending.items() if pair[0] != name}
+
+    def force(self, name: str) -> None:
+        """Make a member that is off the only one of its group, as an administrator does."""
+        self.note(f"{name} is forced to be a group of its own")
+        member = self.members[name]
+        force_new_cluster(member.disk.directory, name, f"{name}:2377", member.disk)
+
+    def wipe(self, name: str) -> SimMember:
+        """A removed member forgets everything, and waits to be taken in again under its old name."""
+        self.kill(name)
+        self.note(f"{name} is wiped")
+        shutil.rmtree(self.members.pop(name).disk.directory)
+        self.judge.forget(name)
+        return self.add(name)
+
+    def retire(self, name: str) -> None:
+        """A member is never seen again."""
+        self.kill(name)
+        self.members[name].retired = True
 
     def pause(self, name: str, seconds: float) -> None:
         """A member hangs; what is sent to it waits."""
@@ -170,8 +191,8 @@ class Cluster:
 
     def leader(self) -> SimMember | None:
         """The leader of the newest term, if it runs."""
-        leaders = [member for member in self.members.values() if member.up and member.replica.status().is_leader]
-        return max(leaders, key=lambda member: member.replica.status().term, default=None)
+        leaders = [member for member in self.members.values() if member.up and member.status.is_leader]
+        return max(leaders, key=lambda member: member.status.term, default=None)
 
     # -- time
 
@@ -303,7 +324,7 @@ class Cluster:
             judge.handed_over(member, entry, self.members)
             self._apply(member, entry)
         self._send(member, replica.flush())
-        member.gate.moved(replica.status())
+        member.looked()
         judge.stepped(member)
         self._answer_reads(member)
         self._send_snapshots(member)

@@ -43,15 +43,15 @@ class Judge:
 
     def stepped(self, member: SimMember) -> None:
         """A member made a step."""
-        status, wal = member.replica.status(), member.wal
+        status, wal = member.status, member.wal
         assert wal.durable_index <= wal.last_index
         assert status.commit_index <= wal.last_index, f"{member.name} commits {status.commit_index} beyond its log"
         self._check_log(member.name, wal)
         if status.is_leader:
+            if status.term not in self.leaders and status.term > max(self.leaders, default=0):
+                self._check_complete(member.name, wal)
             known = self.leaders.setdefault(status.term, member.name)
             assert known == member.name, f"{known} and {member.name} both lead in term {status.term}"
-            if status.term > max((term for term in self.leaders if term != status.term), default=0):
-                self._check_complete(member.name, wal)
 
     def sent(self, member: SimMember, target: str, message: Message) -> None:
         """A member lets out a message."""
@@ -102,11 +102,17 @@ class Judge:
             assert term is None or wal.contains(before.durable_index, term), (
                 f"{name} lost entries up to {before.durable_index}, which it had flushed"
             )
-        status = member.replica.status()
+        status = member.status
         for index in range(wal.first_index + 1, status.commit_index + 1):
             assert index in self.committed, f"{name} comes up with entry {index} committed, which never was"
         self._verified.pop(name, None)
         self._check_log(name, wal)
+
+    def forget(self, name: str) -> None:
+        """A member was wiped after it was removed: another one has its name from now on."""
+        self._terms.pop(name, None)
+        self._verified.pop(name, None)
+        self._votes = {key: vote for key, vote in self._votes.items() if key[0] != name}
 
     # -- at the end
 

@@ -16,7 +16,7 @@ from queenright.edge.raft.log_format import MEMBERS_ENTRY, REGULAR
 from queenright.edge.raft.members import Config, Member, parse_config
 from queenright.edge.raft.membership import Membership
 from queenright.edge.raft.opening import open_files
-from queenright.edge.raft.replica import Replica
+from queenright.edge.raft.replica import Replica, Status
 from queenright.edge.raft.snapshot import Snapshot, write_snapshot
 from queenright.edge.raft.wal import Wal
 from queenright.wire.raft import SnapshotHead
@@ -70,10 +70,11 @@ class SimMember:
         self.wal: Wal
         self.replica: Replica
         self.gate: Membership
+        self.status: Status
         self.machine = Machine()
         self.snapshot: Snapshot | None = None
         self.frozen: Frozen | None = None
-        self.up = False
+        self.up = self.retired = False
         self.paused_until = 0.0
         self._founders = founders
         self._clock = clock
@@ -89,8 +90,13 @@ class SimMember:
         index = self.snapshot.index if self.snapshot else 0
         self.replica = Replica(self.name, self.wal, index, clock=self._clock, dice=self.dice.random)
         self.gate = Membership(self.name, NO_ENGINE, lambda: None)
-        self.gate.moved(self.replica.status())
+        self.looked()
         self.frozen, self.paused_until, self.up = None, 0.0, True
+
+    def looked(self) -> None:
+        """Tell those above what the replica knows now."""
+        self.status = self.replica.status()
+        self.gate.moved(self.status)
 
     def restore(self) -> None:
         """Begin with what the snapshot holds."""
