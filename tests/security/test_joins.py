@@ -10,7 +10,7 @@ import ssl
 from typing import Any
 
 import pytest
-from compat.daemon.kit import PATIENCE
+from compat.daemon.kit import PATIENCE, ApiError, until
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
@@ -101,11 +101,31 @@ def test_a_body_without_end_is_cut(manager: Manager) -> None:
     assert manager.request("POST", "/v1/join", b"x" * 70_000)[0] == 413
 
 
-def test_the_manager_token_is_refused_as_long_as_there_is_no_consensus(manager: Manager) -> None:
-    before = unchanged(manager)
-    status, answer = manager.join(CSR, token=manager.daemon.token("Manager"))
-    assert (status, answer["reason"]) == (501, "needs-consensus")
-    assert unchanged(manager) == before
+def test_a_manager_that_joins_and_is_never_heard_again_takes_no_quorum(manager: Manager) -> None:
+    status, grant = manager.join(CSR, token=manager.daemon.token("Manager"), advertise_addr="127.0.3.1")
+    assert (status, grant["role"]) == (200, "manager")
+    for number in range(5):
+        manager.daemon.service(f"written{number}", 0)
+    members = {each["node_id"]: each for each in manager.daemon.status()["raft"]["members"]}
+    assert members[manager.node_id]["voter"]
+    assert not members.get(grant["node_id"], {"voter": False})["voter"]
+    assert manager.daemon.status()["has_quorum"]
+    node = manager.daemon.get(f"/nodes/{grant['node_id']}")
+    spec = {**node["Spec"], "Role": "worker"}
+    manager.daemon.post(f"/nodes/{node['ID']}/update?version={node['Version']['Index']}", spec)
+    until(lambda: len(manager.daemon.status()["raft"]["members"]) == 1, manager.daemon.tail)
+    until(lambda: gone(manager, node["ID"]), manager.daemon.tail)
+    for number in range(5):
+        manager.daemon.api("DELETE", f"/services/written{number}")
+
+
+def gone(manager: Manager, node_id: str) -> bool:
+    """Whether a node could be removed: it is no manager any more."""
+    try:
+        manager.daemon.api("DELETE", f"/nodes/{node_id}?force=1")
+    except ApiError:
+        return False
+    return True
 
 
 def test_nothing_but_the_key_is_taken_from_a_request(manager: Manager) -> None:
