@@ -13,6 +13,7 @@ from compat.daemon.kit import PATIENCE, Daemon, until
 from security.kit import OK, Caller, Manager
 
 from queenright.edge.grpc.authorize import TABLE
+from queenright.wire.gen import control_pb2 as control
 from queenright.wire.gen import dispatcher_pb2 as pb
 
 DISPATCHER = "/queenright.v1.Dispatcher/"
@@ -70,6 +71,39 @@ def test_a_worker_may_do_a_worker_s_calls_and_nothing_else(manager: Manager) -> 
 def test_a_manager_s_certificate_passes_too(manager: Manager) -> None:
     check(manager.member(manager.daemon), MANAGER)
     manager.daemon.becomes(state="active", ready=True)  # its own session was replaced, and came back
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/containers/json"),
+        ("POST", "/containers/create"),
+        ("POST", "/images/create?fromImage=x"),
+        ("POST", "/swarm/leave?force=1"),
+        ("POST", "/queenright/v1/leave?force=1"),
+        ("POST", "/swarm/init"),
+        ("POST", "/swarm/join"),
+        ("POST", "/queenright/v1/join/key"),
+        ("GET", "/../containers/json"),
+        ("POST", "http://elsewhere/services/create"),
+        ("POST", "/nothing"),
+    ],
+)
+def test_a_manager_hands_on_what_is_of_the_swarm_and_nothing_of_the_host(
+    manager: Manager, method: str, path: str
+) -> None:
+    thief = manager.member(manager.daemon)
+    path, _, query = path.partition("?")
+    request = control.ForwardRequest(method=method, path=path, query=query, request_id="r", body=b"{}")
+    with thief.channel() as channel:
+        forward = channel.unary_unary(
+            "/queenright.v1.Control/Forward",
+            request_serializer=control.ForwardRequest.SerializeToString,
+            response_deserializer=control.ForwardResponse.FromString,
+        )
+        answer = forward(request, timeout=PATIENCE)
+    assert answer.status in (400, 403, 404, 405), (answer.status, answer.body)
+    assert manager.daemon.status()["state"] == "active"
 
 
 def test_who_has_no_certificate_does_not_pass_the_handshake(manager: Manager) -> None:
