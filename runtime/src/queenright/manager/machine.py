@@ -52,9 +52,6 @@ class StoreMachine:
 
         return swap
 
-    def restore(self, index: int, records: Iterator[bytes]) -> None:
-        self.prepare(index, records)()
-
     def _settle(self) -> None:
         self._unsettled = 0
         if self._store.size >= SETTLE_FROM:

@@ -41,10 +41,6 @@ class StateMachine(Protocol):
         on the loop and puts what was read in the place of the state, in one short step."""
         ...
 
-    def restore(self, index: int, records: Iterator[bytes]) -> None:
-        """Become what the snapshot of ``index`` says. Called at most once, before anything is applied."""
-        ...
-
 
 async def restored_aside(machine: StateMachine, snapshot: Snapshot) -> Callable[[], None]:
     """Have the machine prepare what the snapshot holds, in a thread; gives the step that makes it the machine's state.
