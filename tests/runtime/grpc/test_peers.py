@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime
 import logging
 import pathlib
@@ -524,13 +525,84 @@ async def test_a_quiet_connection_is_watched_and_lives(
 ) -> None:
     a, b = two
     made = options.manager
-    monkeypatch.setattr(options, "manager", lambda name: (*made(name), ("grpc.keepalive_time_ms", 550)))
+    monkeypatch.setattr(
+        options, "manager", lambda name, **_: tuple({**dict(made(name)), "grpc.keepalive_time_ms": 550}.items())
+    )
     a.peers.reach({})
     asked = a.asked
     a.peers.reach({B: b.addr})
     await joined(a, b)
     await asyncio.sleep(2.5)  # more pings than a server bears that holds them for too many
     assert (a.peers.connected(B), a.asked) == (True, asked + 1)
+
+
+class Wire:
+    """Passes bytes on between a port of its own and another one, until it is cut: then it swallows them."""
+
+    def __init__(self, target: int) -> None:
+        self._target = target
+        self._pumps: list[asyncio.Task[None]] = []
+        self.cut = False
+
+    async def start(self) -> str:
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        return f"127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        onward_reader, onward_writer = await asyncio.open_connection("127.0.0.1", self._target)
+        for source, sink in ((reader, onward_writer), (onward_reader, writer)):
+            self._pumps.append(asyncio.create_task(self._pump(source, sink)))
+
+    async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            while data := await source.read(65536):
+                if not self.cut:
+                    sink.write(data)
+                    await sink.drain()
+        sink.close()
+
+    async def stop(self) -> None:
+        self._server.close()
+        for pump in self._pumps:
+            pump.cancel()
+        await asyncio.gather(*self._pumps, return_exceptions=True)
+
+
+async def test_a_peer_that_falls_silent_is_noticed_and_reached_when_it_can_be(two: tuple[Member, Member]) -> None:
+    """Nothing closes the connection, nothing comes back: a host that lost its power, or a cut in the network."""
+    a, b = two
+    wire = Wire(b.port)
+    a.peers.reach({B: await wire.start()})
+    await joined(a, b)
+    wire.cut = True
+    a.send(b, *range(10))
+    await until(lambda: not a.peers.connected(B))
+    assert b.log.numbers() == []
+    wire.cut = False
+    await joined(a, b)
+    a.send(b, 77)
+    await until(lambda: b.log.numbers()[-1:] == [77])
+    await wire.stop()
+
+
+async def test_a_peer_that_takes_nothing_holds_up_nobody(two: tuple[Member, Member]) -> None:
+    a, b = two
+    wire = Wire(b.port)
+    addr = await wire.start()
+    a.peers.reach({B: addr})
+    await joined(a, b)
+    b.identity = Identity(b.root, C, "manager")
+    a.peers.reach({B: addr, C: b.addr})
+    wire.cut = True
+    for number in range(100):
+        a.send(b, number, fill=1 << 20)  # far more than the connection holds
+    await until(lambda: a.peers.connected(C))
+    a.peers.send(C, numbered(5))
+    await until(lambda: b.log.numbers() == [5])
+    assert a.peers._known[B].peer._queued <= peer_room.QUEUE_BYTES
+    async with asyncio.timeout(PATIENCE):
+        await a.peers.close()
+    await wire.stop()
 
 
 async def test_closing_leaves_nothing_behind() -> None:

@@ -16,12 +16,25 @@ ADDR = "queenright-addr"
 
 Options = tuple[tuple[str, int | str], ...]
 
+
+def _watched(every: int, timeout: int) -> Options:
+    """Ask whether the other side is there, and give it up when it does not answer; in milliseconds.
+
+    The keepalive timeout alone does not do that: a ping that is under way for another reason takes the place of the
+    keepalive's, and has a minute.
+    """
+    return (
+        ("grpc.keepalive_time_ms", every),
+        ("grpc.keepalive_timeout_ms", timeout),
+        ("grpc.http2.ping_timeout_ms", timeout),
+    )
+
+
 SERVER: Options = (
     ("grpc.so_reuseport", 0),  # a second daemon on the port is an error, not a rival
     ("grpc.max_receive_message_length", MAX_BULK + _ROOM),  # where less is allowed, the method's reader says so
     ("grpc.max_send_message_length", MAX_BULK + _ROOM),
-    ("grpc.keepalive_time_ms", 20_000),
-    ("grpc.keepalive_timeout_ms", 10_000),
+    *_watched(20_000, 10_000),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.min_ping_interval_without_data_ms", 500),  # quiet streams of managers are watched closely
 )
@@ -31,19 +44,20 @@ def client(server_name: str) -> Options:
     """``server_name`` is the node id the other side's certificate must carry."""
     return (
         *_common(server_name, MAX_MESSAGE),
-        ("grpc.keepalive_time_ms", 5_000),
-        ("grpc.keepalive_timeout_ms", 5_000),
+        *_watched(5_000, 5_000),
         ("grpc.initial_reconnect_backoff_ms", 100),
         ("grpc.max_reconnect_backoff_ms", 2_000),
     )
 
 
-def manager(server_name: str) -> Options:
-    """Between managers: larger messages, and a peer that is gone without a word is noticed within seconds."""
+def manager(server_name: str, *, bulk: bool = False) -> Options:
+    """Between managers: larger messages, and a peer that is gone without a word is noticed within seconds.
+
+    ``bulk``: whatever is asked waits behind megabytes, on a slow line for long.
+    """
     return (
         *_common(server_name, MAX_BULK + _ROOM),
-        ("grpc.keepalive_time_ms", 2_000),
-        ("grpc.keepalive_timeout_ms", 3_000),
+        *(_watched(10_000, 20_000) if bulk else _watched(2_000, 5_000)),
         ("grpc.initial_reconnect_backoff_ms", 50),
         ("grpc.max_reconnect_backoff_ms", 1_000),
     )

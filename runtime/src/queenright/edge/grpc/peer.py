@@ -24,7 +24,7 @@ EXCHANGE = "/queenright.v1.Raft/Exchange"
 FRAME = 4 << 20  # bytes of messages that travel together
 QUEUE_BYTES = 16 << 20
 QUEUE_BYTES_AWAY = 1 << 20  # what waits for a peer that is away is mostly out of date when it returns
-OPEN_SECONDS = (1.0, 5.0)  # for connecting and the handshakes; the first of several tries gets less
+OPEN_SECONDS = (1.0, 3.0)  # for connecting and the handshakes; the first of several tries gets less
 FINISH_SECONDS = 1.0
 STATUS_SECONDS = 1.0
 STEADY = 2.0  # seconds after which a connection counts as one that works
@@ -58,11 +58,11 @@ class Ways:
     addr: str = ""
 
 
-def open_channel(member_id: str, addr: str, certificates: Certificates) -> grpc.aio.Channel:
-    """A channel to a manager that must have the certificate of ``member_id``."""
+def open_channel(member_id: str, addr: str, certificates: Certificates, *, bulk: bool = False) -> grpc.aio.Channel:
+    """A channel to a manager that must have the certificate of ``member_id``. ``bulk``: see ``options``."""
     key, chain, roots = certificates()
     credentials = grpc.ssl_channel_credentials(root_certificates=roots, private_key=key, certificate_chain=chain)
-    return grpc.aio.secure_channel(addr, credentials, options=options.manager(member_id))
+    return grpc.aio.secure_channel(addr, credentials, options=options.manager(member_id, bulk=bulk))
 
 
 async def write(call: Any, data: bytes) -> bool:

@@ -157,7 +157,7 @@ class GrpcPeers:
         way = self._known.get(member_id)
         if way is None:
             raise RuntimeError(f"no way leads to member {member_id}")
-        channel = open_channel(member_id, way.peer.addr, self._ways.certificates)
+        channel = open_channel(member_id, way.peer.addr, self._ways.certificates, bulk=True)
         try:
             call = channel.stream_unary(INSTALL, None, None)(None)
             try:
