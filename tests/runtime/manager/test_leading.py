@@ -211,6 +211,16 @@ async def test_other_members_and_heartbeats_wake_what_waits_for_them(scene: Scen
     scene.leading.members_changed(())
 
 
+async def test_a_defect_in_a_part_is_told(scene: Scene) -> None:
+    scene.lead(3)
+    await scene.until(lambda: bool(scene.asked))
+    scene.dispatcher._mark = lambda task: 1 / 0  # type: ignore[method-assign, assignment, return-value]
+    scene.world.task(await scene.world.service(), 1)
+    await scene.until(lambda: bool(scene.failures))
+    assert scene.failures == ["dispatcher-follow: division by zero"]
+    scene.failures.clear()
+
+
 async def test_after_a_stop_nothing_begins(scene: Scene) -> None:
     scene.lead(3)
     await scene.until(lambda: bool(scene.asked))

@@ -282,5 +282,8 @@ async def test_the_swarm_s_level_is_the_least_of_its_managers_and_only_grows(mon
         world.group.shown[one.id] = 9
         await until(lambda: world.context.cluster.feature_level == 3)
         world.group.shown[one.id] = 1
-        await asyncio.sleep(0.03)
+        world.manager("two")  # makes it look
+        await until(lambda: "feature level 1, the swarm's is 3" in world.store.node("one").status.message)
         assert world.context.cluster.feature_level == 3
+        world.group.shown[one.id] = 3
+        await until(lambda: not world.store.node("one").status.message)

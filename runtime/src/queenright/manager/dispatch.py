@@ -60,7 +60,8 @@ class Dispatcher:
     """Runs while this manager leads: from :meth:`start` to :meth:`stop`, once for each leadership.
 
     ``ids`` makes session ids; ``on_beat`` is told when a deadline came into being or was shortened. ``node_id`` is this
-    manager's own, ``redirect`` gives (node id, address) of the manager that leads, if another does.
+    manager's own, ``redirect`` gives (node id, address) of the manager that leads, if another does. ``on_failure`` is
+    told of a defect that ended a part of it: then agents would not hear of their tasks any more.
     """
 
     def __init__(
@@ -87,7 +88,8 @@ class Dispatcher:
         self._sessions: dict[str, Session] = {}
         self._opened: dict[str, list[float]] = {}
         self._statuses = Statuses(store, clock)
-        self._background = Background()
+        self._background = Background(self._failed)
+        self.on_failure: Callable[[str, BaseException], None] = lambda name, error: None
 
     # -- life
 
@@ -114,6 +116,9 @@ class Dispatcher:
             self._close(session, reason)
         await self._background.stop()
         self._statuses.forget(reason)
+
+    def _failed(self, name: str, error: BaseException) -> None:
+        self.on_failure(name, error)
 
     def beats(self) -> Mapping[str, Beat]:
         """Deadlines by node, for the liveness decider. Ask for ``since`` after it."""

@@ -46,6 +46,7 @@ class Leading:
         self._consensus = consensus
         self._proposer = proposer
         self._dispatcher = dispatcher
+        dispatcher.on_failure = on_failure
         self._node_id = node_id
         self._dice = dice
         self._deciders = deciders

@@ -122,7 +122,7 @@ class Members:
         except (Unavailable, OutcomeUnknown) as error:
             log.info("the managers' roles cannot be written now: %s", error)
             return LOOK
-        return 0.0 if plan.changes or step is not None else self._patience(plan)
+        return 0.0 if plan.changes or step is not None else self._patience()
 
     def _group(self) -> Group:
         members = tuple(self._consensus.members())
@@ -176,10 +176,10 @@ class Members:
     def _new_try(self) -> _Try:
         return _Try(Backoff(self._dice, first=AGAIN_FIRST, most=AGAIN_MOST))
 
-    def _patience(self, plan: Plan) -> float:
+    def _patience(self) -> float:
         now = self._clock.mono()
         times = [max(0.0, held.at - now) for held in self._tries.values()]
-        if plan.problems or self._level() < features.LEVEL:
+        if self.problems or self._level() < features.LEVEL:
             times.append(LOOK)
         return min(times, default=math.inf)
 
@@ -188,7 +188,7 @@ class Members:
     async def _tell(self, plan: Plan) -> None:
         """Write down what hinders whom, where that is news."""
         problems = {step.node_id: held.why for step, held in self._tries.items() if held.why}
-        self.problems = {**problems, **plan.problems}
+        self.problems = {**self._behind(), **problems, **plan.problems}
         if self._marked is None:  # an earlier leader may have written some
             self._marked = {node.id for node in self._store.nodes if node.status.message.startswith(PREFIX)}
         for node_id in sorted(self._marked | self.problems.keys()):
@@ -199,6 +199,15 @@ class Members:
                 status = dataclasses.replace(node.status, message=message)
                 await self._proposer.propose([Update(dataclasses.replace(node, status=status))])
         self._marked = set(self.problems)
+
+    def _behind(self) -> dict[str, str]:
+        """Members that cannot read all that the swarm may write."""
+        level, levels = self._level(), self._consensus.levels()
+        return {
+            member.id: f"runs an older queenright (feature level {shown}, the swarm's is {level}): upgrade it"
+            for member in self._consensus.members()
+            if 0 < (shown := levels.get(member.id, level)) < level
+        }
 
     # -- the feature level
 
