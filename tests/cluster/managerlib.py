@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from lablib.handle import Host, RunningLab
+from lablib.paths import LabError
 from swarmlib import SLOW, SOCKET, Project, Swarm
 
 NO_LEADER = "The swarm does not have a leader"
@@ -126,11 +127,14 @@ class Group(Swarm):
         if body is not None:
             line += ["-H", "Content-Type: application/json", "-d", json.dumps(body)]
         began = time.monotonic()
-        done = host.exec(shlex.join(line), check=False, timeout=patience + 60)
+        try:
+            done = host.exec(shlex.join(line), check=False, timeout=patience + 60)
+        except LabError as error:  # it is off
+            return Answer(0, str(error), False, 0.0)
         took = time.monotonic() - began
         if done.returncode:
             return Answer(0, done.stderr.strip(), False, took)
-        head, _, text = done.stdout.partition("\r\n\r\n")
+        head, _, text = done.stdout.partition("\n\n")
         lines = head.splitlines()
         stale = any(each.lower().startswith("x-queenright-stale: true") for each in lines)
         return Answer(int(lines[0].split()[1]), text, stale, took)

@@ -108,7 +108,13 @@ def test_the_leader_can_be_demoted_and_promoted_by_docker(group: Group, record_p
 def test_the_last_manager_but_one_cannot_take_the_quorum_away(group: Group) -> None:
     followers = group.followers()
     followers[0].kill()
-    leader = group.await_leader()
+    leader = group.manager = group.await_leader()
+
+    def missed() -> bool:
+        members = group.standing(leader)["raft"]["members"]  # type: ignore[index]
+        return sum(each["reachable"] for each in members) == 2
+
+    group.lab.poll(missed, 30 * SLOW, "the leader to miss the one without power")
     refused = group.docker("node", "demote", group.node_id(followers[1]), check=False)
     assert refused.returncode and "quorum" in refused.stderr
     assert roles(group)[followers[1].name] == "Ready Reachable"
