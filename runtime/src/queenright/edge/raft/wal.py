@@ -19,6 +19,7 @@ from pysyncobj.journal import Journal
 
 from queenright.wire.raft import Entry
 
+from .config_trail import ConfigTrail
 from .disk import Disk
 from .errors import InconsistentError, UnwritableError, naming
 from .frames import encode_frame
@@ -36,7 +37,7 @@ from .log_format import (
     is_members,
     placeholder,
 )
-from .members import Config, Member, parse_config
+from .members import Config, parse_config
 
 __all__ = ["MEMBERS_ENTRY", "NO_OP", "REGULAR", "Entry", "Wal"]
 
@@ -65,10 +66,7 @@ class Wal(Journal):  # type: ignore[misc]
         self._version = state.version
         self._durable = state.durable
         self._commit = self._commit_written = max(state.commit, self.first_index)
-        self._configs = [(self.first_index, state.base)]
-        self._configs += [
-            (entry.idx, parse_config(entry.command[1:])) for entry in self._entries[1:] if is_members(entry.command)
-        ]
+        self._configs = ConfigTrail(state.base, self._entries)
         self._buffer: list[bytes] = []
         self._buffered = 0
         self._durable_index = self.last_index
@@ -107,22 +105,17 @@ class Wal(Journal):  # type: ignore[misc]
     @property
     def config(self) -> Config:
         """The members as of the newest entry, committed or not: they count from the moment they stand in the log."""
-        return self._configs[-1][1]
+        return self._configs.newest
 
     @property
     def config_index(self) -> int:
         """Index of the entry that brought ``config``; the first index if it came before that."""
-        return self._configs[-1][0]
+        return self._configs.newest_index
 
     @property
     def base(self) -> Config:
         """The members as of the first entry."""
-        return self._configs[0][1]
-
-    @property
-    def members(self) -> tuple[Member, ...]:
-        """The members of ``config``."""
-        return self.config.members
+        return self._configs.base
 
     def entry(self, index: int) -> Entry:
         """A kept entry."""
@@ -157,7 +150,7 @@ class Wal(Journal):  # type: ignore[misc]
         self._broken = True
         if self._version < LOG_VERSION:
             # An older release must not find records that it does not know in a file that it thinks it knows.
-            self._exchange(NewLog(self._disk, self._path, self.state()), self._entries)
+            self._exchange(NewLog(self._disk, self._path, self.state()), self._entries, self.base)
             return
         self._put_commit()
         data = b"".join(self._buffer)
@@ -202,7 +195,7 @@ class Wal(Journal):  # type: ignore[misc]
             return
         self.sync()
         kept = self._entries[first - self.first_index :]
-        base = next(config for index, config in reversed(self._configs) if index <= first)
+        base = self._configs.as_of(first)
         self._commit = max(self._commit, first)
         try:
             new = NewLog(self._disk, self._path, self.state()._replace(entries=kept, base=base))
@@ -212,8 +205,7 @@ class Wal(Journal):  # type: ignore[misc]
                 raise
             logger.error("%s is not shortened and goes on as it is: %s", self._path, error)
             return
-        self._exchange(new, kept)
-        self._rebase(first, base)
+        self._exchange(new, kept, base)
 
     def reset(self, index: int, term: int, config: Config, keep_after: bool) -> None:
         """A snapshot of ``index`` takes the place of everything up to it, in one durable step: the log begins there.
@@ -236,24 +228,20 @@ class Wal(Journal):  # type: ignore[misc]
         commit = max(index, self._commit)
         new = NewLog(self._disk, self._path, State(kept, number, vote, config, self._owner, commit))
         self._term, self._vote, self._commit = number, vote, commit
-        self._exchange(new, kept)
-        self._rebase(index, config)
+        self._exchange(new, kept, config)
 
-    def _exchange(self, new: NewLog, kept: list[Entry]) -> None:
+    def _exchange(self, new: NewLog, kept: list[Entry], base: Config) -> None:
         """Go on in another file, which holds all that was noted as well."""
         self._broken = True
         new.publish()
         os.close(self._fd)
         self._fd, self._durable, self._entries, self._version = new.fd, new.size, kept, LOG_VERSION
+        self._configs = ConfigTrail(base, kept)
         self._commit_written = self._commit
         self._buffer.clear()
         self._buffered = 0
         self._durable_index = self.last_index
         self._broken = False
-
-    def _rebase(self, first: int, base: Config) -> None:
-        last = self.last_index
-        self._configs = [(first, base), *(known for known in self._configs if first < known[0] <= last)]
 
     def close(self) -> None:
         """Give the file back. What was noted and not flushed is dropped, but for the commit index."""
@@ -275,7 +263,7 @@ class Wal(Journal):  # type: ignore[misc]
         self._entries.append(Entry(command, idx, term))
         self._put(ENTRY, idx, term, command)
         if config is not None:
-            self._configs.append((idx, config))
+            self._configs.add(idx, config)
 
     def clear(self) -> None:
         raise RuntimeError("the log is never cleared: entries go by compaction or by truncation")
@@ -290,8 +278,7 @@ class Wal(Journal):  # type: ignore[misc]
             self._put(TRUNCATE, index, 0)
             del self._entries[entryFrom:]
             self._durable_index = min(self._durable_index, self.last_index)
-            while self.config_index > self.last_index:
-                self._configs.pop()
+            self._configs.cut(self.last_index)
 
     def deleteEntriesTo(self, entryTo: int) -> None:  # noqa: N802, N803
         self.compact(self.first_index + entryTo)
