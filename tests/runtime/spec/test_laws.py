@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -161,6 +163,24 @@ def test_null_clears_one_option_and_keeps_its_neighbours(body: Body, example: Ex
     cleared = fields.encode(fields.merge(ServiceSpec, before, put({}, example.option, None)))
     expected = fields.encode(fields.decode(ServiceSpec, put(fields.encode(before), example.path, None)))
     assert cleared == expected
+
+
+def test_nothing_can_be_written_into_what_was_decoded() -> None:
+    for example in EXAMPLES:
+        decoded: Any = fields.decode(example.record, example.body)
+        for part in [decoded, *_records_in(decoded)]:
+            for field in dataclasses.fields(part):
+                with pytest.raises(dataclasses.FrozenInstanceError):
+                    setattr(part, field.name, None)
+
+
+def _records_in(record: Any) -> Iterator[Any]:
+    for field in dataclasses.fields(record):
+        held = getattr(record, field.name)
+        for item in held if isinstance(held, tuple) else (held,):
+            if dataclasses.is_dataclass(item):
+                yield item
+                yield from _records_in(item)
 
 
 json_values = st.recursive(
