@@ -164,3 +164,22 @@ async def test_writes_go_on_while_a_member_is_sent_a_snapshot(group):
     await group.equal()
     assert len(group.machines["m3"].data) == 400
     assert group.failures == []
+
+
+async def test_a_joiner_that_replays_the_whole_log_snapshots_nothing_before_it_knows_the_members(group):
+    group.options["snapshot_every"] = 10_000
+    leader = await group.start("m1", founding=True)
+    await put(group, 0, 100)
+    group.options["snapshot_every"] = 10
+    await group.start("m2")
+    await leader.add_member("m2", "m2:2377")
+    await put(group, 100, 30)
+    await group.equal()
+    joiner = group.log("m2")
+    await until((group.directory / "m2" / "snapshot").exists)
+    await until(joiner._snapshotter.idle.is_set)
+    found = open_snapshot(group.directory / "m2" / "snapshot")
+    assert found is not None
+    assert [member.id for member in found.config.members] == ["m1", "m2"]
+    assert group.machines["m2"].freezes <= 5
+    assert group.failures == []

@@ -412,7 +412,8 @@ class RaftLog:
         if self._opened_term is not None and applier.no_op_term > self._opened_term:
             self._started.set()
         self._look_at_leadership()
-        if self._snapshotter.due(applier.index, applier.bytes_applied):
+        # A joiner replays the log from its beginning and does not know the members before the first list in it.
+        if applier.config.members and self._snapshotter.due(applier.index, applier.bytes_applied):
             try:
                 records = self._machine.freeze()
             except Exception as error:
