@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whatever goes wrong, in whatever order: nothing that was acknowledged is lost, and no read is stale.
 
-QUEENRIGHT_SIM_SEED=N plays one schedule again; QUEENRIGHT_SIM_SCHEDULES says how many the long run plays.
+The README says how to play one again, and how to play more.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from sim.schedule import FAULTS, Step, plan_of, play
 
 SEEDS = [int(seed) for seed in os.environ.get("QUEENRIGHT_SIM_SEED", "").split(",") if seed]
 SCHEDULES = int(os.environ.get("QUEENRIGHT_SIM_SCHEDULES", "3000"))
+LENGTH = int(os.environ.get("QUEENRIGHT_SIM_LENGTH", "14"))
 FIRST = int(os.environ.get("QUEENRIGHT_SIM_FIRST", "1000"))
 
 GROUPS = ("abc", "abcde", "a", "ab")
@@ -30,14 +31,14 @@ def test_nothing_acknowledged_is_lost_whatever_happens(seed: int, plan: list[Ste
 
 @pytest.mark.parametrize("seed", SEEDS or range(40))
 def test_nothing_acknowledged_is_lost_in_the_schedule_of_seed(seed: int) -> None:
-    plan, names = plan_of(seed)
+    plan, names = plan_of(seed, LENGTH)
     play(seed, plan, names)
 
 
 @pytest.mark.long
 def test_nothing_acknowledged_is_lost_in_thousands_of_schedules() -> None:
     for seed in range(FIRST, FIRST + SCHEDULES):
-        plan, names = plan_of(seed, length=20)
+        plan, names = plan_of(seed, length=25)
         play(seed, plan, names)
 
 
