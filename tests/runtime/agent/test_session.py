@@ -214,6 +214,7 @@ async def test_heartbeats_go_out_at_the_period_the_manager_says() -> None:
 
 async def test_a_manager_that_refuses_is_left_for_another(monkeypatch: pytest.MonkeyPatch) -> None:
     agent = Agent("a", "b")
+    monkeypatch.setattr(session_room, "OPEN_TIMEOUT", 0.1)
     numbers = iter([0.0] * 3 + [0.9999] * 1000)
     agent.loop._remotes._dice = lambda: next(numbers)
     agent.managers["a"].news.put_nowait(LinkError("Unavailable", "this manager is not the leader of the swarm"))

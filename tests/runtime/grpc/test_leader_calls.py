@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import datetime
+import socket
 from collections.abc import AsyncIterator
 
 import pytest
@@ -118,20 +119,16 @@ async def test_who_is_no_manager_forwards_nothing(two: tuple[Member, Member]) ->
 async def test_a_leader_that_is_not_reached_has_done_nothing(
     two: tuple[Member, Member], calls: LeaderCalls, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(leader, "CONNECT_TIMEOUT", 0.2)
+    monkeypatch.setattr(leader, "CONNECT_TIMEOUT", 3600.0)  # a refused connection is not waited for
     await two[1].deaf()
     with pytest.raises(Unavailable, match="is not reached") as refused:
         await calls.forward((B, two[1].addr), CALL, PATIENCE)
     assert type(refused.value) is Unavailable
     await two[1].listen()
-    monkeypatch.setattr(leader, "CONNECT_TIMEOUT", PATIENCE)
     assert (await calls.forward((B, two[1].addr), CALL, PATIENCE)).status == 201
 
 
-async def test_another_at_the_leader_s_address_gets_nothing(
-    two: tuple[Member, Member], calls: LeaderCalls, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(leader, "CONNECT_TIMEOUT", 0.3)
+async def test_another_at_the_leader_s_address_gets_nothing(two: tuple[Member, Member], calls: LeaderCalls) -> None:
     with pytest.raises(Unavailable):
         await calls.forward((C, two[1].addr), CALL, PATIENCE)
     assert two[1].behind.calls == []
@@ -166,6 +163,29 @@ async def test_calls_go_on_when_the_leader_or_the_certificate_changes(
     await until(lambda: len(leads.behind.calls) == 2)
     leads.behind.hold.set()
     assert [(await task).status for task in (running, second)] == [201, 201]
+
+
+async def test_a_leader_that_does_not_even_refuse_is_given_up(
+    two: tuple[Member, Member], calls: LeaderCalls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leader, "CONNECT_TIMEOUT", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        with pytest.raises(Unavailable, match="is not reached"):
+            await calls.forward((B, f"127.0.0.1:{silent.getsockname()[1]}"), CALL, PATIENCE)
+
+
+async def test_closing_ends_even_calls_on_connections_that_are_out_of_use(
+    two: tuple[Member, Member], calls: LeaderCalls
+) -> None:
+    two[1].behind.hold = asyncio.Event()
+    running = asyncio.create_task(calls.forward((B, two[1].addr), CALL, PATIENCE))
+    await until(lambda: two[1].behind.calls == [CALL])
+    await calls.forward((A, two[0].addr), CALL, PATIENCE)
+    async with asyncio.timeout(10):
+        await calls.close()
+    with pytest.raises((OutcomeUnknown, asyncio.CancelledError)):
+        await running
+    assert not [task for task in asyncio.all_tasks() if "retired" in task.get_name()]
 
 
 async def test_a_member_renews_its_certificate(two: tuple[Member, Member]) -> None:

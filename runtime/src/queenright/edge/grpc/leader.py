@@ -12,6 +12,7 @@ import grpc.aio
 from queenright.edge.grpc.gate import REFUSAL
 from queenright.edge.grpc.peer import open_channel
 from queenright.edge.grpc.ports import Certificates
+from queenright.lib.tasks import Background
 from queenright.model import errors
 from queenright.model.errors import OutcomeUnknown, Refusal, Unavailable
 from queenright.wire import messages
@@ -20,6 +21,7 @@ from queenright.wire.gen import control_pb2_grpc
 from queenright.wire.messages import ForwardAnswer, ForwardCall
 
 CONNECT_TIMEOUT = 3.0
+GRACE = 60.0  # seconds for the calls on a connection that is out of use
 Place = tuple[str, str]
 """(node id, ``host:port``)"""
 
@@ -35,8 +37,7 @@ class LeaderCalls:
         self._certificates = certificates
         self._channel: grpc.aio.Channel | None = None
         self._made_for: tuple[Place, tuple[bytes, bytes, bytes]] | None = None
-        self._calls = 0
-        self._retired: set[asyncio.Task[None]] = set()
+        self._retired = Background()
 
     async def ready(self, leader: Place) -> None:
         """Return when there is a connection to that manager; nothing is sent. Raises Unavailable."""
@@ -55,10 +56,11 @@ class LeaderCalls:
         return bytes(answer.body)
 
     async def close(self) -> None:
+        """End all calls."""
         if self._channel is not None:
-            await self._channel.close(None)
-            self._channel = None
-        await asyncio.gather(*self._retired, return_exceptions=True)
+            channel, self._channel = self._channel, None
+            await channel.close(None)
+        await self._retired.stop()
 
     async def _stub(self, leader: Place) -> Any:
         """Ready to ask: nothing was sent before this returns."""
@@ -67,20 +69,37 @@ class LeaderCalls:
             self._retire()
             self._channel, self._made_for = open_channel(*leader, self._certificates), made_for
         channel = self._channel
-        try:
-            async with asyncio.timeout(CONNECT_TIMEOUT):
-                await channel.channel_ready()
-        except TimeoutError:
-            raise Unavailable(f"the manager that leads, {leader[0]} at {leader[1]}, is not reached") from None
+        if not await _connected(channel):
+            if self._channel is channel:
+                self._retire()  # its pauses between tries are not those of the next call
+            raise Unavailable(f"the manager that leads, {leader[0]} at {leader[1]}, is not reached")
         return control_pb2_grpc.ControlStub(channel)  # type: ignore[no-untyped-call]
 
     def _retire(self) -> None:
-        """Close the channel once the calls that run on it have ended."""
+        """Close the channel once the calls that run on it must have ended."""
         if self._channel is not None:
-            task = asyncio.create_task(self._channel.close(60.0), name="retired-leader-channel")
-            self._retired.add(task)
-            task.add_done_callback(self._retired.discard)
+            self._retired.start(_close_later(self._channel), "retired-leader-channel")
             self._channel = None
+
+
+async def _close_later(channel: grpc.aio.Channel) -> None:
+    try:
+        await asyncio.sleep(GRACE)
+    finally:
+        await channel.close(None)
+
+
+async def _connected(channel: grpc.aio.Channel) -> bool:
+    """Wait for the connection; one that is refused is not waited for any longer."""
+    try:
+        async with asyncio.timeout(CONNECT_TIMEOUT):
+            while (state := channel.get_state(try_to_connect=True)) != grpc.ChannelConnectivity.READY:
+                if state in (grpc.ChannelConnectivity.TRANSIENT_FAILURE, grpc.ChannelConnectivity.SHUTDOWN):
+                    return False
+                await channel.wait_for_state_change(state)
+    except (TimeoutError, grpc.aio.UsageError):  # the latter: closed meanwhile
+        return False
+    return True
 
 
 async def _ask(call: Any, request: Any, timeout: float, leader: Place) -> Any:
