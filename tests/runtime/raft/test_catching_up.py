@@ -18,7 +18,7 @@ from queenright.edge.raft import NotLeaderError, RaftError, UnknownOutcomeError
 from queenright.edge.raft.disk import Disk
 from queenright.edge.raft.incoming import INSTALL_NAME, PART_NAME
 from queenright.edge.raft.opening import open_files
-from queenright.edge.raft.snapshot import open_snapshot
+from queenright.edge.raft.snapshot import open_snapshot, write_snapshot
 from queenright.wire.raft import SnapshotHead
 
 SMALL = {"snapshot_every": 30, "keep_entries": 5}
@@ -166,7 +166,15 @@ async def test_writes_go_on_while_a_member_is_sent_a_snapshot(group):
     assert group.failures == []
 
 
-async def test_a_joiner_that_replays_the_whole_log_snapshots_nothing_before_it_knows_the_members(group):
+async def test_a_joiner_that_replays_the_whole_log_snapshots_nothing_before_it_knows_the_members(group, monkeypatch):
+    configs = []
+
+    def noted(disk, path, index, term, config, *rest):
+        configs.append(config)
+        return write_snapshot(disk, path, index, term, config, *rest)
+
+    monkeypatch.setattr("queenright.edge.raft.snapshotter.write_snapshot", noted)
+    monkeypatch.setattr("queenright.edge.raft.applier.SLICE", 0.0)
     group.options["snapshot_every"] = 10_000
     leader = await group.start("m1", founding=True)
     await put(group, 0, 100)
@@ -181,5 +189,5 @@ async def test_a_joiner_that_replays_the_whole_log_snapshots_nothing_before_it_k
     found = open_snapshot(group.directory / "m2" / "snapshot")
     assert found is not None
     assert [member.id for member in found.config.members] == ["m1", "m2"]
-    assert group.machines["m2"].freezes <= 5
+    assert all(config.members for config in configs)
     assert group.failures == []
