@@ -20,7 +20,8 @@ from ansible_collections.queenright.swarm.plugins.plugin_utils._action import Sw
 from ansible_collections.queenright.swarm.plugins.plugin_utils._remote import Result, why
 
 PATIENCE = 60.0  # seconds until a node that does not answer is down: three heartbeats, and a grace after an election
-PAUSE = 2.0
+FIRST_WORD = 15.0  # seconds until a new node has told its name
+PAUSE = 1.0
 
 Node = t.Dict[str, t.Any]
 
@@ -39,11 +40,10 @@ class Succession:
         if not wanted and not joined:
             return self._member
         listed = self._nodes()
-        if wanted and joined:
-            deadline = time.monotonic() + PATIENCE
-            while self._twins(listed, down=False) and time.monotonic() < deadline:
-                time.sleep(PAUSE)
-                listed = self._nodes()
+        deadline = time.monotonic() + (PATIENCE if wanted else FIRST_WORD)
+        while joined and self._waits(listed, wanted) and time.monotonic() < deadline:
+            time.sleep(PAUSE)
+            listed = self._nodes()
         if listed.get("failed"):
             return self._failed("the nodes could not be listed", listed) if wanted else self._member
         former = self._twins(listed, down=True)
@@ -53,24 +53,35 @@ class Succession:
         if wanted and self._twins(listed, down=False):
             self._warn("another node has the name of this host and is not down; it was left as it is")
         for entry in former:
-            failed = self._replace(entry, listed, joined)
+            failed = self._replace(entry, listed["nodes"], joined)
             if failed is not None:
                 return failed
         return self._member
 
+    def _waits(self, listed: Result, wanted: bool) -> bool:
+        """Whether the new node has not told its name yet, or an old one is not known to be down yet."""
+        if listed.get("failed"):
+            return False
+        own = self._own(listed)
+        nameless = own is None or not (own.get("Description") or {}).get("Hostname")
+        return nameless or (wanted and bool(self._twins(listed, down=False)))
+
+    def _own(self, listed: Result) -> t.Optional[Node]:
+        nodes = listed.get("nodes") or []
+        return next((node for node in nodes if node["ID"] == self._member["node_id"]), None)
+
     def _twins(self, listed: Result, down: bool) -> t.List[Node]:
         """The other nodes of this host's name, the one that changed last first."""
-        nodes = listed.get("nodes") or []
-        own = next((node for node in nodes if node["ID"] == self._member["node_id"]), None)
+        own = self._own(listed)
         if own is None:
             return []
-        twins = [node for node in nodes if node is not own and _name(node) == _name(own)]
+        twins = [node for node in listed["nodes"] if node is not own and _name(node) == _name(own)]
         found = [node for node in twins if (node["Status"]["State"] == "down") == down]
         return sorted(found, key=lambda node: str(node.get("UpdatedAt") or ""), reverse=True)
 
-    def _replace(self, entry: Node, listed: Result, joined: bool) -> t.Optional[Result]:
+    def _replace(self, entry: Node, nodes: t.List[Node], joined: bool) -> t.Optional[Result]:
         """Take the place of one entry. None, or the result that fails the task."""
-        own = next(node for node in listed["nodes"] if node["ID"] == self._member["node_id"])
+        own = next(node for node in nodes if node["ID"] == self._member["node_id"])
         bequest = self._bequest(entry, own, joined)
         if bequest:
             answer = self._ask("swarm_node", dict(bequest, name=own["ID"], wait=False))
