@@ -104,7 +104,7 @@ class Group(Swarm):
     def retire(self, host: Host) -> None:
         """A manager becomes a host without a swarm again, and is forgotten."""
         node = self.node_id(host)
-        self.manager = self.await_leader(each for each in self.managers if each is not host)
+        self.manager = next(each for each in self.managers if each is not host)
         self.docker("node", "demote", node)
         self.lab.poll(lambda: (self.standing(host) or {}).get("role") == "worker", 60 * SLOW, f"{host} to work")
         host.run("docker --context swarm swarm leave")
