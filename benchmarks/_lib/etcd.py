@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from benchmarks._lib.raft_group import free_port
 from benchmarks._lib.sandbox import DIE_WITH_US, BenchError
@@ -24,9 +25,16 @@ def missing() -> list[str]:
     return [package for program, package in programs.items() if shutil.which(program) is None]
 
 
+class Etcd(NamedTuple):
+    """The client address of the leader, and the processes of all."""
+
+    address: str
+    pids: list[int]
+
+
 @contextlib.contextmanager
-def running(scratch: pathlib.Path, count: int) -> Iterator[str]:
-    """Gives the client address of the leader; the cluster is ended afterwards."""
+def running(scratch: pathlib.Path, count: int) -> Iterator[Etcd]:
+    """A cluster that has a leader, ended afterwards."""
     ports = [(free_port(), free_port()) for _ in range(count)]
     peers = ",".join(f"e{number}=http://127.0.0.1:{peer}" for number, (_, peer) in enumerate(ports))
     processes = []
@@ -42,7 +50,7 @@ def running(scratch: pathlib.Path, count: int) -> Iterator[str]:
             command += ["--initial-cluster", peers, "--logger", "zap", "--log-level", "error"]
             with (folder / "log").open("w") as log:
                 processes.append(subprocess.Popen(command, stdout=log, stderr=log))
-        yield _leader([client for client, _ in ports], scratch)
+        yield Etcd(_leader([client for client, _ in ports], scratch), [process.pid for process in processes])
     finally:
         for process in processes:
             process.kill()

@@ -74,6 +74,7 @@ async def load(put: Put, flight: int, seconds: float, together: int = 1) -> dict
     elapsed = time.monotonic() - began
     taken.sort()
     return {
+        "puts": together * len(taken),
         "per_second": together * len(taken) / elapsed,
         "p50_ms": 1000 * statistics.median(taken),
         "p99_ms": 1000 * taken[int(0.99 * len(taken))],
