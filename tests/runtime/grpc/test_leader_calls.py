@@ -12,6 +12,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from queenright.agent.link import LinkError, RedirectError
+from queenright.agent.remotes import Remotes
+from queenright.agent.session import SessionLoop
 from queenright.edge.grpc import dispatcher_service, leader
 from queenright.edge.grpc.client import GrpcConnector, GrpcLink
 from queenright.edge.grpc.leader import LeaderCalls
@@ -298,3 +300,47 @@ async def test_what_arrives_while_the_leader_makes_sure_counts(two: tuple[Member
     await leads.deaf()
     await leads.listen()
     assert await first(leads, worker(two)) == WORKER
+
+
+class Idle:
+    """An agent's worker with nothing to do."""
+
+    async def apply_complete(self, tasks: object) -> None: ...
+
+    async def apply_incremental(self, updates: object, removes: object) -> None: ...
+
+    def connected(self, send: object) -> None: ...
+
+    def disconnected(self) -> None: ...
+
+
+async def test_an_agent_finds_the_leader_and_the_next_one_when_that_dies(two: tuple[Member, Member]) -> None:
+    follower, leads = two
+    for member in two:
+        for other in two:
+            member.change_node(other.node_id, manager_addr=other.addr)
+
+    async def describe() -> NodeDescription:
+        return NodeDescription(hostname="h")
+
+    loop = SessionLoop(
+        Remotes([(A, follower.addr)], lambda: 0.5),
+        GrpcConnector(worker(two).for_grpc),
+        Idle(),
+        describe,
+        addr="10.0.0.9",
+        dice=lambda: 0.5,
+        wall=follower.clock.wall,
+    )
+    agent = asyncio.create_task(loop.run())
+    await until(lambda: loop.state.manager == leads.addr, lambda: loop.state)
+    await leads.deaf()
+    await until(lambda: loop.state.session_id == "", lambda: loop.state)
+    follower.leader = None  # an election goes on
+    await asyncio.sleep(0.1)
+    follower.confirm_error = None
+    follower.dispatcher.start()
+    await until(lambda: loop.state.manager == follower.addr and loop.state.session_id != "", lambda: loop.state)
+    agent.cancel()
+    await asyncio.gather(agent, return_exceptions=True)
+    await follower.dispatcher.stop()

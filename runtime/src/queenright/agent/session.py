@@ -30,7 +30,7 @@ DESCRIBE_EVERY = 20.0  # seconds between two looks at the machine; a changed des
 SKEW_WORTH_SAYING = 60 * SECOND
 HOPS = 4  # redirects that are followed in a row
 SHUNNED = 3  # redirects to a manager that has just failed that are not followed
-QUICK_TRIES = 20  # after a session broke: a new leader is elected within seconds
+QUICK_TRIES = 10  # after a session broke: a new leader is elected within seconds
 QUICK_MOST = 0.5  # seconds, the longest wait between these
 
 
