@@ -65,6 +65,9 @@ class Dockerd(socketserver.ThreadingUnixStreamServer):
         self._thread = threading.Thread(target=self.serve_forever, args=(0.02,), name="dockerd of the test")
         self._thread.start()
 
+    def handle_error(self, *_: object) -> None:
+        """A client that was killed is no matter."""
+
     def close(self) -> None:
         self.ended.set()
         self.shutdown()

@@ -259,6 +259,7 @@ async def test_what_does_not_work_is_said_and_tried_again(tmp_path: Path, made: 
     swarm.task = asyncio.create_task(swarm.changing.run())
     swarm.changing.heard(swarm.node)
     await until(lambda: swarm.changing.problem == "no manager answers")
+    await swarm.told()
     await until(lambda: swarm.is_whole(MANAGER), lambda: swarm.steps)
     assert len(swarm.asked) == 4 and swarm.changing.problem == ""
 

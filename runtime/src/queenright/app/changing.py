@@ -128,7 +128,7 @@ class Changing:
         if self._credentials.identity.role != MANAGER or not self._counts(node, addr):
             await self._certify(MANAGER, addr)
             self._renewed, self._told = node.version, addr
-        if not self._hands.managing:
+        if node.role == MANAGER and not self._hands.managing:
             await self._hands.begin_managing(node.version)
 
     def _counts(self, node: Node, addr: str) -> bool:

@@ -19,7 +19,6 @@ from queenright.app.certificates import Credentials, PeerReader, PkiMaker
 from queenright.app.logbook import Logbook
 from queenright.app.relaying import Door, ToLeader
 from queenright.app.state import StateError
-from queenright.app.ways import KnownWays
 from queenright.edge.grpc.authorize import Authorizer
 from queenright.edge.grpc.peers import GrpcPeers
 from queenright.edge.grpc.ports import Forwarding
@@ -62,27 +61,23 @@ class Managing:
         credentials: Credentials,
         clock: Clock,
         *,
-        managers: Sequence[tuple[str, str]],
         founding: bool,
         snapshot_entries: int,
         gateway: Forwarding,
         on_fatal: Callable[[BaseException], None],
     ) -> None:
-        """``managers``: (node id, address) as last heard. ``founding``: an empty directory becomes a group of this one;
-        else it waits for a leader to call.
-        """
+        """``founding``: an empty directory becomes a group of this one; else it waits for a leader to call."""
         self._directory = directory
         self._identity = credentials.identity
         self._addresses = addresses
         node_id = self._identity.node_id
         self.store = Store()
         self._peers = GrpcPeers(credentials.for_grpc, dice=world.dice, addr=addresses.advertise)
-        self._ways = KnownWays(self._peers, node_id, managers)
         self._log = RaftLog(
             directory,
             node_id,
             StoreMachine(self.store),
-            network=self._ways,
+            network=self._peers,
             founding=founding,
             addr=addresses.advertise,
             snapshot_every=snapshot_entries,
@@ -169,7 +164,6 @@ class Managing:
         except ServerError as error:
             raise OSError(str(error)) from error
         await self._join_server.start(listen.host, listen.port + 1)
-        self._ways.leads(self._log.is_leader)
         self._serving = True
         if self._log.is_leader:
             self._leading.changed(True, self._log.term)
@@ -188,7 +182,7 @@ class Managing:
         await self._peers.close()
 
     async def _hand_over(self) -> None:
-        if not self._log.is_leader or not any(member.voter for member in self._others()):
+        if not self._log.is_leader or not any(member.voter and self._reaches(member) for member in self._others()):
             return
         try:
             async with asyncio.timeout(HAND_OVER):
@@ -235,9 +229,9 @@ class Managing:
             raise Unavailable(answer.body.decode("utf-8", "replace"))
         return answer.status < 400
 
-    def told(self, managers: Sequence[tuple[str, str]]) -> None:
-        """The leader named the managers, (node id, address)."""
-        self._ways.told(managers)
+    def is_at(self, addr: str) -> None:
+        """The others reach this manager at ``host:port``."""
+        self._peers.is_at(addr)
 
     async def certificate_changed(self) -> None:
         """The other managers shall see the new one."""
@@ -322,7 +316,6 @@ class Managing:
     # -- what the log tells
 
     def _on_leadership(self, leads: bool, term: int) -> None:
-        self._ways.leads(leads)
         if self._serving or not leads:
             self._leading.changed(leads, term)
 

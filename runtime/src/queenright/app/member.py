@@ -150,7 +150,6 @@ class Member:
             self._addresses,
             self._credentials,
             self._clock,
-            managers=state.managers,
             founding=bool(changes),
             snapshot_entries=self._settings.snapshot_entries,
             gateway=self._gateway,
@@ -269,17 +268,17 @@ class Member:
         """Remember the managers, and where this one is, for the next start; be what the swarm says."""
         self._seen_addr = news.node.status.addr
         managers = news.managers or self.state.managers
-        advertise = self.state.advertise_addr or (news.node.manager_addr if self.state.role == MANAGER else "")
+        advertise = self.state.advertise_addr or news.node.manager_addr
         told = dataclasses.replace(self.state, managers=managers, advertise_addr=advertise)
         if told != self.state:
             self._addresses = dataclasses.replace(self._addresses, advertise=advertise)
+            if self._managing is not None:
+                self._managing.is_at(advertise)
             try:
                 self._save(told)
             except OSError as error:  # no reason to end a session; the next news tries again
                 self.state = told
                 log.warning("what is known of the managers cannot be written to %s: %s", self._file.path, error)
-        if self._managing is not None:
-            self._managing.told(managers)
         self._changing.heard(news.node)
 
     def _on_removed(self) -> None:

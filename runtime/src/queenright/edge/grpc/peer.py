@@ -47,9 +47,9 @@ class NotReachedError(Exception):
         self.refused = refused
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Ways:
-    """What all peers share. ``dice`` gives numbers in [0, 1)."""
+    """What all peers share. ``dice`` gives numbers in [0, 1); ``addr`` is where this member says that it is."""
 
     certificates: Certificates
     encoder: EntryEncoder

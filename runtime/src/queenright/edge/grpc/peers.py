@@ -84,6 +84,10 @@ class GrpcPeers:
             if member_id not in self._known:
                 self._begin(member_id, addr, addr)
 
+    def is_at(self, addr: str) -> None:
+        """Where the others reach this member; told with each new connection."""
+        self._ways.addr = addr
+
     def heard(self, member_id: str, addr: str = "") -> None:
         """The member has just connected to this one, and says that it is at ``addr``.
 
