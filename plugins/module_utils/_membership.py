@@ -101,10 +101,14 @@ def _go_on_alone(module: AnsibleModule, engine: Engine, here: Standing) -> Resul
     _refuse_to_go_on(here)
     if not lost_quorum(engine):
         return _declare(module, engine, standing(engine))
+    managers = here.facts()["managers"]
     alone = {
         "changed": True,
         "actions": ["go on with this manager alone"],
-        "diff": {"before": {"managers": here.facts()["managers"]}, "after": {"managers": [here.node_id]}},
+        "diff": {
+            "before": {"managers": managers},
+            "after": {"managers": [one for one in managers if one["node_id"] == here.node_id]},
+        },
     }
     if module.check_mode:
         return dict(here.facts(), foreseen=True, changes={}, swarm={}, **alone)

@@ -68,7 +68,7 @@ options:
       - It is done only if the host has heard from no majority for ten seconds. Otherwise the task changes nothing but
         what else is declared, so that it can be run again.
       - It is refused if another manager of the group still hears from a majority, and if the play is for more than one
-        manager of the group, unless the task has C(run_once).
+        manager of the group, unless the task has C(run_once). With O(force_init=true) nobody is asked.
       - What the lost majority may have acknowledged and this host had not heard of is lost. Managers that come back are
         refused. Let them leave with M(queenright.swarm.swarm_leave) and O(queenright.swarm.swarm_leave#module:force),
         then join again.
@@ -113,6 +113,7 @@ EXAMPLES = r"""
 - name: Go on with this manager alone, after the majority was lost for good
   queenright.swarm.swarm_init:
     force_new_cluster: true
+    install_runtime: false
 
 - name: Keep more ended tasks, and bring the heartbeat back to its default
   queenright.swarm.swarm_init:
