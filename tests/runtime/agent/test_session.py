@@ -13,7 +13,7 @@ import pytest
 from runtime.agent.kit import make_task, until
 
 from queenright.agent import session as session_room
-from queenright.agent.link import LinkError, RedirectError
+from queenright.agent.link import LinkError, NoLeaderError, RedirectError
 from queenright.agent.remotes import Remotes
 from queenright.agent.session import SECOND, SessionLoop
 from queenright.model.objects import Node, NodeDescription, Task, TaskStatus
@@ -391,3 +391,14 @@ def test_pauses_are_short_while_a_leader_may_be_elected_and_long_later() -> None
     assert max(pause.next() for _ in range(10)) == 8.0
     pause.reset()
     assert pause.next() == 0.1
+
+
+async def test_a_manager_without_a_leader_is_no_worse_than_before() -> None:
+    agent = Agent("a", "b")
+    agent.loop._remotes.prefer("a")
+    agent.managers["a"].news.put_nowait(NoLeaderError("Unavailable", "the swarm has no leader"))
+    async with running(agent):
+        await until(lambda: "the swarm has no leader" in agent.loop.state.error)
+        await opened(agent, "a")
+        assert agent.loop._remotes._weights == {"a": 10.0, "b": 10.0}
+        assert agent.loop._shunned == {}

@@ -21,6 +21,10 @@ class LinkError(Exception):
         self.code = code
 
 
+class NoLeaderError(LinkError):
+    """This manager works, but does not lead, and does not know who does."""
+
+
 class RedirectError(LinkError):
     """This manager does not lead; that one (node id, ``host:port``) does."""
 

@@ -48,7 +48,7 @@ class Remotes:
             self._weights[node_id] = max(-MOST, min(MOST, 0.5 * seen + 0.5 * self._weights[node_id]))
 
     def prefer(self, node_id: str) -> None:
-        """It leads: it is the one to speak to until it fails."""
+        """It leads: it is the one to speak to until it fails. "": none does, as far as known."""
         self._leader = node_id
 
     def select(self) -> tuple[str, str]:

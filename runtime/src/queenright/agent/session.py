@@ -16,7 +16,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Protocol
 
-from queenright.agent.link import Connector, LinkError, ManagerLink, RedirectError
+from queenright.agent.link import Connector, LinkError, ManagerLink, NoLeaderError, RedirectError
 from queenright.agent.remotes import Remotes
 from queenright.lib.backoff import Backoff
 from queenright.model.objects import NodeDescription, Task
@@ -117,6 +117,8 @@ class SessionLoop:
             except RedirectError as redirect:
                 if self._follow_redirect(node_id, redirect):
                     continue
+            except NoLeaderError as error:
+                self._without_leader(addr, error)
             except LinkError as error:
                 self._failed(node_id, addr, error)
             await self._rest()
@@ -136,6 +138,13 @@ class SessionLoop:
             return False
         self._next = redirect.node_id, redirect.addr
         return True
+
+    def _without_leader(self, addr: str, error: NoLeaderError) -> None:
+        """It is no worse than the others, and may well be the first to know."""
+        self._hops = 0
+        self._remotes.prefer("")
+        self.state = SessionState(error=f"manager {addr}: {error}")
+        log.info("manager %s: %s", addr, error)
 
     def _failed(self, node_id: str, addr: str, error: LinkError) -> None:
         self._hops = 0

@@ -10,9 +10,11 @@ from typing import Any
 import grpc
 import grpc.aio
 
-from queenright.agent.link import LinkError, RedirectError
+from queenright.agent.link import LinkError, NoLeaderError, RedirectError
 from queenright.edge.grpc import options
+from queenright.edge.grpc.gate import REFUSAL
 from queenright.edge.grpc.ports import Certificates
+from queenright.model.errors import NotLeading
 from queenright.model.objects import NodeDescription
 from queenright.wire import messages
 from queenright.wire.gen import control_pb2, control_pb2_grpc, dispatcher_pb2_grpc
@@ -90,6 +92,9 @@ class GrpcLink:
     def _explained(self, error: grpc.aio.AioRpcError) -> LinkError:
         name = "".join(part.capitalize() for part in error.code().name.split("_"))
         text = error.details() or name
+        trailing: Any = error.trailing_metadata() or ()
+        if (REFUSAL, NotLeading.__name__) in ((key, value) for key, value in trailing):
+            return NoLeaderError(name, text)
         if error.code() == grpc.StatusCode.UNAVAILABLE and ("connect" in text.lower() or "Socket closed" in text):
             text = (
                 f"{self._addr} does not answer over mutual TLS ({text}); is the port open, and are both clocks right?"

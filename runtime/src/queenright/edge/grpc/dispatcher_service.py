@@ -11,7 +11,7 @@ from queenright.edge.grpc.gate import Gate, Told, source
 from queenright.edge.grpc.ports import Leader
 from queenright.manager import dispatch
 from queenright.manager.ports import Peer
-from queenright.model.errors import NotLeading, Unavailable
+from queenright.model.errors import NotLeading
 from queenright.model.objects import NodeDescription
 from queenright.wire import messages
 from queenright.wire.gen import dispatcher_pb2 as pb
@@ -82,7 +82,7 @@ class DispatcherService(dispatcher_pb2_grpc.DispatcherServicer):
             except NotLeading as error:
                 leader = error.leader or await self._leader_in_time()
         if leader is None:
-            raise Unavailable(NO_LEADER)
+            raise NotLeading(NO_LEADER)
         return leader
 
     async def _leader_in_time(self) -> tuple[str, str] | None:
