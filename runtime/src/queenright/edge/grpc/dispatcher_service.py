@@ -21,6 +21,7 @@ NAME = "queenright.v1.Dispatcher"
 NO_LEADER = "the swarm has no leader"
 LEADER_WAIT = 2.0  # seconds for which an agent waits here while there is no leader, instead of asking again and again
 LEADER_POLL = 0.05
+LEADER_LOOKS = 4
 
 
 class DispatcherService(dispatcher_pb2_grpc.DispatcherServicer):
@@ -30,7 +31,7 @@ class DispatcherService(dispatcher_pb2_grpc.DispatcherServicer):
         self._dispatcher = dispatcher
         self._gate = gate
         self._leader = leader
-        self._watch: asyncio.Task[tuple[str, str] | None] | None = None
+        self._watch: asyncio.Task[None] | None = None
 
     async def Session(self, request: pb.SessionRequest, context: Any) -> AsyncIterator[pb.SessionMessage]:
         method = f"/{NAME}/Session"
@@ -73,27 +74,29 @@ class DispatcherService(dispatcher_pb2_grpc.DispatcherServicer):
     async def _open(
         self, method: str, peer: Peer, description: NodeDescription, addr: str, context: Any
     ) -> dispatch.Session | tuple[str, str]:
-        """The session, or where the leader is that can open it. Raises a Refusal."""
-        leader = self._leader()
-        if leader is None:
+        """The session, or where the leader is that can open it; waits a while for either. Raises a Refusal."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + LEADER_WAIT
+        while (leader := self._leader()) is None:
             try:
                 await self._gate.require(method, peer, context)
                 return await self._dispatcher.open(peer.node_id, description, addr)
             except NotLeading as error:
-                leader = error.leader or await self._leader_in_time()
-        if leader is None:
-            raise NotLeading(NO_LEADER)
+                if error.leader is not None:
+                    return error.leader
+            if loop.time() >= deadline:
+                raise NotLeading(NO_LEADER)
+            await self._look_for_leader()
         return leader
 
-    async def _leader_in_time(self) -> tuple[str, str] | None:
-        """The leader, as soon as there is one. All who wait share one task."""
+    async def _look_for_leader(self) -> None:
+        """Return when another manager leads, or after a moment: this one may lead. All who wait share a task."""
         if self._watch is None or self._watch.done():
             self._watch = asyncio.create_task(self._watch_leader(), name="leader-watch")
-        return await asyncio.shield(self._watch)
+        await asyncio.shield(self._watch)
 
-    async def _watch_leader(self) -> tuple[str, str] | None:
-        for _ in range(round(LEADER_WAIT / LEADER_POLL)):
-            if (leader := self._leader()) is not None:
-                return leader
+    async def _watch_leader(self) -> None:
+        for _ in range(LEADER_LOOKS):
+            if self._leader() is not None:
+                return
             await asyncio.sleep(LEADER_POLL)
-        return None
