@@ -1,57 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Several managers on loopback: they join, change roles, lose one another, leave and begin anew."""
+"""Several managers on loopback: they join, change roles and addresses, and leave."""
 
 from __future__ import annotations
 
 import asyncio
-import shutil
 import socket
-from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
 from queenright.app import host as host_room
 from queenright.app.certificates import Credentials
-from queenright.app.managing import Managing
-from queenright.app.state import MemberState, StateFile
 from queenright.edge.pki.keystore import KeyStore
 from queenright.manager.members import Members
-from queenright.manager.ports import InitOptions
 from queenright.model.errors import Unavailable
-from queenright.spec.fields import decode
-from queenright.spec.service import ServiceSpec
 
-from .kit import Dockerd, Place, until
-
-MODE = {"Replicated": {"Replicas": 0}}
-
-
-@pytest.fixture
-def dockerd() -> Iterator[Dockerd]:
-    engine = Dockerd()
-    yield engine
-    engine.close()
-
-
-@pytest.fixture
-async def places(dockerd: Dockerd) -> AsyncIterator[list[Place]]:
-    """Four hosts; the first one has founded a swarm."""
-    made = [Place(dockerd.path) for _ in range(4)]
-    await made[0].host.init(made[0].init)
-    yield made
-    await asyncio.gather(*(place.close() for place in made))
-
-
-def leader(places: list[Place]) -> Place | None:
-    """The one that may write."""
-    return next((place for place in places if place.id and place.state.leader == place.id), None)
-
-
-async def managers(places: list[Place], count: int) -> list[Place]:
-    """So many managers, the founder included, all of them with a voice."""
-    for place in places[1:count]:
-        await place.host.join(place.joining(places[0], "manager"))
-    return places[:count]
+from .group import leader, managers, names, same_voters, saved, works
+from .kit import Place, until
 
 
 async def test_managers_join_and_have_a_voice_when_join_returns(places: list[Place]) -> None:
@@ -68,47 +32,6 @@ async def test_managers_join_and_have_a_voice_when_join_returns(places: list[Pla
         assert not place.state.stale
 
 
-def service(name: str) -> ServiceSpec:
-    return decode(ServiceSpec, {"Name": name, "TaskTemplate": {"ContainerSpec": {"Image": "none"}}, "Mode": MODE})
-
-
-def names(place: Place) -> set[str]:
-    return {one.name for one in place.control.store.services}
-
-
-async def works(places: list[Place], name: str) -> None:
-    """Somebody leads and writes, and all of them see it."""
-    await until(lambda: leader(places) is not None, lambda: [place.state for place in places])
-    while True:
-        leading = leader(places)
-        try:
-            assert leading is not None
-            await leading.control.services.create(service(name))
-            break
-        except (Unavailable, AssertionError):
-            await asyncio.sleep(0.05)
-    for place in places:
-        await until(lambda place=place: name in names(place), lambda place=place: place.state)
-
-
-def members_at(place: Place) -> set[str]:
-    """Where the members of the group are, as this manager knows."""
-    return {member["addr"] for member in (place.state.raft or {})["members"]}
-
-
-async def same_voters(places: list[Place]) -> None:
-    """All of them, and nobody else, have a voice."""
-    wanted = {place.id for place in places}
-    for place in places:
-        await until(lambda place=place: place.voters() == wanted, lambda place=place: place.state)
-
-
-def saved(place: Place) -> MemberState:
-    state = StateFile(place.settings.state_dir).load()
-    assert state is not None
-    return state
-
-
 async def test_when_the_leader_ends_another_one_leads_and_it_comes_back_as_it_was(places: list[Place]) -> None:
     group = await managers(places, 3)
     first, second, third = group
@@ -123,30 +46,6 @@ async def test_when_the_leader_ends_another_one_leads_and_it_comes_back_as_it_wa
     assert names(first) == {"before", "meanwhile", "after"}
     for place in group:
         await until(lambda place=place: place.state.ready, lambda place=place: place.state)
-
-
-async def test_a_manager_of_a_group_comes_up_without_a_leader_and_says_what_it_knows(places: list[Place]) -> None:
-    group = await managers(places, 3)
-    await same_voters(group)
-    await works(group, "known")
-    for place in group:
-        await place.host.stop()
-    alone = group[2]
-    await alone.again().resume()
-    state = alone.state
-    assert (state.state, state.role, state.leader, state.has_quorum, state.stale) == (
-        "active",
-        "manager",
-        "",
-        False,
-        True,
-    )
-    assert len(state.managers) == 3
-    assert "known" in names(alone)
-    with pytest.raises(Unavailable, match="does not have a leader"):
-        await alone.control.services.create(service("no"))
-    await group[1].again().resume()
-    await works(group[1:], "again")
 
 
 async def test_who_is_promoted_becomes_a_manager_and_who_is_demoted_a_worker(
@@ -207,54 +106,6 @@ async def test_a_manager_leaves_with_force_and_the_others_let_it_go(places: list
     await same_voters(group)
 
 
-async def test_a_survivor_forces_a_new_cluster_and_the_old_majority_is_refused(places: list[Place]) -> None:
-    group = await managers(places, 3)
-    await same_voters(group)
-    first, second, third = group
-    await works(group, "kept")
-    others = second.id, third.id
-    await second.host.stop()
-    await third.host.stop()
-    with pytest.raises(Unavailable, match="not a swarm manager"):
-        await places[3].host.init(InitOptions(force_new_cluster=True))
-    assert await first.host.init(InitOptions(force_new_cluster=True)) == first.id
-    assert first.voters() == {first.id} and first.state.leader == first.id
-    assert names(first) == {"kept"}
-    assert {first.control.store.node(key).role for key in others} == {"worker"}
-    assert not saved(first).forcing and saved(first).managers == ((first.id, first.addr),)
-    await works([first], "alone")
-    assert await first.host.init(InitOptions(force_new_cluster=True)) == first.id
-    assert names(first) == {"kept", "alone"}
-    await second.again().resume()
-    await until(lambda: second.state.role == "worker", lambda: second.state)
-    assert first.voters() == {first.id}
-
-
-async def test_a_forcing_that_is_cut_short_goes_on_at_the_next_start(
-    places: list[Place], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    group = await managers(places, 3)
-    await same_voters(group)
-    first = group[0]
-    await works(group, "kept")
-    for place in group[1:]:
-        await place.host.stop()
-
-    async def dies(*_: object) -> None:
-        raise OSError(5, "the host dies here")
-
-    with monkeypatch.context() as broken:
-        broken.setattr(Managing, "be_sole_manager", dies)
-        with pytest.raises(Unavailable, match="the host dies here"):
-            await first.host.init(InitOptions(force_new_cluster=True))
-    assert saved(first).forcing
-    await first.host.stop()
-    await first.again().resume()
-    assert first.voters() == {first.id} and names(first) == {"kept"}
-    assert first.control.store.nodes.count("role", "manager") == 1
-    assert not saved(first).forcing
-
-
 async def test_a_manager_is_joined_through_one_that_does_not_lead(places: list[Place]) -> None:
     group = await managers(places, 3)
     await same_voters(group)
@@ -270,12 +121,11 @@ async def test_a_manager_that_cannot_begin_leaves_nothing_here_and_no_seat_there
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", third.port + 1))
         taken.listen()
-        for through in (first, second):
-            with pytest.raises(Unavailable, match=rf"cannot be made a member: .*port {third.port + 1}"):
-                await third.host.join(third.joining(through, "manager"))
-            assert third.kept() == [] and third.state.state == "inactive"
-            left = {node.role for node in first.control.store.nodes if node.id not in (first.id, second.id)}
-            assert left == {"worker"}
+        with pytest.raises(Unavailable, match=rf"cannot be made a member: .*port {third.port + 1}"):
+            await third.host.join(third.joining(second, "manager"))
+        assert third.kept() == [] and third.state.state == "inactive"
+        left = {node.role for node in first.control.store.nodes if node.id not in (first.id, second.id)}
+        assert left == {"worker"}
     await same_voters([first, second])
     await third.host.join(third.joining(first, "manager"))
     await same_voters(places[:3])
@@ -328,47 +178,3 @@ async def test_a_sole_manager_moves_and_others_can_join_it_there(places: list[Pl
     await until(lambda: (first.id, first.addr) in first.state.managers, lambda: first.state)
     await second.host.join(second.joining(first, "manager"))
     await same_voters([first, second])
-
-
-async def test_a_manager_that_lost_its_log_does_not_come_back_empty(places: list[Place]) -> None:
-    group = await managers(places, 3)
-    await same_voters(group)
-    lost = group[2]
-    await lost.host.stop()
-    shutil.rmtree(lost.settings.state_dir / "raft")
-    await lost.again().resume()
-    assert lost.state.state == "error" and "the log of this manager is missing" in lost.state.error
-    assert lost.listening() == []
-    await lost.host.leave(force=True)
-    await lost.host.join(lost.joining(group[0], "manager"))
-    assert lost.id in lost.voters()
-
-
-async def test_what_a_demotion_left_of_a_log_is_removed_at_the_start(places: list[Place]) -> None:
-    worker = places[1]
-    await worker.host.join(worker.joining(places[0]))
-    await worker.host.stop()
-    (worker.settings.state_dir / "raft").mkdir()
-    (worker.settings.state_dir / "raft" / "log").write_text("old entries")
-    await worker.again().resume()
-    assert worker.state.role == "worker"
-    assert not (worker.settings.state_dir / "raft").exists()
-
-
-async def test_a_manager_that_was_removed_meanwhile_says_so_and_knocks_no_more(places: list[Place]) -> None:
-    group = await managers(places, 3)
-    await same_voters(group)
-    first, gone = group[0], group[2]
-    node_id = gone.id
-    await gone.host.stop()
-    await first.give_role(node_id, "worker")
-    await until(lambda: first.control.store.node(node_id).role == "worker")
-    await first.control.nodes.remove(node_id, True)
-    await gone.again().resume()
-    await until(lambda: gone.state.state == "error", lambda: gone.state)
-    assert "removed from swarm" in gone.state.error
-    await until(lambda: gone.listening() == [])
-    with pytest.raises(Unavailable, match="not a swarm manager"):
-        gone.host.manager()
-    await gone.host.leave(force=True)
-    assert gone.kept() == []

@@ -59,3 +59,24 @@ def test_a_wipe_leaves_nothing_of_the_membership(tmp_path: Path) -> None:
     (tmp_path / "lock").write_text("")
     file.wipe()
     assert [path.name for path in tmp_path.iterdir()] == ["lock"]
+
+
+def test_a_file_of_the_first_release_is_of_a_manager_whose_log_must_be_there(tmp_path: Path) -> None:
+    file = StateFile(tmp_path)
+    file.save(MEMBER)
+    old = json.loads(file.path.read_text())
+    for name in ("fresh", "role_version", "forcing"):
+        del old[name]
+    file.path.write_text(json.dumps({**old, "removed": False}))
+    found = file.load()
+    assert found == MEMBER
+    assert not found.fresh and not found.forcing
+
+
+def test_a_cleared_log_is_gone_and_clearing_nothing_is_fine(tmp_path: Path) -> None:
+    file = StateFile(tmp_path)
+    file.clear_log()
+    file.log_directory.mkdir()
+    (file.log_directory / "log").write_text("entries")
+    file.clear_log()
+    assert not file.log_directory.exists()
