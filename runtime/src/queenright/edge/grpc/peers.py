@@ -13,7 +13,8 @@ from typing import Any
 import grpc
 import grpc.aio
 
-from queenright.edge.grpc.peer import Peer, Ways, open_channel, write
+from queenright.edge.grpc.connection import open_channel, write
+from queenright.edge.grpc.peer import Peer, Ways
 from queenright.edge.grpc.ports import Certificates
 from queenright.lib.addresses import AddressError, parse
 from queenright.lib.chunks import read_chunks
