@@ -45,6 +45,7 @@ class Leader:
         self._progress: dict[str, Progress] = {}
         self._transfer: tuple[str, float] | None = None  # to whom, until when
         self.reads = Reads()
+        self.reads.context = 1  # 0 marks a message that wants no answer
         self.commit_index = 0
         self.snapshots_wanted: list[str] = []
         self.adopt(wal.config)
@@ -112,11 +113,13 @@ class Leader:
             self._send(member_id, progress, beat)
 
     def tell_commit(self, commit_index: int) -> None:
-        """Entries were committed: whoever is up to date hears of it now and not with the next beat."""
+        """Whoever is up to date hears now, and not with the next beat, that its entries are committed."""
         self.commit_index = commit_index
         for member_id, progress in self._progress.items():
-            if progress.told_commit < commit_index and progress.next > self._wal.last_index and not progress.probing:
-                self._put(member_id, progress, progress.next - 1, ())
+            news = min(commit_index, progress.match)
+            if progress.told_commit < news and progress.next > self._wal.last_index and not progress.probing:
+                progress.told_commit = news
+                self._outbox.put(member_id, AppendEntries(self._term, news, 0, 0))
 
     def _send(self, member_id: str, progress: Progress, beat: bool) -> None:
         if progress.next <= self._wal.first_index and not progress.snapshot:

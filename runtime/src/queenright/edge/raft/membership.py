@@ -46,16 +46,21 @@ class Membership:
                 waiter.set_exception(error)
 
     def refusal(self, sender_id: str, epoch: int) -> str | None:
-        """Why nothing of this sender must come in, or None. A follower may not know its leader yet: it lags."""
+        """Why nothing of this sender must come in, or None.
+
+        A member that hears no leader listens to anybody: its list of members may be old, or have been cut off with the
+        end of its log, and then the leader is not in it.
+        """
         config = self._status.config
         if not config.members or config.get(sender_id) is not None:
             return None
-        if epoch != config.epoch:
+        if epoch < config.epoch:
             return (
                 f"manager {sender_id} is of epoch {epoch} of this swarm, this one of epoch {config.epoch}: a new "
                 "cluster was forced meanwhile. Let the manager of the lower epoch leave with force and join again"
             )
-        if self._status.is_leader or sender_id in self._removed:
+        led = self._status.leader_id not in (None, sender_id)
+        if self._status.is_leader or (led and sender_id in self._removed):
             return f"manager {sender_id} is not (or no longer) a member of the group of managers"
         return None
 

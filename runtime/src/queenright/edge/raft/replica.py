@@ -146,13 +146,11 @@ class Replica:
         while self._inbox:
             self._take(*self._inbox.popleft())
         self._look_at_timer()
-        committed = self._core.commit_index
         self._core.doTick(0)
         self._settle()
         leader = self._leader
         if leader is not None:
-            if self._core.commit_index > committed:
-                leader.tell_commit(self._core.commit_index)
+            leader.tell_commit(self._core.commit_index)
             learner = leader.ripe()
             if learner is not None:
                 self._change(leader, self.wal.config.with_member(learner))
@@ -248,6 +246,8 @@ class Replica:
         self._pre_votes = None
         if message.previous_index == 0:
             core.commit_to(min(message.commit_index, self.wal.last_index))
+            if message.context == 0:
+                return
             self._outbox.put(sender, AppendAnswer(core.term, True, 0, message.context))
             return
         taken = following.append(self.wal, message, core.commit_index)
