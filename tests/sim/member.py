@@ -126,6 +126,8 @@ class SimMember:
     def begin_snapshot(self, at_once: bool = False) -> None:
         """Freeze the state machine if it is time for that."""
         taken = self.snapshot.index if self.snapshot else 1
+        if not self._config.members:
+            return  # a joiner that does not know yet who belongs to the group
         if self.frozen is None and (self.machine.index - taken >= EVERY or (at_once and self.machine.index > taken)):
             due = self._clock() + self.dice.uniform(0.0, 0.5)
             self.frozen = Frozen(due, self.machine.index, self._term, self._config, self.machine.freeze())

@@ -7,12 +7,26 @@ from collections.abc import Callable
 
 import pytest
 
+from queenright.edge.raft import leader
 from sim.cluster import Cluster
 from sim.disk import PowerCutError
 from sim.test_disk_defects import fill
 from sim.test_log_defects import isolate, led
+from sim.test_member_defects import grown
 
 Group = Callable[..., Cluster]
+
+
+def make_leader(cluster: Cluster, *names: str) -> None:
+    """Let leaders hang until one of these leads."""
+    for _ in range(40):
+        leader = cluster.leader()
+        if leader is not None and leader.name in names:
+            return
+        if leader is not None:
+            cluster.pause(leader.name, 2.5)
+        cluster.run(3.0)
+    raise AssertionError(f"none of {names} came to lead")
 
 
 def test_a_survivor_goes_on_alone_with_all_its_data_and_refuses_the_old_majority(group: Group) -> None:
@@ -126,3 +140,68 @@ def test_the_majority_goes_on_while_a_leader_and_another_are_cut_off_and_all_agr
     assert cluster.outcomes[refused] == "refused"
     cluster.settle()
     assert "acknowledged" not in {cluster.outcomes[one] for one in lost}
+
+
+def test_a_member_whose_removal_of_another_came_to_nothing_follows_that_one(group: Group) -> None:
+    cluster, leader, (first, _) = led(group)
+    isolate(cluster, leader.name)
+    assert cluster.remove(first.name)
+    cluster.until(lambda: not leader.status.is_leader, 3.0, "the leader steps down")
+    assert leader.wal.config.get(first.name) is None
+    cluster.until(lambda: (one := cluster.leader()) is not None and one is not leader, 10.0)
+    make_leader(cluster, first.name)
+    cluster.network.heal()
+    cluster.until(lambda: leader.wal.config.get(first.name) is not None, 5.0, "the removal is taken back")
+    assert cluster.settle() is first
+
+
+def test_a_member_that_missed_the_return_of_another_follows_it(group: Group) -> None:
+    cluster, leader, (away, other) = led(group)
+    cluster.add("d")
+    cluster.until(lambda: cluster.join("d"), 5.0)
+    cluster.until(lambda: "d" in leader.wal.config.voters(), 5.0)
+    cluster.until(lambda: cluster.remove(other.name), 5.0)
+    cluster.until(lambda: away.wal.config.get(other.name) is None, 5.0)
+    cluster.run(1.0)
+    isolate(cluster, away.name)
+    cluster.wipe(other.name)
+    isolate(cluster, away.name)
+    cluster.until(lambda: cluster.join(other.name), 5.0)
+    cluster.until(lambda: other.name in leader.wal.config.voters(), 10.0)
+    make_leader(cluster, other.name)
+    cluster.network.heal()
+    cluster.until(lambda: away.wal.config.get(other.name) is not None, 5.0, "it hears of the return")
+    cluster.settle()
+
+
+def test_a_joiner_that_stopped_in_the_past_of_a_forced_group_catches_up(
+    group: Group, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it has names the old members only, and the leader is none of them."""
+    cluster = grown(group)
+    for _ in range(10):
+        cluster.write("a", "x")
+        cluster.run(0.1)
+    for name in cluster.members:
+        cluster.kill(name)
+    cluster.force("a")
+    cluster.start("a")
+    cluster.until(cluster.leader, 5.0)
+    for name in ("d", "e"):
+        cluster.add(name)
+        cluster.until(lambda name=name: cluster.join(name), 5.0)
+        cluster.until(lambda name=name: name in cluster.members["a"].wal.config.voters(), 10.0, f"{name} votes")
+    late = cluster.add("f")
+    monkeypatch.setattr(leader, "BATCH", 30)
+    cluster.until(lambda: cluster.join("f"), 5.0)
+    while not late.wal.config.members:
+        cluster.run(0.001)
+    isolate(cluster, "f")
+    cluster.run(0.5)
+    assert late.wal.config.epoch == 0
+    make_leader(cluster, "d", "e")
+    cluster.network.heal()
+    cluster.until(lambda: late.wal.config.epoch == 1, 10.0, "the joiner catches up")
+    cluster.retire("b")
+    cluster.retire("c")
+    cluster.settle()
