@@ -18,7 +18,7 @@ import struct
 import sys
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import grpc
@@ -26,7 +26,6 @@ import grpc.aio
 
 from benchmarks._lib import kv
 from queenright.app.certificates import PeerReader
-from queenright.app.ways import KnownWays
 from queenright.edge.grpc.authorize import Authorizer
 from queenright.edge.grpc.peers import GrpcPeers
 from queenright.edge.grpc.server import ControlServer
@@ -98,6 +97,17 @@ class Nobody:
         return 0
 
 
+class Peers(GrpcPeers):
+    """Knows where the others are before the log says so: a joiner could not answer the leader else."""
+
+    def __init__(self, others: dict[str, str], *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._others = others
+
+    def reach(self, members: Mapping[str, str]) -> None:
+        super().reach({**self._others, **members})
+
+
 class Batcher:
     """Puts several changes into one entry when they come in faster than entries are committed."""
 
@@ -151,13 +161,13 @@ class Member:
         folder = pathlib.Path(options.folder)
         self.certificates = tuple((folder / name).read_bytes() for name in ("key.pem", "chain.pem", "root.pem"))
         self.machine = Map()
-        self.peers = GrpcPeers(lambda: self.certificates, dice=random.random)
-        self._ways = KnownWays(self.peers, options.id, ())
+        others = dict(manager.split("=") for manager in options.manager)
+        self.peers = Peers(others, lambda: self.certificates, dice=random.random)
         self.log = RaftLog(
             folder / "raft",
             options.id,
             self.machine,
-            network=self._ways,
+            network=self.peers,
             founding=options.founding,
             addr=f"127.0.0.1:{options.port}",
             snapshot_every=options.snapshot_every,
@@ -175,7 +185,7 @@ class Member:
 
     async def run(self) -> None:
         await self._control.start("127.0.0.1", self._options.port)
-        self._ways.told([tuple(manager.split("=")) for manager in self._options.manager])
+        self.peers.reach({})
         await self.log.start()
         front = grpc.aio.server(options=(("grpc.so_reuseport", 0), *kv.OPTIONS))
         put = grpc.unary_unary_rpc_method_handler(
