@@ -387,9 +387,7 @@ async def test_a_snapshot_without_members_is_refused(tmp_path):
 async def test_room_is_kept_for_the_log(tmp_path, sent):
     disk = BadDisk()
     disk.left = sent.size - 1
-    with pytest.raises(
-        InstallError, match=r"no room in .*, only for \d+ besides what is kept for the log"
-    ):
+    with pytest.raises(InstallError, match=r"no room in .*, only for \d+ besides what is kept for the log"):
         await receive_file(disk, tmp_path, head_of(sent), pieces(sent.path.read_bytes()))
 
 
