@@ -116,10 +116,10 @@ STAGES: tuple[Stage, ...] = (
     ),
     _pytest(
         "cluster",
-        "three real hosts over SSH (tests/cluster)",
+        "real hosts over SSH, three and six of them (tests/cluster)",
         ["tests/cluster"],
         lane=FULL,
-        timeout=1500,
+        timeout=2700,
         after=("collection",),
         tools=("dockerd", "docker", "ssh"),
         root=True,

@@ -147,7 +147,7 @@ def damaged_log(state: pathlib.Path) -> pathlib.Path:
     [
         (newer_log, "newer release"),
         (newer_database, "newer"),
-        (no_log, "holds nothing instead of swarm"),
+        (no_log, "the log of this manager is missing"),
         (no_key, "is missing: restore it"),
         (open_key, "may be read by others"),
         (linked_key, "is a symbolic link"),

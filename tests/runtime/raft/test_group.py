@@ -125,6 +125,17 @@ async def test_a_member_that_hears_nobody_does_not_disturb_the_others(group: Gro
     assert leader.term == term
 
 
+async def test_a_member_that_was_cut_off_counts_as_behind_until_it_has_what_it_missed(group: Group) -> None:
+    leader = await group.form(3)
+    group.fabric.isolate("m3")
+    await until(lambda: not group.log("m3").has_quorum)
+    await put(leader, *(f"k{number}" for number in range(500)))
+    group.fabric.heal()
+    while not group.log("m3").has_quorum:
+        await asyncio.sleep(0)
+    assert len(group.machines["m3"].data) == 500
+
+
 async def test_a_member_that_was_away_gets_what_it_missed(group: Group) -> None:
     leader = await group.form(3)
     await group.stop("m3")

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import queue
 import threading
 from collections.abc import Callable
@@ -97,6 +98,10 @@ class Engine:
     def start(self) -> None:
         """Start the thread; the listener hears ``on_opened`` or ``on_engine_failed``."""
         self._thread.start()
+
+    def silence(self) -> float:
+        """Seconds since a leader was heard. Right also when the process stood still: nothing needs to have run."""
+        return math.inf if self._replica is None else library_clock() - self._replica.heard_at
 
     def propose(self, proposal: Proposal) -> None:
         """Put a command into the log. Only after ``on_opened``."""

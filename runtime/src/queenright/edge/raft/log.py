@@ -13,7 +13,7 @@ from pathlib import Path
 from queenright.wire.raft import Envelope, SnapshotHead
 
 from .applier import Applier, StateMachine, restored_aside
-from .core import Committed
+from .core import ELECTION_MOST, Committed
 from .disk import Disk
 from .engine import FEATURE_LEVEL, Engine, Opened
 from .errors import FailedError, NotLeaderError, RaftError, StoppedError
@@ -136,8 +136,11 @@ class RaftLog:
 
     @property
     def has_quorum(self) -> bool:
-        """Whether this member leads a majority, or hears from one that does."""
-        return self._running and self._status.leader_id is not None
+        """Whether this member leads a majority, or hears from one that does and is not behind it."""
+        status = self._status
+        if not self._running or status.leader_id is None:
+            return False
+        return status.is_leader or (self._applier.index >= status.due and self._engine.silence() <= ELECTION_MOST)
 
     @property
     def answering(self) -> frozenset[str]:

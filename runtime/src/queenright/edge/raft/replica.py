@@ -43,6 +43,9 @@ class Status:
     commit_index: int = 0
     config: Config = Config()
     config_committed: bool = True
+    due: int = 0
+    """As a follower: what was committed when it heard the present leader for the first time, or again after a silence.
+    Before that is applied, it is behind."""
     answering: frozenset[str] = frozenset()
     """As the leader: the other members that answered within the election timeout."""
 
@@ -71,7 +74,9 @@ class Replica:
         self._leader: Leader | None = None
         self._votes: set[str] = set()
         self._pre_votes: set[str] | None = None
-        self._heard = -math.inf
+        self._due = 0
+        self.heard_at = -math.inf
+        """When a leader was heard, by the clock; other threads may read it."""
         self._reads: list[ReadResult] = []
         self._core = Core(
             member_id,
@@ -206,7 +211,7 @@ class Replica:
                 for member in self._config.members
                 if (progress := self._leader.progress(member.id)) is not None and progress.answered >= since
             )
-        heard = self._leader is not None or self._clock() - self._heard <= ELECTION_MOST
+        heard = self._leader is not None or self._clock() - self.heard_at <= ELECTION_MOST
         return Status(
             self._core.leads,
             self._core.term,
@@ -215,6 +220,7 @@ class Replica:
             self._core.commit_index,
             self._config,
             self.wal.config_index <= self._core.commit_index,
+            self._due,
             answering,
         )
 
@@ -239,9 +245,12 @@ class Replica:
             return
         if core.leads and message.term == core.term:
             raise InconsistentError(f"member {sender} leads in term {core.term} as this one does: stop one of the two")
+        now = self._clock()
+        if (message.term, sender) != (core.term, core.leader_id) or now - self.heard_at > ELECTION_MOST:
+            self._due = message.commit_index
         core.follow(message.term, sender)
         self._settle()
-        self._heard = self._clock()
+        self.heard_at = now
         self._deadline = self._timeout()
         self._pre_votes = None
         if message.previous_index == 0:
@@ -272,7 +281,7 @@ class Replica:
 
     def _on_request_vote(self, sender: str, request: RequestVote) -> None:
         core, now = self._core, self._clock()
-        led = self._leader is not None or now - self._heard < ELECTION_LEAST
+        led = self._leader is not None or now - self.heard_at < ELECTION_LEAST
         voter = Voter(core.term, core.voted_for, self.wal.last_index, self.wal.term_of(self.wal.last_index), led)
         if request.pre:
             granted = grants(voter, sender, request)
@@ -317,7 +326,7 @@ class Replica:
         if self._leader is not None or not self._votes_count() or self._clock() < self._deadline:
             return
         self._deadline = self._timeout()
-        self._heard = -math.inf
+        self.heard_at = -math.inf
         self._pre_votes = set()
         if majority(1, len(self._core.others())):
             self._campaign(transfer=False)
