@@ -70,7 +70,8 @@ class Consensus:
 
     @property
     def leader_id(self) -> str | None:
-        return self._seen()[0] or None
+        """Nobody leads whom no majority hears."""
+        return (self._seen()[0] or None) if self.has_quorum else None
 
     @property
     def term(self) -> int:

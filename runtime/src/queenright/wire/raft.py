@@ -26,7 +26,8 @@ class Entry(NamedTuple):
 class AppendEntries:
     """From the leader: entries that follow entry ``previous_index`` of ``previous_term``, or none as a heartbeat.
 
-    ``context`` numbers a round in which the leader asks whether it still leads; the answer repeats it.
+    ``context`` numbers a round in which the leader asks whether it still leads; the answer repeats it. ``answers`` is
+    the newest question of the member: ``commit_index`` is later than that.
     """
 
     term: int
@@ -35,17 +36,19 @@ class AppendEntries:
     previous_term: int
     entries: tuple[Entry, ...] = ()
     context: int = 0
+    answers: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class AppendAnswer:
     """``success``: everything below ``next_index`` is equal to the leader's and durable here. Else the leader is to go
-    on from ``next_index``."""
+    on from ``next_index``. ``question`` numbers a member's wish to know what is committed now."""
 
     term: int
     success: bool
     next_index: int
     context: int = 0
+    question: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,13 +164,19 @@ def _encode_message(message: Message, encoder: EntryEncoder) -> list[bytes]:
             previous_index=message.previous_index,
             previous_term=message.previous_term,
             context=message.context,
+            answers=message.answers,
         )
         number, body = (
             pb.RaftMessage.APPEND_ENTRIES_FIELD_NUMBER,
             [head.SerializeToString(), encoder.encode(message.entries)],
         )
     elif isinstance(message, AppendAnswer):
-        answer = pb.AppendAnswer(next_index=message.next_index, success=message.success, context=message.context)
+        answer = pb.AppendAnswer(
+            next_index=message.next_index,
+            success=message.success,
+            context=message.context,
+            question=message.question,
+        )
         number, body = pb.RaftMessage.APPEND_ANSWER_FIELD_NUMBER, [answer.SerializeToString()]
     elif isinstance(message, RequestVote):
         request = pb.RequestVote(
@@ -219,7 +228,8 @@ def _decode_message(message: pb.RaftMessage) -> Message:
         return _decode_append(message.append_entries, term)
     if kind == "append_answer":
         answer = message.append_answer
-        return AppendAnswer(term, answer.success, _number(answer.next_index), _number(answer.context))
+        context, question = _number(answer.context), _number(answer.question)
+        return AppendAnswer(term, answer.success, _number(answer.next_index), context, question)
     if kind == "request_vote":
         request = message.request_vote
         return RequestVote(term, _number(request.last_index), _number(request.last_term), request.pre, request.transfer)
@@ -253,6 +263,7 @@ def _decode_append(message: pb.AppendEntries, term: int) -> AppendEntries:
         previous_term,
         tuple(entries),
         _number(message.context),
+        _number(message.answers),
     )
 
 

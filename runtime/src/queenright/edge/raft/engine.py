@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import math
 import queue
 import threading
 from collections.abc import Callable
@@ -14,7 +13,7 @@ from typing import Protocol, TypeVar
 from queenright.lib.atomic import private_directory
 from queenright.wire.raft import Envelope, Message
 
-from .core import Committed, check_library, library_clock
+from .core import ELECTION_MOST, Committed, check_library, library_clock
 from .disk import DirectoryLock, Disk
 from .errors import MembershipError, NotLeaderError, RaftError
 from .members import Config
@@ -99,9 +98,15 @@ class Engine:
         """Start the thread; the listener hears ``on_opened`` or ``on_engine_failed``."""
         self._thread.start()
 
-    def silence(self) -> float:
-        """Seconds since a leader was heard. Right also when the process stood still: nothing needs to have run."""
-        return math.inf if self._replica is None else library_clock() - self._replica.heard_at
+    def behind(self, applied: int) -> bool:
+        """Whether this member, which does not lead and has applied so much, lacks what was committed when it began to
+        hear its leader, or has not heard it for long. Right also when the process stood still: nothing needs to run.
+        """
+        replica = self._replica
+        if replica is None or library_clock() - replica.heard_at > ELECTION_MOST:
+            return True
+        due = replica.due
+        return due is None or applied < due
 
     def propose(self, proposal: Proposal) -> None:
         """Put a command into the log. Only after ``on_opened``."""

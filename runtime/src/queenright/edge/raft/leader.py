@@ -147,11 +147,14 @@ class Leader:
     def _sign_of_life(self, member_id: str, progress: Progress) -> None:
         """A message that says nothing of the log but what the member is known to have."""
         commit = min(self.commit_index, progress.match)
-        self._outbox.put(member_id, AppendEntries(self._term, commit, 0, 0, (), self.reads.context))
+        message = AppendEntries(self._term, commit, 0, 0, (), self.reads.context, progress.question)
+        self._outbox.put(member_id, message)
 
     def _put(self, member_id: str, progress: Progress, previous: int, entries: tuple[Entry, ...]) -> None:
         term = self._wal.term_of(previous)
-        message = AppendEntries(self._term, self.commit_index, previous, term, entries, self.reads.context)
+        message = AppendEntries(
+            self._term, self.commit_index, previous, term, entries, self.reads.context, progress.question
+        )
         progress.told_commit = self.commit_index
         self._outbox.put(member_id, message)
 
@@ -175,6 +178,8 @@ class Leader:
             return None
         progress.answered = self._clock()
         progress.context = max(progress.context, min(answer.context, self.reads.context))
+        asks = answer.question not in (0, progress.question)
+        progress.question = answer.question
         if answer.next_index < 1 or answer.next_index > self._wal.last_index + 1:
             return progress  # it says nothing of the log, or more than can be true
         if progress.snapshot:
@@ -186,7 +191,7 @@ class Leader:
                 "member %s lacks entries that it had acknowledged, its disk is not what it was: demote it, let it "
                 "leave with force and join again", member_id,
             )  # fmt: skip
-        self._send(member_id, progress, False)
+        self._send(member_id, progress, asks)
         return progress
 
     def snapshot_ended(self, member_id: str, index: int | None) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from queenright.wire.raft import Envelope, SnapshotHead
 
 from .applier import Applier, StateMachine, restored_aside
-from .core import ELECTION_MOST, Committed
+from .core import Committed
 from .disk import Disk
 from .engine import FEATURE_LEVEL, Engine, Opened
 from .errors import FailedError, NotLeaderError, RaftError, StoppedError
@@ -140,7 +140,7 @@ class RaftLog:
         status = self._status
         if not self._running or status.leader_id is None:
             return False
-        return status.is_leader or (self._applier.index >= status.due and self._engine.silence() <= ELECTION_MOST)
+        return status.is_leader or not self._engine.behind(self._applier.index)
 
     @property
     def answering(self) -> frozenset[str]:

@@ -30,6 +30,8 @@ class Progress:
     """When it last answered, by the monotonic clock."""
     context: int = 0
     """The newest read round that it has answered."""
+    question: int = 0
+    """Its newest question what is committed now."""
     told_commit: int = 0
     denials: int = 0
     """How often in a row it denied what it had acknowledged. A few are old messages; many mean that its disk is not

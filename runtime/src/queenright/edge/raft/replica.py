@@ -43,9 +43,6 @@ class Status:
     commit_index: int = 0
     config: Config = Config()
     config_committed: bool = True
-    due: int = 0
-    """As a follower: what was committed when it heard the present leader for the first time, or again after a silence.
-    Before that is applied, it is behind."""
     answering: frozenset[str] = frozenset()
     """As the leader: the other members that answered within the election timeout."""
 
@@ -74,9 +71,12 @@ class Replica:
         self._leader: Leader | None = None
         self._votes: set[str] = set()
         self._pre_votes: set[str] | None = None
-        self._due = 0
+        self._question = int(dice() * 2**32)
+        self.due: int | None = 0
+        """As a follower: what was committed when the present leader answered its question, which it asks when it hears
+        it for the first time or again after a silence. Before that is applied, or known (None), it is behind."""
         self.heard_at = -math.inf
-        """When a leader was heard, by the clock; other threads may read it."""
+        """When a leader was heard, by the clock. Other threads may read it, and then ``due``, in this order."""
         self._reads: list[ReadResult] = []
         self._core = Core(
             member_id,
@@ -220,7 +220,6 @@ class Replica:
             self._core.commit_index,
             self._config,
             self.wal.config_index <= self._core.commit_index,
-            self._due,
             answering,
         )
 
@@ -247,7 +246,11 @@ class Replica:
             raise InconsistentError(f"member {sender} leads in term {core.term} as this one does: stop one of the two")
         now = self._clock()
         if (message.term, sender) != (core.term, core.leader_id) or now - self.heard_at > ELECTION_MOST:
-            self._due = message.commit_index
+            # What comes in now may have been under way for long: only an answer says what is committed by now.
+            self.due = None
+            self._question += 1
+        elif self.due is None and message.answers == self._question:
+            self.due = message.commit_index
         core.follow(message.term, sender)
         self._settle()
         self.heard_at = now
@@ -257,7 +260,7 @@ class Replica:
             core.commit_to(min(message.commit_index, self.wal.last_index))
             if message.context == 0:
                 return
-            self._outbox.put(sender, AppendAnswer(core.term, True, 0, message.context))
+            self._outbox.put(sender, AppendAnswer(core.term, True, 0, message.context, self._asked()))
             return
         taken = following.append(self.wal, message, core.commit_index)
         if taken.cut:
@@ -267,7 +270,11 @@ class Replica:
             core.commit_to(min(message.commit_index, taken.next_index - 1))
         if self.wal.config != self._config:
             self._adopt(self.wal.config)
-        self._outbox.put(sender, AppendAnswer(core.term, taken.success, taken.next_index, message.context))
+        answer = AppendAnswer(core.term, taken.success, taken.next_index, message.context, self._asked())
+        self._outbox.put(sender, answer)
+
+    def _asked(self) -> int:
+        return self._question if self.due is None else 0
 
     def _on_append_answer(self, sender: str, answer: AppendAnswer) -> None:
         core = self._core

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1equeenright/wire/gen/raft.proto\x12\rqueenright.v1\"9\n\tRaftEntry\x12\r\n\x05index\x18\x01 \x01(\x04\x12\x0c\n\x04term\x18\x02 \x01(\x04\x12\x0f\n\x07\x63ommand\x18\x03 \x01(\x0c\"\x90\x01\n\rAppendEntries\x12\x14\n\x0c\x63ommit_index\x18\x01 \x01(\x04\x12\x16\n\x0eprevious_index\x18\x02 \x01(\x04\x12\x15\n\rprevious_term\x18\x03 \x01(\x04\x12)\n\x07\x65ntries\x18\x04 \x03(\x0b\x32\x18.queenright.v1.RaftEntry\x12\x0f\n\x07\x63ontext\x18\x05 \x01(\x04\"S\n\x0c\x41ppendAnswer\x12\x12\n\nnext_index\x18\x01 \x01(\x04\x12\r\n\x05reset\x18\x02 \x01(\x08\x12\x0f\n\x07success\x18\x03 \x01(\x08\x12\x0f\n\x07\x63ontext\x18\x04 \x01(\x04\"S\n\x0bRequestVote\x12\x12\n\nlast_index\x18\x01 \x01(\x04\x12\x11\n\tlast_term\x18\x02 \x01(\x04\x12\x0b\n\x03pre\x18\x03 \x01(\x08\x12\x10\n\x08transfer\x18\x04 \x01(\x08\"*\n\nVoteAnswer\x12\x0f\n\x07granted\x18\x01 \x01(\x08\x12\x0b\n\x03pre\x18\x02 \x01(\x08\"\x0c\n\nTimeoutNow\"\xac\x02\n\x0bRaftMessage\x12\x0c\n\x04term\x18\x01 \x01(\x04\x12\x36\n\x0e\x61ppend_entries\x18\x02 \x01(\x0b\x32\x1c.queenright.v1.AppendEntriesH\x00\x12\x34\n\rappend_answer\x18\x03 \x01(\x0b\x32\x1b.queenright.v1.AppendAnswerH\x00\x12\x32\n\x0crequest_vote\x18\x04 \x01(\x0b\x32\x1a.queenright.v1.RequestVoteH\x00\x12\x30\n\x0bvote_answer\x18\x05 \x01(\x0b\x32\x19.queenright.v1.VoteAnswerH\x00\x12\x30\n\x0btimeout_now\x18\x06 \x01(\x0b\x32\x19.queenright.v1.TimeoutNowH\x00\x42\t\n\x07message\"Z\n\x0cRaftMessages\x12,\n\x08messages\x18\x01 \x03(\x0b\x32\x1a.queenright.v1.RaftMessage\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\x12\r\n\x05level\x18\x03 \x01(\r\"_\n\x0cSnapshotHead\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\x12\x0c\n\x04term\x18\x02 \x01(\x04\x12\r\n\x05index\x18\x03 \x01(\x04\x12\x15\n\rsnapshot_term\x18\x04 \x01(\x04\x12\x0c\n\x04size\x18\x05 \x01(\x04\"T\n\x0cSnapshotPart\x12+\n\x04head\x18\x01 \x01(\x0b\x32\x1b.queenright.v1.SnapshotHeadH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"\n\n\x08RaftDone2\x95\x01\n\x04Raft\x12\x42\n\x08\x45xchange\x12\x1b.queenright.v1.RaftMessages\x1a\x17.queenright.v1.RaftDone(\x01\x12I\n\x0fInstallSnapshot\x12\x1b.queenright.v1.SnapshotPart\x1a\x17.queenright.v1.RaftDone(\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1equeenright/wire/gen/raft.proto\x12\rqueenright.v1\"9\n\tRaftEntry\x12\r\n\x05index\x18\x01 \x01(\x04\x12\x0c\n\x04term\x18\x02 \x01(\x04\x12\x0f\n\x07\x63ommand\x18\x03 \x01(\x0c\"\xa1\x01\n\rAppendEntries\x12\x14\n\x0c\x63ommit_index\x18\x01 \x01(\x04\x12\x16\n\x0eprevious_index\x18\x02 \x01(\x04\x12\x15\n\rprevious_term\x18\x03 \x01(\x04\x12)\n\x07\x65ntries\x18\x04 \x03(\x0b\x32\x18.queenright.v1.RaftEntry\x12\x0f\n\x07\x63ontext\x18\x05 \x01(\x04\x12\x0f\n\x07\x61nswers\x18\x06 \x01(\x04\"e\n\x0c\x41ppendAnswer\x12\x12\n\nnext_index\x18\x01 \x01(\x04\x12\r\n\x05reset\x18\x02 \x01(\x08\x12\x0f\n\x07success\x18\x03 \x01(\x08\x12\x0f\n\x07\x63ontext\x18\x04 \x01(\x04\x12\x10\n\x08question\x18\x05 \x01(\x04\"S\n\x0bRequestVote\x12\x12\n\nlast_index\x18\x01 \x01(\x04\x12\x11\n\tlast_term\x18\x02 \x01(\x04\x12\x0b\n\x03pre\x18\x03 \x01(\x08\x12\x10\n\x08transfer\x18\x04 \x01(\x08\"*\n\nVoteAnswer\x12\x0f\n\x07granted\x18\x01 \x01(\x08\x12\x0b\n\x03pre\x18\x02 \x01(\x08\"\x0c\n\nTimeoutNow\"\xac\x02\n\x0bRaftMessage\x12\x0c\n\x04term\x18\x01 \x01(\x04\x12\x36\n\x0e\x61ppend_entries\x18\x02 \x01(\x0b\x32\x1c.queenright.v1.AppendEntriesH\x00\x12\x34\n\rappend_answer\x18\x03 \x01(\x0b\x32\x1b.queenright.v1.AppendAnswerH\x00\x12\x32\n\x0crequest_vote\x18\x04 \x01(\x0b\x32\x1a.queenright.v1.RequestVoteH\x00\x12\x30\n\x0bvote_answer\x18\x05 \x01(\x0b\x32\x19.queenright.v1.VoteAnswerH\x00\x12\x30\n\x0btimeout_now\x18\x06 \x01(\x0b\x32\x19.queenright.v1.TimeoutNowH\x00\x42\t\n\x07message\"Z\n\x0cRaftMessages\x12,\n\x08messages\x18\x01 \x03(\x0b\x32\x1a.queenright.v1.RaftMessage\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\x12\r\n\x05level\x18\x03 \x01(\r\"_\n\x0cSnapshotHead\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\x12\x0c\n\x04term\x18\x02 \x01(\x04\x12\r\n\x05index\x18\x03 \x01(\x04\x12\x15\n\rsnapshot_term\x18\x04 \x01(\x04\x12\x0c\n\x04size\x18\x05 \x01(\x04\"T\n\x0cSnapshotPart\x12+\n\x04head\x18\x01 \x01(\x0b\x32\x1b.queenright.v1.SnapshotHeadH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"\n\n\x08RaftDone2\x95\x01\n\x04Raft\x12\x42\n\x08\x45xchange\x12\x1b.queenright.v1.RaftMessages\x1a\x17.queenright.v1.RaftDone(\x01\x12I\n\x0fInstallSnapshot\x12\x1b.queenright.v1.SnapshotPart\x1a\x17.queenright.v1.RaftDone(\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,25 +34,25 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RAFTENTRY']._serialized_start=49
   _globals['_RAFTENTRY']._serialized_end=106
   _globals['_APPENDENTRIES']._serialized_start=109
-  _globals['_APPENDENTRIES']._serialized_end=253
-  _globals['_APPENDANSWER']._serialized_start=255
-  _globals['_APPENDANSWER']._serialized_end=338
-  _globals['_REQUESTVOTE']._serialized_start=340
-  _globals['_REQUESTVOTE']._serialized_end=423
-  _globals['_VOTEANSWER']._serialized_start=425
-  _globals['_VOTEANSWER']._serialized_end=467
-  _globals['_TIMEOUTNOW']._serialized_start=469
-  _globals['_TIMEOUTNOW']._serialized_end=481
-  _globals['_RAFTMESSAGE']._serialized_start=484
-  _globals['_RAFTMESSAGE']._serialized_end=784
-  _globals['_RAFTMESSAGES']._serialized_start=786
-  _globals['_RAFTMESSAGES']._serialized_end=876
-  _globals['_SNAPSHOTHEAD']._serialized_start=878
-  _globals['_SNAPSHOTHEAD']._serialized_end=973
-  _globals['_SNAPSHOTPART']._serialized_start=975
-  _globals['_SNAPSHOTPART']._serialized_end=1059
-  _globals['_RAFTDONE']._serialized_start=1061
-  _globals['_RAFTDONE']._serialized_end=1071
-  _globals['_RAFT']._serialized_start=1074
-  _globals['_RAFT']._serialized_end=1223
+  _globals['_APPENDENTRIES']._serialized_end=270
+  _globals['_APPENDANSWER']._serialized_start=272
+  _globals['_APPENDANSWER']._serialized_end=373
+  _globals['_REQUESTVOTE']._serialized_start=375
+  _globals['_REQUESTVOTE']._serialized_end=458
+  _globals['_VOTEANSWER']._serialized_start=460
+  _globals['_VOTEANSWER']._serialized_end=502
+  _globals['_TIMEOUTNOW']._serialized_start=504
+  _globals['_TIMEOUTNOW']._serialized_end=516
+  _globals['_RAFTMESSAGE']._serialized_start=519
+  _globals['_RAFTMESSAGE']._serialized_end=819
+  _globals['_RAFTMESSAGES']._serialized_start=821
+  _globals['_RAFTMESSAGES']._serialized_end=911
+  _globals['_SNAPSHOTHEAD']._serialized_start=913
+  _globals['_SNAPSHOTHEAD']._serialized_end=1008
+  _globals['_SNAPSHOTPART']._serialized_start=1010
+  _globals['_SNAPSHOTPART']._serialized_end=1094
+  _globals['_RAFTDONE']._serialized_start=1096
+  _globals['_RAFTDONE']._serialized_end=1106
+  _globals['_RAFT']._serialized_start=1109
+  _globals['_RAFT']._serialized_end=1258
 # @@protoc_insertion_point(module_scope)

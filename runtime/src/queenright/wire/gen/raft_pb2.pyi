@@ -17,30 +17,34 @@ class RaftEntry(_message.Message):
     def __init__(self, index: _Optional[int] = ..., term: _Optional[int] = ..., command: _Optional[bytes] = ...) -> None: ...
 
 class AppendEntries(_message.Message):
-    __slots__ = ("commit_index", "previous_index", "previous_term", "entries", "context")
+    __slots__ = ("commit_index", "previous_index", "previous_term", "entries", "context", "answers")
     COMMIT_INDEX_FIELD_NUMBER: _ClassVar[int]
     PREVIOUS_INDEX_FIELD_NUMBER: _ClassVar[int]
     PREVIOUS_TERM_FIELD_NUMBER: _ClassVar[int]
     ENTRIES_FIELD_NUMBER: _ClassVar[int]
     CONTEXT_FIELD_NUMBER: _ClassVar[int]
+    ANSWERS_FIELD_NUMBER: _ClassVar[int]
     commit_index: int
     previous_index: int
     previous_term: int
     entries: _containers.RepeatedCompositeFieldContainer[RaftEntry]
     context: int
-    def __init__(self, commit_index: _Optional[int] = ..., previous_index: _Optional[int] = ..., previous_term: _Optional[int] = ..., entries: _Optional[_Iterable[_Union[RaftEntry, _Mapping]]] = ..., context: _Optional[int] = ...) -> None: ...
+    answers: int
+    def __init__(self, commit_index: _Optional[int] = ..., previous_index: _Optional[int] = ..., previous_term: _Optional[int] = ..., entries: _Optional[_Iterable[_Union[RaftEntry, _Mapping]]] = ..., context: _Optional[int] = ..., answers: _Optional[int] = ...) -> None: ...
 
 class AppendAnswer(_message.Message):
-    __slots__ = ("next_index", "reset", "success", "context")
+    __slots__ = ("next_index", "reset", "success", "context", "question")
     NEXT_INDEX_FIELD_NUMBER: _ClassVar[int]
     RESET_FIELD_NUMBER: _ClassVar[int]
     SUCCESS_FIELD_NUMBER: _ClassVar[int]
     CONTEXT_FIELD_NUMBER: _ClassVar[int]
+    QUESTION_FIELD_NUMBER: _ClassVar[int]
     next_index: int
     reset: bool
     success: bool
     context: int
-    def __init__(self, next_index: _Optional[int] = ..., reset: _Optional[bool] = ..., success: _Optional[bool] = ..., context: _Optional[int] = ...) -> None: ...
+    question: int
+    def __init__(self, next_index: _Optional[int] = ..., reset: _Optional[bool] = ..., success: _Optional[bool] = ..., context: _Optional[int] = ..., question: _Optional[int] = ...) -> None: ...
 
 class RequestVote(_message.Message):
     __slots__ = ("last_index", "last_term", "pre", "transfer")

@@ -32,7 +32,7 @@ def leadership(control: Control) -> tuple[str, int]:
     consensus = control.context.consensus
     if consensus is None:
         return "", 0
-    return (consensus.leader_id or "") if consensus.has_quorum else "", consensus.term
+    return consensus.leader_id or "", consensus.term
 
 
 def cut_off(control: Control) -> bool:
