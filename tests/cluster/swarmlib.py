@@ -135,6 +135,19 @@ class Swarm:
 
         self.lab.poll(ready, 30 * SLOW, "all nodes to be ready")
 
+    def forget_the_dead(self) -> None:
+        """Remove the nodes of hosts that were made anew and have joined as others meanwhile."""
+
+        def known() -> dict[str, str]:
+            return {node["ID"]: node["Status"]["State"] for node in self.get("/nodes")}
+
+        if len(known()) > len(self.hosts):
+            spare = len(known()) - len(self.hosts)
+            self.lab.poll(lambda: list(known().values()).count("down") == spare, 30 * SLOW, "spare nodes to be down")
+            for node_id, state in known().items():
+                if state == "down":
+                    self.docker("node", "rm", node_id)
+
     def clear(self) -> None:
         """Remove all services and wait until their containers are gone."""
         self.manager.run("docker --context swarm service ls -q | xargs -r -n 100 docker --context swarm service rm")
@@ -166,7 +179,9 @@ def formed(project: Project) -> Swarm:
     for host in project.lab.hosts:
         host.wait()
     project.play("queenright.swarm.site")
-    return Swarm(project)
+    swarm = Swarm(project)
+    swarm.forget_the_dead()
+    return swarm
 
 
 @pytest.fixture
