@@ -40,7 +40,7 @@ def _tool(
 
 def _pytest(name: str, title: str, arguments: list[str], *, lane: str, timeout: float, **more: object) -> Stage:
     junit = str(OUTPUT / f"{name}.xml")
-    left_out = {LONG: "", FAST: "not long and not playbook"}.get(lane, "not long")
+    left_out = {LONG: "", FAST: "not long and not playbook and not group"}.get(lane, "not long")
     selection = ["-m", left_out] if left_out else []
     command = (_PYTHON, "-m", "pytest", "-q", "-p", "no:cacheprovider", *selection, f"--junitxml={junit}", *arguments)
     return Stage(name, title, lane, command, timeout, junit=junit, **more)  # type: ignore[arg-type]

@@ -18,6 +18,8 @@ from queenright.edge.http.api import handing
 from queenright.model.errors import OutcomeUnknown, Refusal
 from queenright.wire.messages import ForwardAnswer, ForwardCall
 
+pytestmark = pytest.mark.group
+
 STALE = "X-Queenright-Stale"
 V1 = "/queenright/v1"
 

@@ -17,6 +17,8 @@ from queenright.model.errors import Unavailable
 from .group import leader, managers, names, same_voters, saved, works
 from .kit import Place, until
 
+pytestmark = pytest.mark.group
+
 
 async def test_managers_join_and_have_a_voice_when_join_returns(places: list[Place]) -> None:
     first, second, third = await managers(places, 3)

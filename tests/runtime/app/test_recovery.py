@@ -14,6 +14,8 @@ from queenright.model.errors import Unavailable
 from .group import managers, names, same_voters, saved, service, works
 from .kit import Place, until
 
+pytestmark = pytest.mark.group
+
 
 async def test_a_manager_of_a_group_comes_up_without_a_leader_and_says_what_it_knows(places: list[Place]) -> None:
     group = await managers(places, 3)

@@ -17,6 +17,8 @@ from queenright.edge.raft import RaftError, RaftLog
 from .kit import Identity
 from .members import PATIENCE, A, B, C, Member, until
 
+pytestmark = pytest.mark.group
+
 
 class Group:
     """Managers by id; the first one founds the group."""

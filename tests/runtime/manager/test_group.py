@@ -30,6 +30,8 @@ from queenright.model.objects import Node, NodeDescription
 from queenright.spec.cluster import MANAGER, WORKER, NodeSpec
 from queenright.store.store import Store
 
+pytestmark = pytest.mark.group
+
 
 class Manager:
     """One manager without its ports and agent."""

@@ -21,6 +21,8 @@ from queenright.edge.raft.opening import open_files
 from queenright.edge.raft.snapshot import open_snapshot, write_snapshot
 from queenright.wire.raft import SnapshotHead
 
+pytestmark = pytest.mark.group
+
 SMALL = {"snapshot_every": 30, "keep_entries": 5}
 
 

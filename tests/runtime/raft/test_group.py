@@ -13,6 +13,8 @@ from runtime.raft.kit import until
 
 from queenright.edge.raft import MembershipError, NotLeaderError, RaftError, RaftLog
 
+pytestmark = pytest.mark.group
+
 
 @pytest.fixture
 async def group(tmp_path: Path) -> AsyncIterator[Group]:

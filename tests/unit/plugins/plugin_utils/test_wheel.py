@@ -113,7 +113,7 @@ def test_hosts_that_ask_at_the_same_time_share_one_build(checkout, monkeypatch):
 
 
 def test_old_builds_are_forgotten(checkout, tmp_path):
-    for number in range(5):
+    for number in range(_wheel.KEPT + 1):
         (checkout / "runtime/src/queenright/__init__.py").write_text(f"x = {number}\n")
         newest = wheel_for(None)
     folders = [path for path in (tmp_path / "home/queenright/wheels").iterdir() if path.is_dir()]
