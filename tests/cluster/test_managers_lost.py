@@ -43,9 +43,10 @@ def test_a_survivor_goes_on_alone_with_all_data_and_refuses_the_old_majority(gro
     group.lab.poll(lambda: len(group.tasks("web")) == 3, 60 * SLOW, "the worker to be heard again")
     assert containers(worker) == running, "its tasks have not noticed"
 
-    # The others come back, one after the other: each takes nothing away, and works for the one that went on.
-    for number, host in enumerate(lost):
+    # The others come back, at the same time: they do not go on beside the one that did, but work for it.
+    for host in lost:
         host.start()
+    for number, host in enumerate(lost):
         assert group.write(survivor, f"later{number}").status == 201
         group.lab.poll(lambda host=host: works(group, host), 60 * SLOW, f"{host} to be a worker of the new group")
     members = group.standing(survivor)["raft"]["members"]  # type: ignore[index]

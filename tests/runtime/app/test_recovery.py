@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 
 import pytest
@@ -62,6 +63,21 @@ async def test_a_survivor_forces_a_new_cluster_and_the_old_majority_is_refused(p
     await second.again().resume()
     await until(lambda: second.state.role == "worker", lambda: second.state)
     assert first.voters() == {first.id}
+
+
+async def test_old_managers_that_come_back_together_do_not_go_on_beside_the_new_group(places: list[Place]) -> None:
+    group = await managers(places, 3)
+    await same_voters(group)
+    first, second, third = group
+    await works(group, "kept")
+    await second.host.stop()
+    await third.host.stop()
+    assert await first.host.init(InitOptions(force_new_cluster=True)) == first.id
+    await asyncio.gather(second.again().resume(), third.again().resume())
+    await until(lambda: second.state.role == third.state.role == "worker", lambda: (second.state, third.state))
+    assert first.voters() == {first.id} and first.state.leader == first.id
+    await works([first], "alone")
+    assert names(first) == {"kept", "alone"}
 
 
 async def test_a_forcing_that_is_cut_short_goes_on_at_the_next_start(

@@ -114,6 +114,7 @@ class Member:
         self.log, self.behind, self.clock, self.store = Log(), Behind(), Clock(), Store()
         self.raft: RaftReceiver = self.log
         self.refused: list[tuple[str, str]] = []
+        self.epochs: list[tuple[str, int]] = []
         self.asked = 0  # how often the certificates were asked for by the way out
         self.peers = self.make_peers()
         self.proposer = Proposer(self.store)
@@ -136,6 +137,7 @@ class Member:
             dice=lambda: 0.5,
             addr=addr,
             on_refused=lambda member_id, text: self.refused.append((member_id, text)),
+            on_epoch=lambda member_id, epoch: self.epochs.append((member_id, epoch)),
         )
 
     @property

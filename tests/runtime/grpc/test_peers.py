@@ -193,6 +193,16 @@ async def test_a_removed_member_is_told_why_and_said_so_once(
     await until(lambda: b.log.numbers()[-1:] == [7])
 
 
+async def test_a_member_that_is_refused_hears_of_which_epoch_the_other_one_is(two: tuple[Member, Member]) -> None:
+    a, b = two
+    await joined(a, b)
+    assert a.epochs == []
+    b.log.epoch = 3
+    a.send(b, 1)
+    await until(lambda: a.epochs[-1:] == [(B, 3)])
+    assert b.log.received == []
+
+
 async def test_one_that_is_refused_while_it_sends_much_is_told_why(two: tuple[Member, Member]) -> None:
     a, b = two
     await joined(a, b)
@@ -509,7 +519,13 @@ async def test_nonsense_of_a_member_is_refused(
 
 
 async def test_a_stuck_connection_keeps_the_newest_and_bounds_the_rest() -> None:
-    ways = Ways(lambda: (b"", b"", b""), EntryEncoder(), lambda: 0.5, lambda member_id, text: None)
+    ways = Ways(
+        lambda: (b"", b"", b""),
+        EntryEncoder(),
+        lambda: 0.5,
+        lambda member_id, text: None,
+        lambda member_id, epoch: None,
+    )
     peer = Peer(B, "127.0.0.1:1", ways)
     peer._connection = object()  # type: ignore[assignment] # it takes nothing
     for number in range(100):

@@ -12,6 +12,7 @@ from runtime.raft.group import Group
 from runtime.raft.kit import until
 
 from queenright.edge.raft import MembershipError, NotLeaderError, RaftError, RaftLog
+from queenright.edge.raft.core import ELECTION_MOST
 
 pytestmark = pytest.mark.group
 
@@ -294,3 +295,19 @@ async def test_writes_go_on_while_members_come_and_go(group: Group) -> None:
     await group.stop("m4")
     await group.equal()
     assert {key.encode() for key in written} == set(group.machines["m5"].data)
+
+
+async def test_members_that_were_left_behind_by_a_forced_cluster_lead_no_more(group: Group) -> None:
+    leader = await group.form(3)
+    leader.met_epoch("m2", 0)
+    leader.met_epoch("stranger", 9)
+    await put(leader, "a")
+    await group.stop("m2")
+    for name in ("m1", "m3"):
+        group.log(name).met_epoch("m2", 1)
+    await until(lambda: not any(log.is_leader or log.has_quorum for log in group.logs()))
+    terms = [log.term for log in group.logs()]
+    with pytest.raises(NotLeaderError):
+        await leader.propose(b"b=1")
+    await asyncio.sleep(2 * ELECTION_MOST)
+    assert [log.term for log in group.logs()] == terms

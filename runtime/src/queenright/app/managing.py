@@ -72,7 +72,12 @@ class Managing:
         self._addresses = addresses
         node_id = self._identity.node_id
         self.store = Store()
-        self._peers = GrpcPeers(credentials.for_grpc, dice=world.dice, addr=addresses.advertise)
+        self._peers = GrpcPeers(
+            credentials.for_grpc,
+            dice=world.dice,
+            addr=addresses.advertise,
+            on_epoch=self._met_epoch,
+        )
         self._log = RaftLog(
             directory,
             node_id,
@@ -280,6 +285,9 @@ class Managing:
         """How many voters answer, this one included, and how many there are."""
         voters = [member for member in self._log.members() if member.voter]
         return sum(self._reaches(member) for member in voters), len(voters)
+
+    def _met_epoch(self, member_id: str, epoch: int) -> None:
+        self._log.met_epoch(member_id, epoch)
 
     def describe(self, state: LocalState) -> LocalState:
         """``state`` with what a manager knows of the group."""

@@ -20,11 +20,13 @@ STATUS_SECONDS = 1.0
 
 
 class NotReachedError(Exception):
-    """There is no connection. ``refused``: the other side let this member in, and its log then said no."""
+    """There is no connection. ``refused``: the other side let this member in, and its log then said no. ``epoch``: of
+    which epoch of the swarm the other side is, as far as it said so."""
 
-    def __init__(self, message: str, *, refused: bool = False) -> None:
+    def __init__(self, message: str, *, refused: bool = False, epoch: int | None = None) -> None:
         super().__init__(message)
         self.refused = refused
+        self.epoch = epoch
 
 
 def open_channel(member_id: str, addr: str, certificates: Certificates, *, bulk: bool = False) -> grpc.aio.Channel:
@@ -91,7 +93,15 @@ class Connection:
     async def error(self) -> NotReachedError:
         """Why it ended."""
         code, details = await status(self._call)
-        return NotReachedError(details or code.name, refused=code == grpc.StatusCode.FAILED_PRECONDITION)
+        refused = code == grpc.StatusCode.FAILED_PRECONDITION
+        return NotReachedError(details or code.name, refused=refused, epoch=await self._epoch())
+
+    async def _epoch(self) -> int | None:
+        """What the other side said of its epoch when it ended the call."""
+        if not self._call.done():
+            return None
+        told: Any = await self._call.trailing_metadata() or ()
+        return next((int(value) for key, value in told if key == options.EPOCH and str(value).isdigit()), None)
 
     async def write(self, frame: bytes) -> None:
         """Returns when there is room for more. A connection that has broken is ``ended`` afterwards."""

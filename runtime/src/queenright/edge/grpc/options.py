@@ -11,6 +11,9 @@ _ROOM = 64 << 10  # what a message has around its body
 ADMITTED = "queenright-admitted"
 """Initial metadata with which a manager lets another one's messages in. A refused call has none."""
 
+EPOCH = "queenright-epoch"
+"""Metadata at the end of a refused call: of which epoch of the swarm the one is that refused."""
+
 ADDR = "queenright-addr"
 """Metadata of such a call: where its caller can be reached."""
 

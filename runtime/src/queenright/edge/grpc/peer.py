@@ -40,6 +40,7 @@ class Ways:
     encoder: EntryEncoder
     dice: Callable[[], float]
     on_refused: Callable[[str, str], None]
+    on_epoch: Callable[[str, int], None]
     addr: str = ""
 
 
@@ -202,6 +203,8 @@ class Peer:
             log.warning("manager %s at %s is not reached: %s", self.member_id, self.addr, error)
             if error.refused:
                 self._ways.on_refused(self.member_id, str(error))
+        if error.epoch is not None:
+            self._ways.on_epoch(self.member_id, error.epoch)
 
 
 def _size(envelope: Envelope) -> int:

@@ -53,7 +53,7 @@ class GrpcPeers:
 
     ``certificates`` is asked for each connection. ``dice`` gives numbers in [0, 1). ``addr`` is where the others reach
     this one, ``host:port``. ``on_refused`` is told the text with which a member's log refuses this one (it was removed,
-    or its swarm was left behind).
+    or its swarm was left behind), ``on_epoch`` the epoch of a member that refuses this one.
 
     A manager whose log is empty or old does not know who leads now, or where. The leader says where it is when it
     connects, and can be answered.
@@ -66,8 +66,9 @@ class GrpcPeers:
         dice: Callable[[], float],
         addr: str = "",
         on_refused: Callable[[str, str], None] = lambda member_id, text: None,
+        on_epoch: Callable[[str, int], None] = lambda member_id, epoch: None,
     ) -> None:
-        self._ways = Ways(certificates, EntryEncoder(), dice, on_refused, addr)
+        self._ways = Ways(certificates, EntryEncoder(), dice, on_refused, on_epoch, addr)
         self._known: dict[str, _Way] = {}
         self._heard_at: dict[str, str] = {}  # addresses of managers that spoke and are not named
         self._background = Background()

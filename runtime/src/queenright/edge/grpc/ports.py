@@ -28,6 +28,11 @@ class RaftReceiver(Protocol):
         """Whether this member leads, or has heard its leader lately."""
         ...
 
+    @property
+    def epoch(self) -> int:
+        """How often a new cluster was forced."""
+        ...
+
     def refusal(self, sender_id: str, epoch: int) -> str | None:
         """Why nothing of this sender may come in; None if it may."""
         ...

@@ -11,7 +11,7 @@ import grpc
 
 from queenright.edge.grpc.authorize import DeniedError
 from queenright.edge.grpc.gate import LONGEST_TEXT, Gate
-from queenright.edge.grpc.options import ADDR, ADMITTED
+from queenright.edge.grpc.options import ADDR, ADMITTED, EPOCH
 from queenright.edge.grpc.ports import RaftReceiver
 from queenright.manager.ports import Peer
 from queenright.wire.gen import raft_pb2_grpc
@@ -74,6 +74,7 @@ class RaftService(raft_pb2_grpc.RaftServicer):
         """
         method = f"/{NAME}/{name}"
         peer = await self._gate.identify(method, context)
+        self._say_epoch(context)
         authorizer = self._gate.authorizer
         if authorizer.has_swarm and self._raft.has_quorum:
             try:
@@ -91,7 +92,12 @@ class RaftService(raft_pb2_grpc.RaftServicer):
         if self._told.get(peer.node_id) != refusal:
             self._told[peer.node_id] = refusal
             log.warning("refused messages of manager %s: %s", peer.node_id, refusal)
+        self._say_epoch(context)
         await context.abort(grpc.StatusCode.FAILED_PRECONDITION, refusal[:LONGEST_TEXT])
+
+    def _say_epoch(self, context: Any) -> None:
+        """Whoever is refused hears of what epoch of the swarm this one is."""
+        context.set_trailing_metadata(((EPOCH, str(self._raft.epoch)),))
 
     @staticmethod
     async def _unreadable(name: str, peer: Peer, error: ValueError, context: Any) -> None:

@@ -153,6 +153,10 @@ class Engine:
 
         self._control(begin)
 
+    def leave_behind(self) -> None:
+        """A new cluster was forced without this member."""
+        self._control(lambda replica: replica.leave_behind())
+
     def snapshot_ended(self, member_id: str, index: int | None) -> None:
         """The sending of a snapshot ended: taken by the member, or (None) not."""
         self._control(lambda replica: replica.snapshot_ended(member_id, index))

@@ -108,6 +108,7 @@ class RaftLog:
         self._status = Status(False, 0, 0)
         self._leading: int | None = None
         self._levels: dict[str, int] = {}
+        self._left_behind = False
         self._opened_term: int | None = None
         self._early: list[tuple[Committed, ...]] | None = []
         self._opening: asyncio.Task[None] | None = None
@@ -280,6 +281,21 @@ class RaftLog:
         if self._running:
             self._levels[sender_id] = envelope.level
             self._engine.receive(sender_id, envelope.messages)
+
+    def met_epoch(self, member_id: str, epoch: int) -> None:
+        """A member that refuses this one is of ``epoch``. If that is later, a new cluster was forced without this
+        member, which then leads and votes no more."""
+        known = self._status.config.get(member_id) is not None
+        if self._running and known and epoch > self.epoch and not self._left_behind:
+            self._left_behind = True
+            logger.error(
+                "manager %s is of epoch %d of this swarm, this one of epoch %d: a new cluster was forced meanwhile, "
+                "and this manager is no part of it. Let it leave with force and join again",
+                member_id,
+                epoch,
+                self.epoch,
+            )
+            self._engine.leave_behind()
 
     async def receive_snapshot(self, sender_id: str, head: SnapshotHead, chunks: AsyncIterator[bytes]) -> None:
         """A snapshot file of a sender that is not refused, in pieces. Returns when it took the place of the log here.

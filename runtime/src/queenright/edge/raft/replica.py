@@ -71,6 +71,7 @@ class Replica:
         self._leader: Leader | None = None
         self._votes: set[str] = set()
         self._pre_votes: set[str] | None = None
+        self._left_behind = False
         self._question = int(dice() * 2**32)
         self.due: int | None = 0
         """As a follower: what was committed when the present leader answered its question, which it asks when it hears
@@ -101,8 +102,17 @@ class Replica:
     def receive(self, sender: str, message: Message) -> None:
         """A message of an authenticated member, to be looked at in the next step. One from itself came over a wrong
         address and says nothing."""
-        if sender != self.id:
+        if sender != self.id and not self._left_behind:
             self._inbox.append((sender, message))
+
+    def leave_behind(self) -> None:
+        """A new cluster was forced without this member: it neither leads nor votes nor listens any more, so that there
+        are not two groups under one name."""
+        self._left_behind = True
+        self._inbox.clear()
+        self.heard_at = -math.inf
+        self._core.follow(self._core.term, None)
+        self._settle()
 
     def read(self, ticket: int) -> None:
         """Ask whether this member leads; the answer is among ``take_reads``."""
@@ -326,7 +336,7 @@ class Replica:
         return self._clock() + ELECTION_LEAST + (ELECTION_MOST - ELECTION_LEAST) * self._dice()
 
     def _votes_count(self) -> bool:
-        return self.id in self._config.voters()
+        return self.id in self._config.voters() and not self._left_behind
 
     def _look_at_timer(self) -> None:
         """After some silence, ask the others whether they would vote for this member."""
