@@ -71,6 +71,13 @@ STAGES: tuple[Stage, ...] = (
     ),
     _pytest("sim", "simulated groups, faults by seed (tests/sim)", ["-n2", "tests/sim"], lane=FAST, timeout=600),
     _pytest("stories", "transcripts (tests/stories)", ["-n2", "tests/stories"], lane=FAST, timeout=600),
+    _pytest(
+        "groups",
+        "several managers at once, with their leaders coming and going",
+        ["-n2", "-m", "group and not long", "tests/runtime"],
+        lane=FULL,
+        timeout=900,
+    ),
     Stage(
         "shellcheck",
         "shellcheck: every shell script",

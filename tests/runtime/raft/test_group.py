@@ -116,6 +116,7 @@ async def test_a_read_that_began_before_the_cut_is_not_answered_by_the_old_leade
 
 async def test_a_member_that_hears_nobody_does_not_disturb_the_others(group: Group) -> None:
     leader = await group.form(3)
+    await until(lambda: group.log("m3").has_quorum)
     term = leader.term
     group.fabric.isolate("m3")
     await until(lambda: not group.log("m3").has_quorum)
@@ -130,6 +131,7 @@ async def test_a_member_that_hears_nobody_does_not_disturb_the_others(group: Gro
 
 async def test_a_member_that_was_cut_off_counts_as_behind_until_it_has_what_it_missed(group: Group) -> None:
     leader = await group.form(3)
+    await until(lambda: group.log("m3").has_quorum)
     group.fabric.isolate("m3")
     await until(lambda: not group.log("m3").has_quorum)
     await put(leader, *(f"k{number}" for number in range(500)))
