@@ -74,13 +74,12 @@ class RaftService(raft_pb2_grpc.RaftServicer):
         """
         method = f"/{NAME}/{name}"
         peer = await self._gate.identify(method, context)
-        self._say_epoch(context)
         authorizer = self._gate.authorizer
         if authorizer.has_swarm and self._raft.has_quorum:
             try:
                 authorizer.require(method, peer)
             except DeniedError as denied:
-                await self._gate.refuse(method, denied, context)
+                await self._refuse(peer, denied.code, str(denied), context)
                 raise
         return peer
 
@@ -89,15 +88,15 @@ class RaftService(raft_pb2_grpc.RaftServicer):
         if refusal is None:
             self._told.pop(peer.node_id, None)
             return
-        if self._told.get(peer.node_id) != refusal:
-            self._told[peer.node_id] = refusal
-            log.warning("refused messages of manager %s: %s", peer.node_id, refusal)
-        self._say_epoch(context)
-        await context.abort(grpc.StatusCode.FAILED_PRECONDITION, refusal[:LONGEST_TEXT])
+        await self._refuse(peer, grpc.StatusCode.FAILED_PRECONDITION, refusal, context)
 
-    def _say_epoch(self, context: Any) -> None:
-        """Whoever is refused hears of what epoch of the swarm this one is."""
-        context.set_trailing_metadata(((EPOCH, str(self._raft.epoch)),))
+    async def _refuse(self, peer: Peer, code: grpc.StatusCode, text: str, context: Any) -> None:
+        """End the call. Whoever is refused also hears of what epoch of the swarm this one is; the log hears of it once,
+        though the other side tries again and again."""
+        if self._told.get(peer.node_id) != text:
+            self._told[peer.node_id] = text
+            log.warning("refused messages of manager %s: %s", peer.node_id, text)
+        await context.abort(code, text[:LONGEST_TEXT], ((EPOCH, str(self._raft.epoch)),))
 
     @staticmethod
     async def _unreadable(name: str, peer: Peer, error: ValueError, context: Any) -> None:
