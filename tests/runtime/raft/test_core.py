@@ -152,6 +152,17 @@ def test_a_member_that_does_not_lead_refuses_proposals(tmp_path):
     wal.close()
 
 
+def test_a_member_that_is_left_behind_does_not_begin_the_election_that_was_to_come(tmp_path):
+    wal = create_wal(Disk(), tmp_path / "log", Config.of([Member("m1"), Member("m2")]), "m1")
+    member = replica(wal)
+    member._campaign(transfer=False)
+    member.leave_behind()
+    member.step()
+    assert member.flush() == []
+    assert wal.getCurrentTerm() == 0
+    wal.close()
+
+
 def test_the_library_sends_nothing_but_requests_for_votes():
     outbox = Outbox()
     transport = outbox.for_library()

@@ -10,6 +10,7 @@ import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
+from queenright.decide.roles import Seat
 from queenright.model.changes import Change
 
 
@@ -57,17 +58,8 @@ class Log(Protocol):
     def failure(self) -> str | None: ...
 
 
-class GroupMember(Protocol):
-    """One manager of the raft group; its id is the node's. One that is no voter yet catches up."""
-
-    @property
-    def id(self) -> str: ...
-
-    @property
-    def addr(self) -> str: ...
-
-    @property
-    def voter(self) -> bool: ...
+GroupMember = Seat
+"""One manager of the raft group, as the deciders know it."""
 
 
 class Consensus(Protocol):

@@ -23,8 +23,8 @@ Options = tuple[tuple[str, int | str], ...]
 def _watched(every: int, timeout: int) -> Options:
     """Ask whether the other side is there, and give it up when it does not answer; in milliseconds.
 
-    The keepalive timeout alone does not do that: a ping that is under way for another reason takes the place of the
-    keepalive's, and has a minute.
+    The keepalive timeout alone was seen not to do that within a minute (probably a ping that is under way for another
+    reason takes the place of the keepalive's); with the timeout of pings set as well, it does.
     """
     return (
         ("grpc.keepalive_time_ms", every),

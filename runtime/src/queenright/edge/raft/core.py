@@ -91,7 +91,7 @@ def _configuration() -> SyncObjConf:
 class Core(SyncObj):  # type: ignore[misc]
     """One member's raft state, as the library keeps it, by names that can be read. Used by one thread only.
 
-    ``outbox`` takes what is to be sent, ``intake`` gives the proposals. ``dice`` gives numbers in [0, 1).
+    ``outbox`` takes what is to be sent, ``intake`` gives the proposals.
     ``on_lead`` is called when this member was elected, before its no-op is replicated.
     """
 
@@ -106,7 +106,6 @@ class Core(SyncObj):  # type: ignore[misc]
         replicate: Callable[[bool], None],
         on_lead: Callable[[], None],
         clock: Callable[[], float],
-        dice: Callable[[], float],
     ) -> None:
         self._wal = wal
         self._outbox = outbox
@@ -114,7 +113,6 @@ class Core(SyncObj):  # type: ignore[misc]
         self._replicate = replicate
         self._on_lead = on_lead
         self._clock = clock
-        self._dice = dice
         self._committed: list[Committed] = []
         super().__init__(
             MemberNode(member_id), [], conf=_configuration(), nodeClass=MemberNode, transport=outbox.for_library()
@@ -155,11 +153,6 @@ class Core(SyncObj):  # type: ignore[misc]
     def commit_index(self) -> int:
         return int(self._SyncObj__raftCommitIndex)
 
-    @property
-    def no_op_index(self) -> int:
-        """Index of the entry with which this leadership began."""
-        return int(self._SyncObj__noopIDx or 0)
-
     def beat_due(self) -> float:
         """When this leader sends its next sign of life, by the monotonic clock."""
         return float(self._SyncObj__newAppendEntriesTime)
@@ -193,6 +186,11 @@ class Core(SyncObj):  # type: ignore[misc]
         """Begin an election with the next tick."""
         self._outbox.transfer = transfer
         self._SyncObj__raftElectionDeadline = -math.inf
+
+    def stand_down(self) -> None:
+        """Neither lead nor begin the election that was to come."""
+        self._SyncObj__raftElectionDeadline = math.inf
+        self.follow(self.term, None)
 
     def follow(self, term: int, leader_id: str | None) -> None:
         """Be a follower in ``term``, of a leader if it is known."""

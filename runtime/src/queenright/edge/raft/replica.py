@@ -88,7 +88,6 @@ class Replica:
             replicate=self._replicate,
             on_lead=self._begin_to_lead,
             clock=clock,
-            dice=dice,
         )
         self._config = Config()
         self._deadline = math.inf
@@ -111,7 +110,7 @@ class Replica:
         self._left_behind = True
         self._inbox.clear()
         self.heard_at = -math.inf
-        self._core.follow(self._core.term, None)
+        self._core.stand_down()
         self._settle()
 
     def read(self, ticket: int) -> None:
