@@ -239,7 +239,7 @@ class Cluster:
             return bool(last) and last[0] in self.judge.acknowledged
 
         self.until(write, seconds, "a write on a healed group")
-        self.until(lambda: len(self._caught_up()) == len(self.voters()), seconds, "everybody catches up")
+        self.until(lambda: 0 < len(self._caught_up()) == len(self.voters()), seconds, "everybody catches up")
         leader = self.leader()
         assert leader is not None
         self.judge.all_agree(self._caught_up())

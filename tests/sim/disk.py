@@ -34,10 +34,14 @@ class _File(NamedTuple):
 
 
 class _Rename(NamedTuple):
-    """A rename or a removal whose directory was not flushed: ``before`` is what had the name, None for nothing."""
+    """A rename or a removal whose directory was not flushed: ``before`` is what had the name, None for nothing.
+
+    ``source`` is the name that a renamed file had: it has one of the two.
+    """
 
     path: Path
     before: bytes | None
+    source: Path | None
 
 
 @dataclass
@@ -95,7 +99,7 @@ class FaultyDisk(Disk):
         before = path.read_bytes() if path.exists() else None
         temporary.rename(path)
         if self._power_goes():
-            self._rename = _Rename(path, before)
+            self._rename = _Rename(path, before, temporary)
             self._cut()
 
     def remove(self, path: Path) -> None:
@@ -106,7 +110,7 @@ class FaultyDisk(Disk):
         before = path.read_bytes()
         path.unlink()
         if self._power_goes():
-            self._rename = _Rename(path, before)
+            self._rename = _Rename(path, before, None)
             self._cut()
 
     def power_cut(self) -> None:
@@ -117,10 +121,14 @@ class FaultyDisk(Disk):
         for file in self._image or ():
             file.path.write_bytes(self._torn(file))
         if self._rename is not None and self.dice.random() < 0.5:
-            self._rename.path.unlink(missing_ok=True)
-            if self._rename.before is not None:
-                self._rename.path.write_bytes(self._rename.before)
+            self._undo(self._rename)
         self.power_on()
+
+    def _undo(self, rename: _Rename) -> None:
+        if rename.source is not None:
+            rename.path.rename(rename.source)
+        if rename.before is not None:
+            rename.path.write_bytes(rename.before)
 
     def _cut(self) -> None:
         self.go_out()
