@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from runtime.manager.kit import World, service_spec
 
-from queenright.manager.apply import Wish
+from queenright.manager.plans import Wish
 from queenright.model.errors import (
     FailedPrecondition,
     InvalidArgument,

@@ -18,49 +18,15 @@ from queenright.manager.context import MOST_TRIES, Context
 from queenright.manager.control_cluster import ClusterControl
 from queenright.manager.control_nodes import Nodes
 from queenright.manager.control_services import Services
+from queenright.manager.plans import ABSENT, HIDDEN, PRESENT, Plan, Wish, plan_of
 from queenright.manager.swarm_spec import with_defaults
 from queenright.model.changes import Change, Create, Delete, Update
 from queenright.model.errors import InvalidArgument, NotFound, OutOfSequence
 from queenright.model.objects import Node, Service
 from queenright.model.states import UpdateState
 from queenright.spec.cluster import NodeSpec, SwarmSpec
-from queenright.spec.fields import SpecError, difference, encode, merge
+from queenright.spec.fields import SpecError, encode, merge
 from queenright.spec.service import ServiceSpec
-
-PRESENT = "present"
-ABSENT = "absent"
-HIDDEN = "(not shown)"
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Wish:
-    """One call of ``apply``. ``context``: what is no option: ``registry_auth``, ``force``, and the immutable options
-    of a swarm as they stand in the inventory.
-    """
-
-    kind: str
-    name: str = ""
-    state: str = PRESENT
-    options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    context: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Plan:
-    """What a wish comes to now. ``before`` and ``after`` are specs in Engine JSON, None where there is none."""
-
-    id: str
-    before: dict[str, Any] | None
-    after: dict[str, Any] | None
-    actions: tuple[str, ...] = ()
-    warnings: tuple[str, ...] = ()
-    changes: tuple[Change, ...] = ()
-    diff: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
-
-    @property
-    def changed(self) -> bool:
-        """Whether anything is different from what was declared; there may be ``changes`` that only tidy up."""
-        return bool(self.actions)
 
 
 class Applier:
@@ -110,6 +76,7 @@ class Applier:
         stored = self._context.store.get(kind, plan.id)
         creation = dry_run and stored is None
         return {
+            **plan.more,
             "changed": plan.changed,
             "before": plan.before,
             "after": plan.after,
@@ -128,12 +95,12 @@ class Applier:
             if found is None:
                 return Plan("", None, None)
             before = encode(found.spec)
-            return _plan(found.id, before, None, f"remove service {found.name}", (Delete("service", found.id),))
+            return plan_of(found.id, before, None, f"remove service {found.name}", (Delete("service", found.id),))
         auth = _text(wish.context, "registry_auth")
         if found is None:
             spec = dataclasses.replace(merge(ServiceSpec, None, dict(wish.options)), name=wish.name)
             made = self._services.new(spec, auth)
-            return _plan(made.id, None, encode(made.spec), f"create service {made.name}", (Create(made),))
+            return plan_of(made.id, None, encode(made.spec), f"create service {made.name}", (Create(made),))
         return self._plan_update(found, merge(ServiceSpec, found.spec, dict(wish.options)), auth)
 
     def _plan_update(self, found: Service, spec: ServiceSpec, auth: str) -> Plan:
@@ -142,9 +109,9 @@ class Applier:
         before, after = encode(found.spec), encode(spec)
         if before != after:
             changed = revisions.updated(found, spec, auth or found.registry_auth)
-            return _plan(found.id, before, after, f"update service {found.name}", (Update(changed),))
+            return plan_of(found.id, before, after, f"update service {found.name}", (Update(changed),))
         if auth and auth != found.registry_auth:
-            plan = _plan(
+            plan = plan_of(
                 found.id,
                 before,
                 after,
@@ -173,12 +140,12 @@ class Applier:
         before = encode(_whole(node))
         if wish.state == ABSENT:
             changes = self._nodes.removal(node, wish.context.get("force") is True)
-            return _plan(node.id, before, None, f"remove node {_title(node)}", changes)
+            return plan_of(node.id, before, None, f"remove node {_title(node)}", changes)
         changed = self._nodes.changed(node, _node_spec(node, wish.options))
         after = encode(_whole(changed))
         if before == after:
             return Plan(node.id, before, after)
-        return _plan(node.id, before, after, f"update node {_title(node)}", (Update(changed),))
+        return plan_of(node.id, before, after, f"update node {_title(node)}", (Update(changed),))
 
     # -- the swarm
 
@@ -192,13 +159,7 @@ class Applier:
         before, after = encode(with_defaults(cluster.spec)), encode(changed.spec)
         if before == after:
             return Plan(cluster.id, before, after)
-        return _plan(cluster.id, before, after, "update the swarm", (Update(changed),))
-
-
-def _plan(
-    key: str, before: dict[str, Any] | None, after: dict[str, Any] | None, action: str, changes: tuple[Change, ...]
-) -> Plan:
-    return Plan(key, before, after, (action,), (), changes, difference(before or {}, after or {}))
+        return plan_of(cluster.id, before, after, "update the swarm", (Update(changed),))
 
 
 def _acknowledgement(found: Service) -> tuple[Change, ...]:

@@ -15,8 +15,8 @@ from queenright.edge.http.forwarding import AGAIN, HERE
 from queenright.edge.http.messages import Request, Response, json_response
 from queenright.edge.http.router import Router
 from queenright.edge.http.upstream import Upstream
-from queenright.manager.apply import Wish
 from queenright.manager.apply_swarm import HERE as OF_THE_ASKED
+from queenright.manager.plans import Wish
 from queenright.manager.ports import Host, LocalState
 from queenright.manager.why import explain_locally
 from queenright.model.errors import NotFound
