@@ -23,6 +23,12 @@ from queenright.wire.gen import control_pb2, dispatcher_pb2, raft_pb2
 
 Handlers = dict[str, Any]  # name of a method -> its grpc.RpcMethodHandler
 
+_MAKERS = {  # (does the caller send many, does the method)
+    (False, False): grpc.unary_unary_rpc_method_handler,
+    (False, True): grpc.unary_stream_rpc_method_handler,
+    (True, False): grpc.stream_unary_rpc_method_handler,
+    (True, True): grpc.stream_stream_rpc_method_handler,
+}
 _BULKY = frozenset({control_service.CONTROL})  # services whose messages may be as long as the channel allows
 
 
@@ -113,8 +119,7 @@ def _handlers(file: Any, service: str, servicer: object) -> Handlers:
     longest = options.MAX_BULK if service in _BULKY else options.MAX_MESSAGE
     found: Handlers = {}
     for method in file.services_by_name[service.rpartition(".")[2]].methods:
-        make = grpc.unary_stream_rpc_method_handler if method.server_streaming else grpc.unary_unary_rpc_method_handler
-        found[method.name] = make(
+        found[method.name] = _MAKERS[method.client_streaming, method.server_streaming](
             getattr(servicer, method.name),
             request_deserializer=_reader(message_factory.GetMessageClass(method.input_type), longest),
             response_serializer=message_factory.GetMessageClass(method.output_type).SerializeToString,
