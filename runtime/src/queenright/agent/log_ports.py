@@ -43,6 +43,10 @@ class LogTasks(Protocol):
 class LogPipe(Protocol):
     """One subscription's way to the leader. One call at a time; each may raise LinkError: it is wanted no more."""
 
+    async def open(self) -> None:
+        """Comes before all else."""
+        ...
+
     async def write(self, given: LogPublication) -> None:
         """Returns when there is room for more."""
         ...

@@ -129,6 +129,7 @@ class _Subscription:
         self._turn = asyncio.Lock()
         self._few = asyncio.Semaphore(AT_ONCE)
         self._background = Background()
+        self._opening = self._background.start(self._open(), "log-open")
 
     def add(self, options: LogOptions, wanted: Sequence[WantedLog]) -> None:
         for item in wanted:
@@ -139,8 +140,19 @@ class _Subscription:
         self._pipe.close()
         await self._background.stop()
 
+    async def _open(self) -> bool:
+        """Whether the leader takes it."""
+        try:
+            await self._pipe.open()
+        except LinkError as error:
+            log.debug("the leader does not take the logs that it wanted: %s", error)
+            return False
+        return True
+
     async def _give(self, task_id: str, options: LogOptions) -> None:
         error = ""
+        if not await asyncio.shield(self._opening):
+            return
         try:
             if options.follow:
                 await self._read_until(task_id, options)

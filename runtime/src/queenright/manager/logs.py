@@ -136,7 +136,7 @@ class LogBroker:
 
     # -- nodes
 
-    async def listen(self, node_id: str, session_id: str) -> AsyncIterator[LogSubscription]:
+    async def listen(self, node_id: str, session_id: str) -> AsyncGenerator[LogSubscription, None]:
         """What is wanted of a node, as long as its session (which the caller has checked) lasts."""
         self._require_leading()
         earlier = self._listeners.get(node_id)

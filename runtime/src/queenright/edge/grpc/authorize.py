@@ -27,6 +27,9 @@ TABLE: dict[str, frozenset[str]] = {
     "/queenright.v1.Control/Forward": frozenset({MANAGER}),
     "/queenright.v1.Control/Admit": frozenset({MANAGER}),
     "/queenright.v1.Certificates/Renew": frozenset({WORKER, MANAGER}),
+    "/queenright.v1.Logs/Subscriptions": frozenset({WORKER, MANAGER}),
+    "/queenright.v1.Logs/Publish": frozenset({WORKER, MANAGER}),
+    "/queenright.v1.Logs/Read": frozenset({MANAGER}),
     "/queenright.v1.Raft/Exchange": frozenset({MANAGER}),
     "/queenright.v1.Raft/InstallSnapshot": frozenset({MANAGER}),
 }

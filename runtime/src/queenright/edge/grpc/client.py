@@ -13,11 +13,13 @@ import grpc.aio
 from queenright.agent.link import LinkError, NoLeaderError, RedirectError
 from queenright.edge.grpc import options
 from queenright.edge.grpc.gate import REFUSAL
+from queenright.edge.grpc.log_pipe import GrpcLogPipe
 from queenright.edge.grpc.ports import Certificates
 from queenright.model.errors import NotLeading
+from queenright.model.logs import LogSubscription
 from queenright.model.objects import NodeDescription
-from queenright.wire import messages
-from queenright.wire.gen import control_pb2, control_pb2_grpc, dispatcher_pb2_grpc
+from queenright.wire import logs, messages
+from queenright.wire.gen import control_pb2, control_pb2_grpc, dispatcher_pb2_grpc, logs_pb2, logs_pb2_grpc
 from queenright.wire.gen import dispatcher_pb2 as pb
 from queenright.wire.messages import AssignmentSet, SessionNews, StatusUpdate
 
@@ -34,6 +36,7 @@ class GrpcLink:
         self._channel = channel
         self._addr = addr
         self._stub = dispatcher_pb2_grpc.DispatcherStub(channel)  # type: ignore[no-untyped-call]
+        self._logs = logs_pb2_grpc.LogsStub(channel)  # type: ignore[no-untyped-call]
         self._certificates = control_pb2_grpc.CertificatesStub(channel)  # type: ignore[no-untyped-call]
 
     async def session(self, description: NodeDescription, addr: str) -> AsyncIterator[SessionNews]:
@@ -79,6 +82,18 @@ class GrpcLink:
         request = control_pb2.RenewRequest(csr=csr_pem, control_addr=control_addr)
         answer = await self._ask(self._certificates.Renew, request, RENEW_TIMEOUT)
         return bytes(answer.chain), str(answer.role)
+
+    async def log_subscriptions(self, session_id: str) -> AsyncIterator[LogSubscription]:
+        """Which logs of this node are wanted. Raises LinkError."""
+        try:
+            async for message in self._logs.Subscriptions(logs_pb2.LogSubscriptionsRequest(session_id=session_id)):
+                yield logs.read_subscription(message)
+        except grpc.aio.AioRpcError as error:
+            raise self._explained(error) from None
+
+    def publish_logs(self, session_id: str, subscription_id: str) -> GrpcLogPipe:
+        """The way for the lines of one subscription."""
+        return GrpcLogPipe(self._logs.Publish(), session_id, subscription_id)
 
     async def close(self) -> None:
         await self._channel.close(None)

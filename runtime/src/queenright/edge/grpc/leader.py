@@ -69,7 +69,7 @@ class LeaderCalls:
             self._retire()
             self._channel, self._made_for = open_channel(*leader, self._certificates), made_for
         channel = self._channel
-        if not await _connected(channel):
+        if not await connected(channel):
             if self._channel is channel:
                 self._retire()  # its pauses between tries are not those of the next call
             raise Unavailable(f"the manager that leads, {leader[0]} at {leader[1]}, is not reached")
@@ -89,7 +89,7 @@ async def _close_later(channel: grpc.aio.Channel) -> None:
         await channel.close(None)
 
 
-async def _connected(channel: grpc.aio.Channel) -> bool:
+async def connected(channel: grpc.aio.Channel) -> bool:
     """Wait for the connection; one that is refused is not waited for any longer."""
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT):
@@ -106,10 +106,10 @@ async def _ask(call: Any, request: Any, timeout: float, leader: Place) -> Any:
     try:
         return await call(request, timeout=timeout)
     except grpc.aio.AioRpcError as error:
-        raise _refusal(error, leader) from None
+        raise refusal(error, leader) from None
 
 
-def _refusal(error: grpc.aio.AioRpcError, leader: Place) -> Refusal:
+def refusal(error: grpc.aio.AioRpcError, leader: Place) -> Refusal:
     """What the use case said, if it was one that spoke; else nobody knows what became of the request."""
     details = error.details() or error.code().name
     trailing: Any = error.trailing_metadata() or ()

@@ -11,15 +11,17 @@ import grpc.aio
 from google.protobuf import message_factory
 from google.protobuf.message import DecodeError, Message
 
-from queenright.edge.grpc import control_service, dispatcher_service, options, raft_service
+from queenright.edge.grpc import control_service, dispatcher_service, logs_service, options, raft_service
 from queenright.edge.grpc.authorize import Authorizer, require_rows
 from queenright.edge.grpc.control_service import CertificatesService, ControlService
 from queenright.edge.grpc.dispatcher_service import DispatcherService
 from queenright.edge.grpc.gate import Gate
+from queenright.edge.grpc.logs_service import LogsService
 from queenright.edge.grpc.ports import Admitting, Certificates, Confirm, Forwarding, Leader, RaftReceiver, Renewing
 from queenright.edge.grpc.raft_service import RaftService
 from queenright.manager.dispatch import Dispatcher
-from queenright.wire.gen import control_pb2, dispatcher_pb2, raft_pb2
+from queenright.manager.logs import LogBroker
+from queenright.wire.gen import control_pb2, dispatcher_pb2, logs_pb2, raft_pb2
 
 Handlers = dict[str, Any]  # name of a method -> its grpc.RpcMethodHandler
 
@@ -54,6 +56,7 @@ class ControlServer:
         forwarding: Forwarding | None = None,
         admitting: Admitting | None = None,
         renewing: Renewing | None = None,
+        logs: LogBroker | None = None,
         leader: Leader = lambda: None,
         confirm: Confirm | None = None,
     ) -> None:
@@ -73,6 +76,10 @@ class ControlServer:
         if renewing is not None:
             self._services[control_service.CERTIFICATES] = _handlers(
                 control_pb2.DESCRIPTOR, control_service.CERTIFICATES, CertificatesService(renewing, gate)
+            )
+        if logs is not None:
+            self._services[logs_service.NAME] = _handlers(
+                logs_pb2.DESCRIPTOR, logs_service.NAME, LogsService(logs, dispatcher, gate)
             )
         self._certificates = certificates
         self._in_use: tuple[bytes, bytes, bytes] | None = None
