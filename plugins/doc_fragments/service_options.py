@@ -231,6 +231,25 @@ options:
               - >-
                 Create the source directory where it is missing.
             type: bool
+          read_only_non_recursive:
+            description:
+              - >-
+                Of a read-only mount, leave what is mounted below it writable.
+            type: bool
+          read_only_force_recursive:
+            description:
+              - >-
+                Of a read-only mount, fail where what is mounted below it cannot be made read-only.
+            type: bool
+          relabel:
+            description:
+              - >-
+                Give the source an SELinux label that all containers (V(shared)) or one container (V(private))
+                may use.
+            type: str
+            choices:
+              - shared
+              - private
       volume:
         description:
           - >-
@@ -286,6 +305,12 @@ options:
               - >-
                 Permissions of the tmpfs root as an integer.
             type: int
+          options:
+            description:
+              - >-
+                Options of the mount, such as V(noexec) or V(uid=1000).
+            type: list
+            elements: str
   stop_grace_period:
     description:
       - >-
@@ -409,6 +434,102 @@ options:
       - >-
         How readily the kernel ends the container when memory is short.
     type: int
+  secrets:
+    description:
+      - >-
+        Secrets that the containers can read as files.
+    type: list
+    elements: dict
+    suboptions:
+      secret_id:
+        description:
+          - >-
+            Id of the secret.
+          - >-
+            If it was never set, that of the secret of that name applies.
+        type: str
+      secret_name:
+        description:
+          - >-
+            Name of the secret.
+        type: str
+        required: true
+      filename:
+        description:
+          - >-
+            Name of the file below /run/secrets (a secret) or below the root (a config), or an absolute path.
+          - >-
+            If it was never set, the object's name applies.
+        type: str
+      uid:
+        description:
+          - >-
+            Owner of the file as a number.
+          - >-
+            If it was never set, 0 applies.
+        type: str
+      gid:
+        description:
+          - >-
+            Group of the file as a number.
+          - >-
+            If it was never set, 0 applies.
+        type: str
+      mode:
+        description:
+          - >-
+            Permissions of the file, as a number or as octal digits in quotes.
+          - >-
+            If it was never set, 0444 applies.
+        type: raw
+  configs:
+    description:
+      - >-
+        Configs that the containers can read as files.
+    type: list
+    elements: dict
+    suboptions:
+      config_id:
+        description:
+          - >-
+            Id of the config.
+          - >-
+            If it was never set, that of the config of that name applies.
+        type: str
+      config_name:
+        description:
+          - >-
+            Name of the config.
+        type: str
+        required: true
+      filename:
+        description:
+          - >-
+            Name of the file below /run/secrets (a secret) or below the root (a config), or an absolute path.
+          - >-
+            If it was never set, the object's name applies.
+        type: str
+      uid:
+        description:
+          - >-
+            Owner of the file as a number.
+          - >-
+            If it was never set, 0 applies.
+        type: str
+      gid:
+        description:
+          - >-
+            Group of the file as a number.
+          - >-
+            If it was never set, 0 applies.
+        type: str
+      mode:
+        description:
+          - >-
+            Permissions of the file, as a number or as octal digits in quotes.
+          - >-
+            If it was never set, 0444 applies.
+        type: raw
   limits:
     description:
       - >-
@@ -452,6 +573,36 @@ options:
           - >-
             Memory that a node must have free for a task.
         type: str
+      generic_resources:
+        description:
+          - >-
+            Other resources that a node must have free for a task.
+        type: list
+        elements: dict
+        suboptions:
+          kind:
+            description:
+              - >-
+                Kind of the resource, as the nodes call it.
+            type: str
+            required: true
+          value:
+            description:
+              - >-
+                How many a task needs.
+            type: int
+            required: true
+  swap:
+    description:
+      - >-
+        Swap a container may use beside its memory, such as V(64M); V(-1) is no limit. It needs a limit of
+        memory.
+    type: str
+  memory_swappiness:
+    description:
+      - >-
+        How readily the kernel swaps the container's memory out, V(0) to V(100); V(-1) is the node's own.
+    type: int
   restart_policy:
     description:
       - >-
@@ -585,19 +736,36 @@ options:
   mode:
     description:
       - >-
-        Whether the service runs O(replicas) tasks or one on each node.
+        Whether the service runs O(replicas) tasks or one on each node, or is a job: O(total_completions)
+        tasks, or one on each node, that run to their end.
       - >-
         If it was never set, V(replicated) applies.
     type: str
     choices:
       - replicated
       - global
+      - replicated-job
+      - global-job
   replicas:
     description:
       - >-
         Number of tasks of a replicated service.
       - >-
         If it was never set, V(1) applies.
+    type: int
+  max_concurrent:
+    description:
+      - >-
+        Tasks of a replicated job that run at the same time.
+      - >-
+        If it was never set, 1 applies.
+    type: int
+  total_completions:
+    description:
+      - >-
+        Tasks of a replicated job that shall complete.
+      - >-
+        If it was never set, O(max_concurrent) applies.
     type: int
   update_config:
     description:
@@ -654,6 +822,24 @@ options:
         choices:
           - stop-first
           - start-first
+      gate:
+        description:
+          - >-
+            What the next group waits for, that the tasks of a group are running (V(running)) or that they
+            have been for the time of O(update_config.monitor) (V(monitor)).
+          - >-
+            If it was never set, V(running) applies.
+        type: str
+        choices:
+          - running
+          - monitor
+      timeout:
+        description:
+          - >-
+            Time after which a new task that is not running counts as failed; V(0s) is never.
+          - >-
+            If it was never set, 15m applies.
+        type: str
   rollback_config:
     description:
       - >-
@@ -708,6 +894,24 @@ options:
         choices:
           - stop-first
           - start-first
+      gate:
+        description:
+          - >-
+            What the next group waits for, that the tasks of a group are running (V(running)) or that they
+            have been for the time of O(update_config.monitor) (V(monitor)).
+          - >-
+            If it was never set, V(running) applies.
+        type: str
+        choices:
+          - running
+          - monitor
+      timeout:
+        description:
+          - >-
+            Time after which a new task that is not running counts as failed; V(0s) is never.
+          - >-
+            If it was never set, 15m applies.
+        type: str
   endpoint_mode:
     description:
       - >-

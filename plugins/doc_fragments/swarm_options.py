@@ -65,6 +65,35 @@ options:
       - >-
         If it was never set, 5s applies.
     type: str
+  dispatcher_ping_period:
+    description:
+      - >-
+        Time between two signs of life on a node's session; V(0s) is one second, or a thousandth of a second
+        for each node of a large swarm.
+      - >-
+        If it was never set, V(0s) applies.
+    type: str
+  dispatcher_silence:
+    description:
+      - >-
+        Time without a sign of life after which a node is suspected to be down.
+      - >-
+        If it was never set, V(5s) applies.
+    type: str
+  dispatcher_probe_grace:
+    description:
+      - >-
+        Time that a suspected node has to show itself before it is down.
+      - >-
+        If it was never set, V(1s) applies.
+    type: str
+  dispatcher_restart_grace:
+    description:
+      - >-
+        Time that a node has to come back when its daemon said that it restarts.
+      - >-
+        If it was never set, V(60s) applies.
+    type: str
   node_cert_expiry:
     description:
       - >-

@@ -55,6 +55,43 @@ class DispatcherSpec:
         option="dispatcher_heartbeat_period",
         default_doc="5s",
     )
+    ping_period: int | None = opt(
+        "PingPeriod",
+        DURATION,
+        "Time between two signs of life on a node's session; V(0s) is one second, or a thousandth of a second for each "
+        "node of a large swarm.",
+        option="dispatcher_ping_period",
+        default_doc="V(0s)",
+        own=True,
+        level=2,
+    )
+    silence: int | None = opt(
+        "Silence",
+        DURATION,
+        "Time without a sign of life after which a node is suspected to be down.",
+        option="dispatcher_silence",
+        default_doc="V(5s)",
+        own=True,
+        level=2,
+    )
+    probe_grace: int | None = opt(
+        "ProbeGrace",
+        DURATION,
+        "Time that a suspected node has to show itself before it is down.",
+        option="dispatcher_probe_grace",
+        default_doc="V(1s)",
+        own=True,
+        level=2,
+    )
+    restart_grace: int | None = opt(
+        "RestartGrace",
+        DURATION,
+        "Time that a node has to come back when its daemon said that it restarts.",
+        option="dispatcher_restart_grace",
+        default_doc="V(60s)",
+        own=True,
+        level=2,
+    )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -113,6 +113,30 @@ def size(text: t.Any) -> int:
     return _whole(match.group(1), SIZES[match.group(2).upper()])
 
 
+def swap(text: t.Any) -> int:
+    """As :func:`size`; ``-1`` is no limit."""
+    return -1 if str(text).strip() == "-1" else size(text)
+
+
+def permissions(value: t.Any) -> int:
+    """Permissions of a file: a number, or its octal digits as text (``"0440"``)."""
+    if isinstance(value, str):
+        if not re.match(r"^(0o?)?[0-7]{1,4}$", value):
+            raise ValueError("%r are no permissions: write them as '0440'" % value)
+        return int(value.replace("o", ""), 8)
+    return _integer(value)
+
+
+def _flags(value: t.Any) -> t.Tuple[str, ...]:
+    """``[["noexec"], ["uid", "1"]]`` of the Engine -> ``noexec``, ``uid=1``."""
+    if not isinstance(value, (list, tuple)):
+        raise ValueError("expected a list of options, got %s" % type(value).__name__)
+    items = [_texts(item) for item in value]
+    if not all(1 <= len(item) <= 2 and item[0] for item in items):
+        raise ValueError("an option is a name, or a name and a value")
+    return tuple("=".join(item) for item in items)
+
+
 def size_text(count: int) -> str:
     """Bytes -> the shortest exact text that :func:`size` reads back."""
     for unit in ("T", "G", "M", "K"):
@@ -137,12 +161,44 @@ def _cpus_text(nano: int) -> float:
     return nano / 1e9
 
 
+class FlagList(Codec):
+    """Options of a mount: in the Engine lists of one or two texts, in playbooks ``noexec`` and ``size=1``."""
+
+    def __init__(self) -> None:
+        Codec.__init__(self, "list", _flags, elements="str", from_option=_texts, empty=())
+
+    def to_api(self, value: t.Any) -> t.Any:
+        return [item.split("=", 1) for item in value]
+
+
+class Presence(Codec):
+    """An empty object that says something by being there."""
+
+    def __init__(self) -> None:
+        Codec.__init__(self, "bool", _present, from_option=_boolean)
+
+    def to_api(self, value: t.Any) -> t.Any:
+        return {}
+
+
+def _present(value: t.Any) -> bool:
+    if not isinstance(value, dict):
+        raise ValueError("expected an object, got %s" % type(value).__name__)
+    return True
+
+
 STR = Codec("str", _text)
+WORD = Codec("str", _text, empty="")
+COUNT = Codec("int", _integer, empty=0)
 INT = Codec("int", _integer)
 FLOAT = Codec("float", _number)
 BOOL = Codec("bool", _boolean)
 DURATION = Codec("str", _integer, from_option=duration, to_option=duration_text)
 SIZE = Codec("str", _integer, from_option=size, to_option=size_text)
+SWAP = Codec("str", _integer, from_option=swap, to_option=size_text)
+PERMISSIONS = Codec("raw", _integer, from_option=permissions)
+FLAGS = FlagList()
+PRESENCE = Presence()
 CPUS = Codec("float", _integer, from_option=_cpus, to_option=_cpus_text)
 LABELS = Codec("dict", _map, from_option=_map_option, empty={})
 STR_LIST = Codec("list", _texts, elements="str", empty=())

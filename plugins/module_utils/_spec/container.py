@@ -8,7 +8,20 @@ from __future__ import annotations
 
 import dataclasses
 
-from .codecs import ARGV, BOOL, DURATION, ENV, INT, LABELS, SIZE, STR, STR_LIST
+from .codecs import (
+    ARGV,
+    BOOL,
+    DURATION,
+    ENV,
+    FLAGS,
+    INT,
+    LABELS,
+    PERMISSIONS,
+    PRESENCE,
+    SIZE,
+    STR,
+    STR_LIST,
+)
 from .fields import Inline, Nested, NestedList, opt
 
 
@@ -25,6 +38,28 @@ class BindOptions:
     )
     create_mountpoint: bool | None = opt(
         "CreateMountpoint", BOOL, "Create the source directory where it is missing.", since=(1, 42)
+    )
+    read_only_non_recursive: bool | None = opt(
+        "ReadOnlyNonRecursive",
+        BOOL,
+        "Of a read-only mount, leave what is mounted below it writable.",
+        since=(1, 44),
+        level=2,
+    )
+    read_only_force_recursive: bool | None = opt(
+        "ReadOnlyForceRecursive",
+        BOOL,
+        "Of a read-only mount, fail where what is mounted below it cannot be made read-only.",
+        since=(1, 44),
+        level=2,
+    )
+    relabel: str | None = opt(
+        "Relabel",
+        STR,
+        "Give the source an SELinux label that all containers (V(shared)) or one container (V(private)) may use.",
+        choices=("shared", "private"),
+        own=True,
+        level=2,
     )
 
 
@@ -48,10 +83,15 @@ class VolumeOptions:
 class TmpfsOptions:
     size: int | None = opt("SizeBytes", SIZE, "Size of the tmpfs, such as V(64M).", default_doc="no limit")
     mode: int | None = opt("Mode", INT, "Permissions of the tmpfs root as an integer.")
+    options: tuple[str, ...] = opt(
+        "Options", FLAGS, "Options of the mount, such as V(noexec) or V(uid=1000).", since=(1, 46), level=2
+    )
 
 
 @dataclasses.dataclass(frozen=True)
 class Mount:
+    IDENTITY = ("type", "source", "target")
+
     target: str | None = opt("Target", STR, "Absolute path inside the container.", required=True)
     source: str | None = opt(
         "Source", STR, "Path on the node (bind) or name of the volume; none makes an anonymous volume."
@@ -130,12 +170,44 @@ class Privileges:
 
 
 @dataclasses.dataclass(frozen=True)
-class ContainerSpec:
-    REFUSED = {
-        "Secrets": "secrets are not supported by this version of queenright",
-        "Configs": "configs are not supported by this version of queenright",
-    }
+class FileTarget:
+    """The file as which a secret or a config appears in the container."""
 
+    name: str | None = opt(
+        "Name",
+        STR,
+        "Name of the file below /run/secrets (a secret) or below the root (a config), or an absolute path.",
+        option="filename",
+        default_doc="the object's name",
+    )
+    uid: str | None = opt("UID", STR, "Owner of the file as a number.", always="0", default_doc="0")
+    gid: str | None = opt("GID", STR, "Group of the file as a number.", always="0", default_doc="0")
+    mode: int | None = opt(
+        "Mode",
+        PERMISSIONS,
+        "Permissions of the file, as a number or as octal digits in quotes.",
+        always=0o444,
+        default_doc="0444",
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class SecretReference:
+    secret_id: str | None = opt("SecretID", STR, "Id of the secret.", default_doc="that of the secret of that name")
+    secret_name: str | None = opt("SecretName", STR, "Name of the secret.", required=True)
+    file: FileTarget = opt("File", Inline(FileTarget), "The file in the container.")
+
+
+@dataclasses.dataclass(frozen=True)
+class ConfigReference:
+    config_id: str | None = opt("ConfigID", STR, "Id of the config.", default_doc="that of the config of that name")
+    config_name: str | None = opt("ConfigName", STR, "Name of the config.", required=True)
+    file: FileTarget = opt("File", Inline(FileTarget), "The file in the container.")
+    runtime: bool | None = opt("Runtime", PRESENCE, "Used by the runtime itself, and no file.", option="")
+
+
+@dataclasses.dataclass(frozen=True)
+class ContainerSpec:
     image: str | None = opt("Image", STR, "Reference of the image, such as V(nginx:1.27) or V(repo/app@sha256:...).")
     labels: dict[str, str] = opt(
         "Labels", LABELS, "Labels of the containers. Labels of the service are O(labels).", option="container_labels"
@@ -179,4 +251,10 @@ class ContainerSpec:
     ulimits: tuple[Ulimit, ...] = opt("Ulimits", NestedList(Ulimit), "Resource limits of processes.", since=(1, 41))
     oom_score_adj: int | None = opt(
         "OomScoreAdj", INT, "How readily the kernel ends the container when memory is short.", since=(1, 46)
+    )
+    secrets: tuple[SecretReference, ...] = opt(
+        "Secrets", NestedList(SecretReference), "Secrets that the containers can read as files.", level=2
+    )
+    configs: tuple[ConfigReference, ...] = opt(
+        "Configs", NestedList(ConfigReference), "Configs that the containers can read as files.", level=2
     )

@@ -29,6 +29,8 @@ __all__ = (
     "difference",
     "documentation",
     "encode",
+    "keep_own",
+    "level_of",
     "merge",
     "opt",
     "option_names",
@@ -122,6 +124,8 @@ def decode(record: t.Type[T], value: t.Any, path: str = "", version: t.Optional[
         item = given.get(row.api.lower())
         if item is None or _only_shown(row, item) or (row.since and version and version < row.since):
             continue
+        if item == "" and row.choices:  # Go's clients say so of a choice that was not made
+            continue
         decoded = row.codec.from_api(item, join(path, row.api), version)
         check_choice(row, decoded, join(path, row.api))
         values[name] = _normal(row, decoded)
@@ -142,6 +146,76 @@ def encode(value: t.Any) -> t.Dict[str, t.Any]:
             continue
         out[row.api] = row.codec.to_api(item)
     return out
+
+
+def keep_own(before: t.Optional[T], after: T) -> T:
+    """``after`` with the keys of our own that it leaves out, as ``before`` has them.
+
+    Clients of the Engine API do not know those keys: what they read, alter and send back lacks them. Items of a list
+    are the same if they agree in the fields that the record names in ``IDENTITY``.
+    """
+    changes: t.Dict[str, t.Any] = {}
+    for name, _option, row in rows(type(after)):
+        held, given = getattr(before, name), getattr(after, name)
+        if row.own:
+            if given == row.codec.absent():
+                changes[name] = held
+        elif row.codec.record is not None and held and _has_own(row.codec.record):
+            changes[name] = _keep_own_within(row, held, given)
+    return t.cast("T", dataclasses.replace(t.cast("t.Any", after), **changes))
+
+
+def _keep_own_within(row: Row, held: t.Any, given: t.Any) -> t.Any:
+    record = row.codec.record
+    if not isinstance(held, tuple):
+        return _normal(row, keep_own(held, record() if given is None else given))
+    identity = record.IDENTITY
+    known = {tuple(getattr(item, name) for name in identity): item for item in held}
+    found = [(known.get(tuple(getattr(item, name) for name in identity)), item) for item in given]
+    return tuple(item if old is None else keep_own(old, item) for old, item in found)
+
+
+def _has_own(record: t.Any) -> bool:
+    """Whether a record, or one within it, has keys of our own; computed once per class."""
+    cached = record.__dict__.get("_own")
+    if cached is None:
+        cached = record._own = any(
+            row.own or (row.codec.record is not None and _has_own(row.codec.record)) for _n, _o, row in rows(record)
+        )
+    return t.cast("bool", cached)
+
+
+def level_of(value: t.Any) -> int:
+    """The feature level of the swarm that a record needs by what is said in it."""
+    custom = getattr(value, "needs_level", None)
+    level: int = custom() if custom is not None else 1
+    for name, row in _levelled(type(value)):
+        item = getattr(value, name)
+        if not item and item == row.codec.absent():
+            continue
+        if row.level > 1:
+            level = max(level, row.level)
+        elif isinstance(item, tuple):
+            level = max([level] + [level_of(each) for each in item])
+        else:
+            level = max(level, level_of(item))
+    return level
+
+
+def _levelled(record: t.Any) -> t.Tuple[t.Tuple[str, Row], ...]:
+    """The fields of a record whose values, or something in them, may need more than the first level."""
+    cached = record.__dict__.get("_levels")
+    if cached is None:
+        cached = record._levels = tuple(
+            (name, row)
+            for name, _option, row in rows(record)
+            if row.level > 1 or (row.codec.record is not None and _may_need(row.codec.record))
+        )
+    return t.cast("t.Tuple[t.Tuple[str, Row], ...]", cached)
+
+
+def _may_need(record: t.Any) -> bool:
+    return hasattr(record, "needs_level") or bool(_levelled(record))
 
 
 # -- playbook options
@@ -171,7 +245,9 @@ def _merge(record: t.Type[T], current: t.Optional[T], options: t.Dict[str, t.Any
                 changes[name] = _normal(row, _merge(row.codec.record, None if current is None else held, sub, path))
         elif option and option in options:
             changes[name] = _option_value(row, options[option], join(path, option), held)
-    missing = [o for n, o, r in rows(record) if r.required and o and changes.get(n, getattr(base, n)) in (None, ())]
+    missing = [
+        o for n, o, r in rows(record) if r.required and o and changes.get(n, getattr(base, n)) == r.codec.absent()
+    ]
     if missing and current is None and path:
         raise SpecError(join(path, missing[0]), "is required")
     merged = dataclasses.replace(t.cast("t.Any", base), **changes)

@@ -87,6 +87,8 @@ class Row:
     ``always`` is the api value shown where the field is unset (Docker materialises a few empty ones); ``default``
     documents what applies when unset;
     ``since`` is the first Engine API version that knows the key: older clients' values are dropped, as Docker does.
+    ``own`` marks a key that the Engine API does not have: its clients leave it out, and it stays (``keep_own``).
+    ``level`` is the feature level of the swarm that a value here needs.
     """
 
     api: str
@@ -100,6 +102,8 @@ class Row:
     no_log: t.Optional[bool] = None
     default_doc: t.Optional[str] = None
     immutable: bool = False
+    own: bool = False
+    level: int = 1
 
 
 def opt(
@@ -114,6 +118,8 @@ def opt(
     no_log: t.Optional[bool] = None,
     default_doc: t.Optional[str] = None,
     immutable: bool = False,
+    own: bool = False,
+    level: int = 1,
 ) -> t.Any:
     """Declare a field. ``option=""`` hides it from playbooks; ``option=None`` names it as the field."""
     lines = (doc,) if isinstance(doc, str) else tuple(doc)
@@ -129,6 +135,8 @@ def opt(
         no_log,
         default_doc,
         immutable,
+        own,
+        level,
     )
     if codec.inline or isinstance(codec.empty, dict):
         return dataclasses.field(  # pylint: disable=invalid-field-call

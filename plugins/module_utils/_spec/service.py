@@ -9,12 +9,16 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from .codecs import CPUS, DURATION, FLOAT, INT, LABELS, SIZE, STR, STR_LIST
+from .codecs import COUNT, CPUS, DURATION, FLOAT, INT, LABELS, SIZE, STR, STR_LIST, SWAP, WORD
 from .container import ContainerSpec
 from .fields import Inline, Nested, NestedList, SpecError, opt
 
 REPLICATED = "replicated"
 GLOBAL = "global"
+REPLICATED_JOB = "replicated-job"
+GLOBAL_JOB = "global-job"
+RUNNING = "running"
+MONITOR = "monitor"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,11 +35,51 @@ class Limits:
 
 
 @dataclasses.dataclass(frozen=True)
-class Reservations:
-    REFUSED = {"GenericResources": "generic resources are not supported by this version of queenright"}
+class GenericResource:
+    """Something that a node has and a task needs: ``value`` pieces of a kind, or one of that ``name``.
 
+    Nodes have either form; a task is given either; it asks for a number only.
+    """
+
+    kind: str = opt("Kind", WORD, "Kind of the resource, as the nodes call it.", required=True)
+    value: int = opt("Value", COUNT, "How many a task needs.", required=True)
+    name: str = opt("Name", WORD, "Which one.", option="")
+
+    @classmethod
+    def from_api(cls, value: t.Dict[str, t.Any], path: str, version: t.Any) -> GenericResource:
+        given = {key.lower(): item for key, item in value.items() if item is not None}
+        for key in ("discreteresourcespec", "namedresourcespec"):
+            if key not in given:
+                continue
+            if not isinstance(given[key], dict):
+                raise SpecError(path, "expected an object, got %s" % type(given[key]).__name__)
+            held = {name.lower(): item for name, item in given[key].items()}
+            kind, amount = held.get("kind"), held.get("value")
+            named = key == "namedresourcespec"
+            if not isinstance(kind, str) or not kind:
+                raise SpecError(path, "a generic resource must name its kind")
+            if isinstance(amount, bool) or not isinstance(amount, str if named else int):
+                raise SpecError(path, "%r is no value of a generic resource" % (amount,))
+            return cls(kind, name=str(amount)) if named else cls(kind, int(amount))
+        raise SpecError(path, "expected DiscreteResourceSpec or NamedResourceSpec")
+
+    def to_api(self) -> t.Dict[str, t.Any]:
+        if self.name:
+            return {"NamedResourceSpec": {"Kind": self.kind, "Value": self.name}}
+        return {"DiscreteResourceSpec": {"Kind": self.kind, "Value": self.value}}
+
+
+@dataclasses.dataclass(frozen=True)
+class Reservations:
     cpus: int | None = opt("NanoCPUs", CPUS, "CPUs that a node must have free for a task.")
     memory: int | None = opt("MemoryBytes", SIZE, "Memory that a node must have free for a task.")
+    generic: tuple[GenericResource, ...] = opt(
+        "GenericResources",
+        NestedList(GenericResource),
+        "Other resources that a node must have free for a task.",
+        option="generic_resources",
+        level=2,
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,6 +87,21 @@ class Resources:
     limits: Limits | None = opt("Limits", Nested(Limits), "What a container may use at most.", always={})
     reservations: Reservations | None = opt(
         "Reservations", Nested(Reservations), "What a node must have free to be given a task.", always={}
+    )
+    swap_bytes: int | None = opt(
+        "SwapBytes",
+        SWAP,
+        "Swap a container may use beside its memory, such as V(64M); V(-1) is no limit. It needs a limit of memory.",
+        option="swap",
+        since=(1, 52),
+        level=2,
+    )
+    memory_swappiness: int | None = opt(
+        "MemorySwappiness",
+        INT,
+        "How readily the kernel swaps the container's memory out, V(0) to V(100); V(-1) is the node's own.",
+        since=(1, 52),
+        level=2,
     )
 
 
@@ -146,67 +205,113 @@ class TaskSpec:
 
 @dataclasses.dataclass(frozen=True)
 class Mode:
-    """``{"Replicated": {"Replicas": 3}}`` or ``{"Global": {}}``; unset is replicated with one replica."""
+    """``{"Replicated": {"Replicas": 3}}``, ``{"Global": {}}``, ``{"ReplicatedJob": {"MaxConcurrent": 2,
+    "TotalCompletions": 10}}`` or ``{"GlobalJob": {}}``; unset is replicated with one replica.
+    """
 
     kind: str | None = opt(
         "Mode",
         STR,
-        "Whether the service runs O(replicas) tasks or one on each node.",
+        "Whether the service runs O(replicas) tasks or one on each node, or is a job: O(total_completions) tasks, or "
+        "one on each node, that run to their end.",
         option="mode",
-        choices=(REPLICATED, GLOBAL),
+        choices=(REPLICATED, GLOBAL, REPLICATED_JOB, GLOBAL_JOB),
         default_doc="V(replicated)",
     )
     replicas: int | None = opt("Replicas", INT, "Number of tasks of a replicated service.", default_doc="V(1)")
+    max_concurrent: int | None = opt(
+        "MaxConcurrent", INT, "Tasks of a replicated job that run at the same time.", default_doc="1"
+    )
+    total_completions: int | None = opt(
+        "TotalCompletions",
+        INT,
+        "Tasks of a replicated job that shall complete.",
+        default_doc="O(max_concurrent)",
+    )
 
     def __post_init__(self) -> None:
         """Unset is said in one way only, so that equality is equality of meaning."""
-        object.__setattr__(self, "kind", self.kind or REPLICATED)
-        if self.kind == GLOBAL:
-            object.__setattr__(self, "replicas", None)
-        elif self.replicas is None:
-            object.__setattr__(self, "replicas", 1)
+        kind = self.kind or REPLICATED
+        concurrent = _or_one(self.max_concurrent) if kind == REPLICATED_JOB else None
+        total = self.total_completions if self.total_completions is not None else concurrent
+        object.__setattr__(self, "kind", kind)
+        object.__setattr__(self, "replicas", _or_one(self.replicas) if kind == REPLICATED else None)
+        object.__setattr__(self, "max_concurrent", concurrent)
+        object.__setattr__(self, "total_completions", total if kind == REPLICATED_JOB else None)
+
+    @property
+    def is_job(self) -> bool:
+        return self.kind in (REPLICATED_JOB, GLOBAL_JOB)
+
+    def needs_level(self) -> int:
+        return 2 if self.is_job else 1
 
     @classmethod
     def from_api(cls, value: t.Dict[str, t.Any], path: str, version: t.Any) -> Mode:
-        given = {key.lower(): item for key, item in value.items() if item is not None}
-        for job in ("replicatedjob", "globaljob"):
-            if job in given:
-                raise SpecError(path, "jobs are not supported by this version of queenright")
+        given = {key.lower(): (key, item) for key, item in value.items() if item is not None}
         if len(given) > 1:
             raise SpecError("", "must specify only one service mode")
-        if GLOBAL in given:
-            return cls(kind=GLOBAL)
-        if REPLICATED not in given:
-            return cls()
-        if not isinstance(given[REPLICATED], dict):
-            raise SpecError("%s.Replicated" % path, "expected an object, got %s" % type(given[REPLICATED]).__name__)
-        replicas = {k.lower(): v for k, v in given[REPLICATED].items()}.get("replicas")
-        if replicas is not None and (isinstance(replicas, bool) or not isinstance(replicas, int) or replicas < 0):
-            raise SpecError(
-                "%s.Replicated.Replicas" % path, "expected a whole number that is not negative, got %r" % (replicas,)
+        if "replicated" in given:
+            held = _counts(given["replicated"][1], "%s.Replicated" % path, ("Replicas",))
+            return cls(kind=REPLICATED, replicas=held["Replicas"])
+        if "replicatedjob" in given:
+            names = ("MaxConcurrent", "TotalCompletions")
+            held = _counts(given["replicatedjob"][1], "%s.ReplicatedJob" % path, names)
+            return cls(
+                kind=REPLICATED_JOB,
+                max_concurrent=held["MaxConcurrent"],
+                total_completions=held["TotalCompletions"],
             )
-        return cls(kind=REPLICATED, replicas=replicas)
+        return cls(kind=GLOBAL if "global" in given else GLOBAL_JOB if "globaljob" in given else REPLICATED)
 
     def to_api(self) -> t.Dict[str, t.Any]:
-        if self.kind == GLOBAL:
-            return {"Global": {}}
-        return {"Replicated": {"Replicas": self.replicas}}
+        if self.kind == REPLICATED_JOB:
+            counts = {"MaxConcurrent": self.max_concurrent, "TotalCompletions": self.total_completions}
+            return {"ReplicatedJob": counts}
+        if self.kind == REPLICATED:
+            return {"Replicated": {"Replicas": self.replicas}}
+        return {"Global": {}} if self.kind == GLOBAL else {"GlobalJob": {}}
 
     @staticmethod
     def after_merge(merged: Mode, options: t.Dict[str, t.Any], path: str) -> Mode:
-        if merged.kind == GLOBAL and options.get("replicas") is not None:
-            raise SpecError(
-                "replicas", "a global service runs one task on each node; replicas belong to mode replicated"
-            )
-        if merged.replicas is not None and merged.replicas < 0:
-            raise SpecError("replicas", "must not be negative")
+        said = [name for name in _COUNTED if options.get(name) is not None]
+        for name in said:
+            if merged.kind != _COUNTED[name]:
+                reason = "a %s service runs one task on each node" % merged.kind
+                if merged.kind in (REPLICATED, REPLICATED_JOB):
+                    reason = "the service is of mode %s" % merged.kind
+                raise SpecError(name, "%s; %s belongs to mode %s" % (reason, name, _COUNTED[name]))
+            if getattr(merged, name) < 0:
+                raise SpecError(name, "must not be negative")
         return merged
+
+
+_COUNTED = {"replicas": REPLICATED, "max_concurrent": REPLICATED_JOB, "total_completions": REPLICATED_JOB}
+
+
+def _or_one(value: t.Optional[int]) -> int:
+    return 1 if value is None else value
+
+
+def _counts(value: t.Any, path: str, names: t.Tuple[str, ...]) -> t.Dict[str, t.Optional[int]]:
+    """The numbers of that name in an object; None where there is none."""
+    if not isinstance(value, dict):
+        raise SpecError(path, "expected an object, got %s" % type(value).__name__)
+    given = {key.lower(): item for key, item in value.items()}
+    out: t.Dict[str, t.Optional[int]] = {}
+    for name in names:
+        number = out[name] = given.get(name.lower())
+        if number is not None and (isinstance(number, bool) or not isinstance(number, int) or number < 0):
+            raise SpecError(
+                "%s.%s" % (path, name), "expected a whole number that is not negative, got %r" % (number,)
+            )
+    return out
 
 
 @dataclasses.dataclass(frozen=True)
 class UpdateConfig:
     parallelism: int | None = opt(
-        "Parallelism", INT, "Tasks replaced at the same time; V(0) is all.", default_doc="V(1)"
+        "Parallelism", INT, "Tasks replaced at the same time; V(0) is all.", always=1, default_doc="V(1)"
     )
     delay: int | None = opt("Delay", DURATION, "Pause between two groups.", default_doc="V(0s)")
     failure_action: str | None = opt(
@@ -231,6 +336,24 @@ class UpdateConfig:
         "Whether the old task is stopped before the new one starts.",
         choices=("stop-first", "start-first"),
         default_doc="V(stop-first)",
+    )
+    gate: str | None = opt(
+        "Gate",
+        STR,
+        "What the next group waits for, that the tasks of a group are running (V(running)) or that they have been for "
+        "the time of O(update_config.monitor) (V(monitor)).",
+        choices=(RUNNING, MONITOR),
+        default_doc="V(running)",
+        own=True,
+        level=2,
+    )
+    timeout: int | None = opt(
+        "Timeout",
+        DURATION,
+        "Time after which a new task that is not running counts as failed; V(0s) is never.",
+        default_doc="15m",
+        own=True,
+        level=2,
     )
 
 
