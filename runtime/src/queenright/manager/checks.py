@@ -54,6 +54,7 @@ def check_service(spec: ServiceSpec) -> None:
     check_update(spec.update_config)
     check_update(spec.rollback_config)
     check_endpoint(spec.endpoint)
+    check_brought(spec)
     for network in spec.task.networks:
         check_network(network)
     if len(spec.task.networks) > 1:
@@ -62,6 +63,15 @@ def check_service(spec: ServiceSpec) -> None:
         validate_templates(spec)
     except TemplateError as error:
         raise InvalidArgument(f"ContainerSpec: {error}") from error
+
+
+def check_brought(spec: ServiceSpec) -> None:
+    """Refuse what the orchestration does not do."""
+    if spec.mode.is_job:
+        raise InvalidArgument("Mode: jobs are not supported by this version of queenright")
+    for kind in ("secrets", "configs"):
+        if getattr(spec.task.container, kind):
+            raise InvalidArgument(f"ContainerSpec: {kind} are not supported by this version of queenright")
 
 
 def check_values(document: Any) -> None:

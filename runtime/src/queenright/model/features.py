@@ -2,7 +2,9 @@
 """What a release understands of the log, as a number, so that no manager is given what it cannot read.
 
 The swarm's level is the least of its managers' levels; it only grows. A change of a new kind gets a row in ``NEEDS``
-with the level it came with, and is refused until all managers are upgraded.
+with the level it came with, and is refused until all managers are upgraded; so is a specification with an option that
+came later (rows of the option tables carry their level). Fields that only inform (a task's ``cause``, since when a node
+is silent) need nothing: a manager that does not know them loses words, and decides the same.
 """
 
 from __future__ import annotations
@@ -10,12 +12,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from queenright.model.changes import Change, Delete
-from queenright.model.objects import Cluster
+from queenright.model.objects import Cluster, Object, Service, Task
+from queenright.spec.fields import level_of as level_of_spec
 
-LEVEL = 1
+LEVEL = 2
 """The level of this release."""
 
-NEEDS: Mapping[str, int] = {"cluster": 1, "node": 1, "service": 1, "task": 1, "ticket": 1}
+NEEDS: Mapping[str, int] = {
+    "cluster": 1,
+    "node": 1,
+    "service": 1,
+    "task": 1,
+    "ticket": 1,
+    "secret": 2,
+    "config": 2,
+    "registry": 2,
+}
 """The level that changes of a kind of object need."""
 
 
@@ -26,7 +38,7 @@ def level_of(cluster: Cluster | None) -> int:
 
 def needed(changes: Iterable[Change]) -> int:
     """The level that these changes need; a kind without a row needs one that no release has."""
-    return max((NEEDS.get(_kind(change), LEVEL + 1) for change in changes), default=1)
+    return max((_needed(change) for change in changes), default=1)
 
 
 def common(levels: Mapping[str, int], members: Iterable[str]) -> int | None:
@@ -36,5 +48,17 @@ def common(levels: Mapping[str, int], members: Iterable[str]) -> int | None:
     return min(known) if known and len(known) == len(shown) else None
 
 
-def _kind(change: Change) -> str:
-    return change.kind if isinstance(change, Delete) else change.object.kind
+def _needed(change: Change) -> int:
+    if isinstance(change, Delete):
+        return NEEDS.get(change.kind, LEVEL + 1)
+    return max(NEEDS.get(change.object.kind, LEVEL + 1), _content(change.object))
+
+
+def _content(value: Object) -> int:
+    """What the specification in an object needs."""
+    if isinstance(value, Service):
+        previous = 1 if value.previous_spec is None else level_of_spec(value.previous_spec)
+        return max(level_of_spec(value.spec), previous)
+    if isinstance(value, Task):
+        return 2 if value.job_iteration or value.assigned_generic else level_of_spec(value.spec)
+    return level_of_spec(value.spec) if isinstance(value, Cluster) else 1

@@ -13,7 +13,8 @@ from typing import ClassVar
 
 from queenright.model.states import NodeState, TaskState, UpdateState
 from queenright.spec.cluster import ACTIVE, WORKER, NodeSpec, SwarmSpec
-from queenright.spec.service import EndpointSpec, Port, ServiceSpec, TaskSpec
+from queenright.spec.data import ConfigSpec, RegistrySpec, SecretSpec
+from queenright.spec.service import EndpointSpec, GenericResource, Port, ServiceSpec, TaskSpec
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,13 +56,18 @@ class NodeDescription:
     issuer_subject: str = ""  # base64 of the DER name
     issuer_public_key: str = ""  # base64 of the DER key
     runtime_version: str = ""
+    generic_resources: tuple[GenericResource, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class NodeStatus:
+    """What a node is found to be, ``since`` when; ``silent_since``: when it was last heard, if it is no longer."""
+
     state: NodeState = NodeState.UNKNOWN
     message: str = ""
     addr: str = ""
+    since: int = 0
+    silent_since: int = 0
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +114,8 @@ class UpdateStatus:
 class Service:
     """A service.
 
-    ``spec_version`` grows by one with each accepted change of ``spec``; tasks carry the one they were made from.
+    ``spec_version`` grows by one with each accepted change of ``spec``; tasks carry the one they were made from. Of a
+    job, ``job_iteration`` grows with each update, and ``last_execution`` is when the present one began.
     """
 
     kind: ClassVar[str] = "service"
@@ -123,6 +130,8 @@ class Service:
     update_status: UpdateStatus | None = None
     registry_auth: str = dataclasses.field(default="", repr=False)
     previous_registry_auth: str = dataclasses.field(default="", repr=False)
+    job_iteration: int = 0
+    last_execution: int = 0
 
     @property
     def name(self) -> str:
@@ -156,6 +165,7 @@ class Task:
     A replacement is born with ``desired_state`` READY: it is prepared, and started once ``not_before`` has passed and
     the task ``replaces`` has stopped.
     ``attempt`` counts replacements in the slot since the slot's first task of this ``spec_version``.
+    ``cause`` says in words why it was made, ``refused`` which nodes were passed over when it was placed.
     """
 
     kind: ClassVar[str] = "task"
@@ -177,6 +187,10 @@ class Task:
     not_before: int = 0
     replaces: str = ""
     attempt: int = 0
+    job_iteration: int = 0
+    assigned_generic: tuple[GenericResource, ...] = ()
+    cause: str = ""
+    refused: str = ""
 
     @property
     def name(self) -> str:
@@ -189,8 +203,15 @@ class Task:
 
     @property
     def wanted(self) -> bool:
-        """Whether it shall still run (now or soon)."""
-        return self.desired_state <= TaskState.RUNNING
+        """Whether it shall still run (now or soon); a task of a job until it has completed."""
+        return self.desired_state <= TaskState.RUNNING or (
+            self.desired_state == TaskState.COMPLETE and self.state != TaskState.COMPLETE
+        )
+
+    @property
+    def goal(self) -> TaskState:
+        """What it is told to become once it may start: RUNNING, or COMPLETE for a task of a job."""
+        return TaskState.COMPLETE if self.job_iteration else TaskState.RUNNING
 
     @property
     def active(self) -> bool:
@@ -229,7 +250,76 @@ class Ticket:
     expires_at: int = 0
 
 
-Object = Cluster | Node | Service | Task | Ticket
-CLASSES: dict[str, type[Cluster] | type[Node] | type[Service] | type[Task] | type[Ticket]] = {
-    cls.kind: cls for cls in (Cluster, Node, Service, Task, Ticket)
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Secret:
+    """Data that only the containers of the services that name it may read. Its labels may change, the data not."""
+
+    kind: ClassVar[str] = "secret"
+    id: str
+    version: int = 0
+    created_at: int = 0
+    updated_at: int = 0
+    spec: SecretSpec = SecretSpec()
+    data: bytes = dataclasses.field(default=b"", repr=False)
+
+    @property
+    def name(self) -> str:
+        return self.spec.name or ""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """As a secret, but nothing that must be hidden."""
+
+    kind: ClassVar[str] = "config"
+    id: str
+    version: int = 0
+    created_at: int = 0
+    updated_at: int = 0
+    spec: ConfigSpec = ConfigSpec()
+    data: bytes = dataclasses.field(default=b"", repr=False)
+
+    @property
+    def name(self) -> str:
+        return self.spec.name or ""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Registry:
+    """The swarm's credentials for a registry: ``auth`` is JSON, as a client sends it in X-Registry-Auth."""
+
+    kind: ClassVar[str] = "registry"
+    id: str
+    version: int = 0
+    created_at: int = 0
+    updated_at: int = 0
+    spec: RegistrySpec = RegistrySpec()
+    auth: bytes = dataclasses.field(default=b"", repr=False)
+
+    @property
+    def name(self) -> str:
+        return self.spec.server or ""
+
+
+Object = Cluster | Node | Service | Task | Ticket | Secret | Config | Registry
+CLASSES: dict[str, type[Object]] = {
+    cls.kind: cls for cls in (Cluster, Node, Service, Task, Ticket, Secret, Config, Registry)
 }
+
+__all__ = [
+    "CLASSES",
+    "Cluster",
+    "Config",
+    "GenericResource",
+    "Node",
+    "NodeDescription",
+    "NodeStatus",
+    "Object",
+    "Registry",
+    "Secret",
+    "Service",
+    "Task",
+    "TaskStatus",
+    "Ticket",
+    "UpdateStatus",
+]

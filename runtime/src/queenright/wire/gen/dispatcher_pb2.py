@@ -25,39 +25,43 @@ _sym_db = _symbol_database.Default()
 from queenright.wire.gen import objects_pb2 as queenright_dot_wire_dot_gen_dot_objects__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$queenright/wire/gen/dispatcher.proto\x12\rqueenright.v1\x1a!queenright/wire/gen/objects.proto\"S\n\x0eSessionRequest\x12\x33\n\x0b\x64\x65scription\x18\x01 \x01(\x0b\x32\x1e.queenright.v1.NodeDescription\x12\x0c\n\x04\x61\x64\x64r\x18\x02 \x01(\t\"<\n\x0bManagerPeer\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\x0c\n\x04\x61\x64\x64r\x18\x02 \x01(\t\x12\x0e\n\x06weight\x18\x03 \x01(\x05\"\xe9\x01\n\x0eSessionMessage\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12!\n\x04node\x18\x02 \x01(\x0b\x32\x13.queenright.v1.Node\x12,\n\x08managers\x18\x03 \x03(\x0b\x32\x1a.queenright.v1.ManagerPeer\x12\x14\n\x0cheartbeat_ns\x18\x04 \x01(\x03\x12\x18\n\x10root_certificate\x18\x05 \x01(\t\x12\x14\n\x0cmanager_time\x18\x06 \x01(\x03\x12,\n\x08redirect\x18\x07 \x01(\x0b\x32\x1a.queenright.v1.ManagerPeer\"&\n\x10HeartbeatRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\"&\n\x11HeartbeatResponse\x12\x11\n\tperiod_ns\x18\x01 \x01(\x03\"(\n\x12\x41ssignmentsRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\"\xde\x01\n\x12\x41ssignmentsMessage\x12\x34\n\x04type\x18\x01 \x01(\x0e\x32&.queenright.v1.AssignmentsMessage.Type\x12\x12\n\napplies_to\x18\x02 \x01(\t\x12\x12\n\nresults_in\x18\x03 \x01(\t\x12$\n\x07updates\x18\x04 \x03(\x0b\x32\x13.queenright.v1.Task\x12\x0f\n\x07removes\x18\x05 \x03(\t\x12\x0c\n\x04more\x18\x06 \x01(\x08\"%\n\x04Type\x12\x0c\n\x08\x43OMPLETE\x10\x00\x12\x0f\n\x0bINCREMENTAL\x10\x01\"N\n\x10TaskStatusUpdate\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12)\n\x06status\x18\x02 \x01(\x0b\x32\x19.queenright.v1.TaskStatus\"_\n\x17UpdateTaskStatusRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x30\n\x07updates\x18\x02 \x03(\x0b\x32\x1f.queenright.v1.TaskStatusUpdate\"\x1a\n\x18UpdateTaskStatusResponse\"\'\n\x11RestartingRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\"&\n\x12RestartingResponse\x12\x10\n\x08grace_ns\x18\x01 \x01(\x03\x32\xb6\x03\n\nDispatcher\x12I\n\x07Session\x12\x1d.queenright.v1.SessionRequest\x1a\x1d.queenright.v1.SessionMessage0\x01\x12N\n\tHeartbeat\x12\x1f.queenright.v1.HeartbeatRequest\x1a .queenright.v1.HeartbeatResponse\x12U\n\x0b\x41ssignments\x12!.queenright.v1.AssignmentsRequest\x1a!.queenright.v1.AssignmentsMessage0\x01\x12\x63\n\x10UpdateTaskStatus\x12&.queenright.v1.UpdateTaskStatusRequest\x1a\'.queenright.v1.UpdateTaskStatusResponse\x12Q\n\nRestarting\x12 .queenright.v1.RestartingRequest\x1a!.queenright.v1.RestartingResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$queenright/wire/gen/dispatcher.proto\x12\rqueenright.v1\x1a!queenright/wire/gen/objects.proto\"x\n\x0eSessionRequest\x12\x33\n\x0b\x64\x65scription\x18\x01 \x01(\x0b\x32\x1e.queenright.v1.NodeDescription\x12\x0c\n\x04\x61\x64\x64r\x18\x02 \x01(\t\x12\x15\n\ranswers_pings\x18\x03 \x01(\x08\x12\x0c\n\x04pong\x18\x04 \x01(\x08\"<\n\x0bManagerPeer\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\x0c\n\x04\x61\x64\x64r\x18\x02 \x01(\t\x12\x0e\n\x06weight\x18\x03 \x01(\x05\"\xfa\x01\n\x0eSessionMessage\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12!\n\x04node\x18\x02 \x01(\x0b\x32\x13.queenright.v1.Node\x12,\n\x08managers\x18\x03 \x03(\x0b\x32\x1a.queenright.v1.ManagerPeer\x12\x14\n\x0cheartbeat_ns\x18\x04 \x01(\x03\x12\x18\n\x10root_certificate\x18\x05 \x01(\t\x12\x14\n\x0cmanager_time\x18\x06 \x01(\x03\x12,\n\x08redirect\x18\x07 \x01(\x0b\x32\x1a.queenright.v1.ManagerPeer\x12\x0f\n\x07ping_ns\x18\x08 \x01(\x03\"&\n\x10HeartbeatRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\"&\n\x11HeartbeatResponse\x12\x11\n\tperiod_ns\x18\x01 \x01(\x03\"(\n\x12\x41ssignmentsRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\"\xdb\x03\n\x12\x41ssignmentsMessage\x12\x34\n\x04type\x18\x01 \x01(\x0e\x32&.queenright.v1.AssignmentsMessage.Type\x12\x12\n\napplies_to\x18\x02 \x01(\t\x12\x12\n\nresults_in\x18\x03 \x01(\t\x12$\n\x07updates\x18\x04 \x03(\x0b\x32\x13.queenright.v1.Task\x12\x0f\n\x07removes\x18\x05 \x03(\t\x12\x0c\n\x04more\x18\x06 \x01(\x08\x12&\n\x07secrets\x18\x07 \x03(\x0b\x32\x15.queenright.v1.Secret\x12&\n\x07\x63onfigs\x18\x08 \x03(\x0b\x32\x15.queenright.v1.Config\x12\x16\n\x0esecret_removes\x18\t \x03(\t\x12\x16\n\x0e\x63onfig_removes\x18\n \x03(\t\x12G\n\x0b\x63redentials\x18\x0b \x03(\x0b\x32\x32.queenright.v1.AssignmentsMessage.CredentialsEntry\x1a\x32\n\x10\x43redentialsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x0c:\x02\x38\x01\"%\n\x04Type\x12\x0c\n\x08\x43OMPLETE\x10\x00\x12\x0f\n\x0bINCREMENTAL\x10\x01\"N\n\x10TaskStatusUpdate\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12)\n\x06status\x18\x02 \x01(\x0b\x32\x19.queenright.v1.TaskStatus\"_\n\x17UpdateTaskStatusRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x30\n\x07updates\x18\x02 \x03(\x0b\x32\x1f.queenright.v1.TaskStatusUpdate\"\x1a\n\x18UpdateTaskStatusResponse\"\'\n\x11RestartingRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\"&\n\x12RestartingResponse\x12\x10\n\x08grace_ns\x18\x01 \x01(\x03\x32\xb6\x03\n\nDispatcher\x12I\n\x07Session\x12\x1d.queenright.v1.SessionRequest\x1a\x1d.queenright.v1.SessionMessage0\x01\x12N\n\tHeartbeat\x12\x1f.queenright.v1.HeartbeatRequest\x1a .queenright.v1.HeartbeatResponse\x12U\n\x0b\x41ssignments\x12!.queenright.v1.AssignmentsRequest\x1a!.queenright.v1.AssignmentsMessage0\x01\x12\x63\n\x10UpdateTaskStatus\x12&.queenright.v1.UpdateTaskStatusRequest\x1a\'.queenright.v1.UpdateTaskStatusResponse\x12Q\n\nRestarting\x12 .queenright.v1.RestartingRequest\x1a!.queenright.v1.RestartingResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'queenright.wire.gen.dispatcher_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_ASSIGNMENTSMESSAGE_CREDENTIALSENTRY']._loaded_options = None
+  _globals['_ASSIGNMENTSMESSAGE_CREDENTIALSENTRY']._serialized_options = b'8\001'
   _globals['_SESSIONREQUEST']._serialized_start=90
-  _globals['_SESSIONREQUEST']._serialized_end=173
-  _globals['_MANAGERPEER']._serialized_start=175
-  _globals['_MANAGERPEER']._serialized_end=235
-  _globals['_SESSIONMESSAGE']._serialized_start=238
-  _globals['_SESSIONMESSAGE']._serialized_end=471
-  _globals['_HEARTBEATREQUEST']._serialized_start=473
-  _globals['_HEARTBEATREQUEST']._serialized_end=511
-  _globals['_HEARTBEATRESPONSE']._serialized_start=513
-  _globals['_HEARTBEATRESPONSE']._serialized_end=551
-  _globals['_ASSIGNMENTSREQUEST']._serialized_start=553
-  _globals['_ASSIGNMENTSREQUEST']._serialized_end=593
-  _globals['_ASSIGNMENTSMESSAGE']._serialized_start=596
-  _globals['_ASSIGNMENTSMESSAGE']._serialized_end=818
-  _globals['_ASSIGNMENTSMESSAGE_TYPE']._serialized_start=781
-  _globals['_ASSIGNMENTSMESSAGE_TYPE']._serialized_end=818
-  _globals['_TASKSTATUSUPDATE']._serialized_start=820
-  _globals['_TASKSTATUSUPDATE']._serialized_end=898
-  _globals['_UPDATETASKSTATUSREQUEST']._serialized_start=900
-  _globals['_UPDATETASKSTATUSREQUEST']._serialized_end=995
-  _globals['_UPDATETASKSTATUSRESPONSE']._serialized_start=997
-  _globals['_UPDATETASKSTATUSRESPONSE']._serialized_end=1023
-  _globals['_RESTARTINGREQUEST']._serialized_start=1025
-  _globals['_RESTARTINGREQUEST']._serialized_end=1064
-  _globals['_RESTARTINGRESPONSE']._serialized_start=1066
-  _globals['_RESTARTINGRESPONSE']._serialized_end=1104
-  _globals['_DISPATCHER']._serialized_start=1107
-  _globals['_DISPATCHER']._serialized_end=1545
+  _globals['_SESSIONREQUEST']._serialized_end=210
+  _globals['_MANAGERPEER']._serialized_start=212
+  _globals['_MANAGERPEER']._serialized_end=272
+  _globals['_SESSIONMESSAGE']._serialized_start=275
+  _globals['_SESSIONMESSAGE']._serialized_end=525
+  _globals['_HEARTBEATREQUEST']._serialized_start=527
+  _globals['_HEARTBEATREQUEST']._serialized_end=565
+  _globals['_HEARTBEATRESPONSE']._serialized_start=567
+  _globals['_HEARTBEATRESPONSE']._serialized_end=605
+  _globals['_ASSIGNMENTSREQUEST']._serialized_start=607
+  _globals['_ASSIGNMENTSREQUEST']._serialized_end=647
+  _globals['_ASSIGNMENTSMESSAGE']._serialized_start=650
+  _globals['_ASSIGNMENTSMESSAGE']._serialized_end=1125
+  _globals['_ASSIGNMENTSMESSAGE_CREDENTIALSENTRY']._serialized_start=1036
+  _globals['_ASSIGNMENTSMESSAGE_CREDENTIALSENTRY']._serialized_end=1086
+  _globals['_ASSIGNMENTSMESSAGE_TYPE']._serialized_start=1088
+  _globals['_ASSIGNMENTSMESSAGE_TYPE']._serialized_end=1125
+  _globals['_TASKSTATUSUPDATE']._serialized_start=1127
+  _globals['_TASKSTATUSUPDATE']._serialized_end=1205
+  _globals['_UPDATETASKSTATUSREQUEST']._serialized_start=1207
+  _globals['_UPDATETASKSTATUSREQUEST']._serialized_end=1302
+  _globals['_UPDATETASKSTATUSRESPONSE']._serialized_start=1304
+  _globals['_UPDATETASKSTATUSRESPONSE']._serialized_end=1330
+  _globals['_RESTARTINGREQUEST']._serialized_start=1332
+  _globals['_RESTARTINGREQUEST']._serialized_end=1371
+  _globals['_RESTARTINGRESPONSE']._serialized_start=1373
+  _globals['_RESTARTINGRESPONSE']._serialized_end=1411
+  _globals['_DISPATCHER']._serialized_start=1414
+  _globals['_DISPATCHER']._serialized_end=1852
 # @@protoc_insertion_point(module_scope)

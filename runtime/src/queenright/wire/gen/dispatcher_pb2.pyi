@@ -9,12 +9,16 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class SessionRequest(_message.Message):
-    __slots__ = ("description", "addr")
+    __slots__ = ("description", "addr", "answers_pings", "pong")
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
     ADDR_FIELD_NUMBER: _ClassVar[int]
+    ANSWERS_PINGS_FIELD_NUMBER: _ClassVar[int]
+    PONG_FIELD_NUMBER: _ClassVar[int]
     description: _objects_pb2.NodeDescription
     addr: str
-    def __init__(self, description: _Optional[_Union[_objects_pb2.NodeDescription, _Mapping]] = ..., addr: _Optional[str] = ...) -> None: ...
+    answers_pings: bool
+    pong: bool
+    def __init__(self, description: _Optional[_Union[_objects_pb2.NodeDescription, _Mapping]] = ..., addr: _Optional[str] = ..., answers_pings: _Optional[bool] = ..., pong: _Optional[bool] = ...) -> None: ...
 
 class ManagerPeer(_message.Message):
     __slots__ = ("node_id", "addr", "weight")
@@ -27,7 +31,7 @@ class ManagerPeer(_message.Message):
     def __init__(self, node_id: _Optional[str] = ..., addr: _Optional[str] = ..., weight: _Optional[int] = ...) -> None: ...
 
 class SessionMessage(_message.Message):
-    __slots__ = ("session_id", "node", "managers", "heartbeat_ns", "root_certificate", "manager_time", "redirect")
+    __slots__ = ("session_id", "node", "managers", "heartbeat_ns", "root_certificate", "manager_time", "redirect", "ping_ns")
     SESSION_ID_FIELD_NUMBER: _ClassVar[int]
     NODE_FIELD_NUMBER: _ClassVar[int]
     MANAGERS_FIELD_NUMBER: _ClassVar[int]
@@ -35,6 +39,7 @@ class SessionMessage(_message.Message):
     ROOT_CERTIFICATE_FIELD_NUMBER: _ClassVar[int]
     MANAGER_TIME_FIELD_NUMBER: _ClassVar[int]
     REDIRECT_FIELD_NUMBER: _ClassVar[int]
+    PING_NS_FIELD_NUMBER: _ClassVar[int]
     session_id: str
     node: _objects_pb2.Node
     managers: _containers.RepeatedCompositeFieldContainer[ManagerPeer]
@@ -42,7 +47,8 @@ class SessionMessage(_message.Message):
     root_certificate: str
     manager_time: int
     redirect: ManagerPeer
-    def __init__(self, session_id: _Optional[str] = ..., node: _Optional[_Union[_objects_pb2.Node, _Mapping]] = ..., managers: _Optional[_Iterable[_Union[ManagerPeer, _Mapping]]] = ..., heartbeat_ns: _Optional[int] = ..., root_certificate: _Optional[str] = ..., manager_time: _Optional[int] = ..., redirect: _Optional[_Union[ManagerPeer, _Mapping]] = ...) -> None: ...
+    ping_ns: int
+    def __init__(self, session_id: _Optional[str] = ..., node: _Optional[_Union[_objects_pb2.Node, _Mapping]] = ..., managers: _Optional[_Iterable[_Union[ManagerPeer, _Mapping]]] = ..., heartbeat_ns: _Optional[int] = ..., root_certificate: _Optional[str] = ..., manager_time: _Optional[int] = ..., redirect: _Optional[_Union[ManagerPeer, _Mapping]] = ..., ping_ns: _Optional[int] = ...) -> None: ...
 
 class HeartbeatRequest(_message.Message):
     __slots__ = ("session_id",)
@@ -63,26 +69,43 @@ class AssignmentsRequest(_message.Message):
     def __init__(self, session_id: _Optional[str] = ...) -> None: ...
 
 class AssignmentsMessage(_message.Message):
-    __slots__ = ("type", "applies_to", "results_in", "updates", "removes", "more")
+    __slots__ = ("type", "applies_to", "results_in", "updates", "removes", "more", "secrets", "configs", "secret_removes", "config_removes", "credentials")
     class Type(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         COMPLETE: _ClassVar[AssignmentsMessage.Type]
         INCREMENTAL: _ClassVar[AssignmentsMessage.Type]
     COMPLETE: AssignmentsMessage.Type
     INCREMENTAL: AssignmentsMessage.Type
+    class CredentialsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: bytes
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[bytes] = ...) -> None: ...
     TYPE_FIELD_NUMBER: _ClassVar[int]
     APPLIES_TO_FIELD_NUMBER: _ClassVar[int]
     RESULTS_IN_FIELD_NUMBER: _ClassVar[int]
     UPDATES_FIELD_NUMBER: _ClassVar[int]
     REMOVES_FIELD_NUMBER: _ClassVar[int]
     MORE_FIELD_NUMBER: _ClassVar[int]
+    SECRETS_FIELD_NUMBER: _ClassVar[int]
+    CONFIGS_FIELD_NUMBER: _ClassVar[int]
+    SECRET_REMOVES_FIELD_NUMBER: _ClassVar[int]
+    CONFIG_REMOVES_FIELD_NUMBER: _ClassVar[int]
+    CREDENTIALS_FIELD_NUMBER: _ClassVar[int]
     type: AssignmentsMessage.Type
     applies_to: str
     results_in: str
     updates: _containers.RepeatedCompositeFieldContainer[_objects_pb2.Task]
     removes: _containers.RepeatedScalarFieldContainer[str]
     more: bool
-    def __init__(self, type: _Optional[_Union[AssignmentsMessage.Type, str]] = ..., applies_to: _Optional[str] = ..., results_in: _Optional[str] = ..., updates: _Optional[_Iterable[_Union[_objects_pb2.Task, _Mapping]]] = ..., removes: _Optional[_Iterable[str]] = ..., more: _Optional[bool] = ...) -> None: ...
+    secrets: _containers.RepeatedCompositeFieldContainer[_objects_pb2.Secret]
+    configs: _containers.RepeatedCompositeFieldContainer[_objects_pb2.Config]
+    secret_removes: _containers.RepeatedScalarFieldContainer[str]
+    config_removes: _containers.RepeatedScalarFieldContainer[str]
+    credentials: _containers.ScalarMap[str, bytes]
+    def __init__(self, type: _Optional[_Union[AssignmentsMessage.Type, str]] = ..., applies_to: _Optional[str] = ..., results_in: _Optional[str] = ..., updates: _Optional[_Iterable[_Union[_objects_pb2.Task, _Mapping]]] = ..., removes: _Optional[_Iterable[str]] = ..., more: _Optional[bool] = ..., secrets: _Optional[_Iterable[_Union[_objects_pb2.Secret, _Mapping]]] = ..., configs: _Optional[_Iterable[_Union[_objects_pb2.Config, _Mapping]]] = ..., secret_removes: _Optional[_Iterable[str]] = ..., config_removes: _Optional[_Iterable[str]] = ..., credentials: _Optional[_Mapping[str, bytes]] = ...) -> None: ...
 
 class TaskStatusUpdate(_message.Message):
     __slots__ = ("task_id", "status")

@@ -27,10 +27,18 @@ class RaftSpec(_message.Message):
     def __init__(self, snapshot_interval: _Optional[int] = ..., keep_old_snapshots: _Optional[int] = ..., log_entries_for_slow_followers: _Optional[int] = ..., election_tick: _Optional[int] = ..., heartbeat_tick: _Optional[int] = ...) -> None: ...
 
 class DispatcherSpec(_message.Message):
-    __slots__ = ("heartbeat_period",)
+    __slots__ = ("heartbeat_period", "ping_period", "silence", "probe_grace", "restart_grace")
     HEARTBEAT_PERIOD_FIELD_NUMBER: _ClassVar[int]
+    PING_PERIOD_FIELD_NUMBER: _ClassVar[int]
+    SILENCE_FIELD_NUMBER: _ClassVar[int]
+    PROBE_GRACE_FIELD_NUMBER: _ClassVar[int]
+    RESTART_GRACE_FIELD_NUMBER: _ClassVar[int]
     heartbeat_period: int
-    def __init__(self, heartbeat_period: _Optional[int] = ...) -> None: ...
+    ping_period: int
+    silence: int
+    probe_grace: int
+    restart_grace: int
+    def __init__(self, heartbeat_period: _Optional[int] = ..., ping_period: _Optional[int] = ..., silence: _Optional[int] = ..., probe_grace: _Optional[int] = ..., restart_grace: _Optional[int] = ...) -> None: ...
 
 class CAConfig(_message.Message):
     __slots__ = ("node_cert_expiry", "force_rotate")
@@ -120,8 +128,18 @@ class NodeSpec(_message.Message):
     availability: str
     def __init__(self, name: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., role: _Optional[str] = ..., availability: _Optional[str] = ...) -> None: ...
 
+class GenericResource(_message.Message):
+    __slots__ = ("kind", "value", "name")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    kind: str
+    value: int
+    name: str
+    def __init__(self, kind: _Optional[str] = ..., value: _Optional[int] = ..., name: _Optional[str] = ...) -> None: ...
+
 class NodeDescription(_message.Message):
-    __slots__ = ("hostname", "architecture", "os", "nano_cpus", "memory_bytes", "engine_version", "engine_labels", "plugins", "trust_root", "issuer_subject", "issuer_public_key", "runtime_version")
+    __slots__ = ("hostname", "architecture", "os", "nano_cpus", "memory_bytes", "engine_version", "engine_labels", "plugins", "trust_root", "issuer_subject", "issuer_public_key", "runtime_version", "generic_resources")
     class EngineLabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -141,6 +159,7 @@ class NodeDescription(_message.Message):
     ISSUER_SUBJECT_FIELD_NUMBER: _ClassVar[int]
     ISSUER_PUBLIC_KEY_FIELD_NUMBER: _ClassVar[int]
     RUNTIME_VERSION_FIELD_NUMBER: _ClassVar[int]
+    GENERIC_RESOURCES_FIELD_NUMBER: _ClassVar[int]
     hostname: str
     architecture: str
     os: str
@@ -153,17 +172,22 @@ class NodeDescription(_message.Message):
     issuer_subject: str
     issuer_public_key: str
     runtime_version: str
-    def __init__(self, hostname: _Optional[str] = ..., architecture: _Optional[str] = ..., os: _Optional[str] = ..., nano_cpus: _Optional[int] = ..., memory_bytes: _Optional[int] = ..., engine_version: _Optional[str] = ..., engine_labels: _Optional[_Mapping[str, str]] = ..., plugins: _Optional[_Iterable[str]] = ..., trust_root: _Optional[str] = ..., issuer_subject: _Optional[str] = ..., issuer_public_key: _Optional[str] = ..., runtime_version: _Optional[str] = ...) -> None: ...
+    generic_resources: _containers.RepeatedCompositeFieldContainer[GenericResource]
+    def __init__(self, hostname: _Optional[str] = ..., architecture: _Optional[str] = ..., os: _Optional[str] = ..., nano_cpus: _Optional[int] = ..., memory_bytes: _Optional[int] = ..., engine_version: _Optional[str] = ..., engine_labels: _Optional[_Mapping[str, str]] = ..., plugins: _Optional[_Iterable[str]] = ..., trust_root: _Optional[str] = ..., issuer_subject: _Optional[str] = ..., issuer_public_key: _Optional[str] = ..., runtime_version: _Optional[str] = ..., generic_resources: _Optional[_Iterable[_Union[GenericResource, _Mapping]]] = ...) -> None: ...
 
 class NodeStatus(_message.Message):
-    __slots__ = ("state", "message", "addr")
+    __slots__ = ("state", "message", "addr", "since", "silent_since")
     STATE_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
     ADDR_FIELD_NUMBER: _ClassVar[int]
+    SINCE_FIELD_NUMBER: _ClassVar[int]
+    SILENT_SINCE_FIELD_NUMBER: _ClassVar[int]
     state: str
     message: str
     addr: str
-    def __init__(self, state: _Optional[str] = ..., message: _Optional[str] = ..., addr: _Optional[str] = ...) -> None: ...
+    since: int
+    silent_since: int
+    def __init__(self, state: _Optional[str] = ..., message: _Optional[str] = ..., addr: _Optional[str] = ..., since: _Optional[int] = ..., silent_since: _Optional[int] = ...) -> None: ...
 
 class Node(_message.Message):
     __slots__ = ("id", "version", "created_at", "updated_at", "spec", "role", "membership", "description", "status", "manager_addr", "serial", "previous_serial")
@@ -234,14 +258,20 @@ class Privileges(_message.Message):
     def __init__(self, selinux: _Optional[_Union[SELinux, _Mapping]] = ..., seccomp: _Optional[_Union[Seccomp, _Mapping]] = ..., apparmor: _Optional[_Union[AppArmor, _Mapping]] = ..., no_new_privileges: _Optional[bool] = ...) -> None: ...
 
 class BindOptions(_message.Message):
-    __slots__ = ("propagation", "non_recursive", "create_mountpoint")
+    __slots__ = ("propagation", "non_recursive", "create_mountpoint", "read_only_non_recursive", "read_only_force_recursive", "relabel")
     PROPAGATION_FIELD_NUMBER: _ClassVar[int]
     NON_RECURSIVE_FIELD_NUMBER: _ClassVar[int]
     CREATE_MOUNTPOINT_FIELD_NUMBER: _ClassVar[int]
+    READ_ONLY_NON_RECURSIVE_FIELD_NUMBER: _ClassVar[int]
+    READ_ONLY_FORCE_RECURSIVE_FIELD_NUMBER: _ClassVar[int]
+    RELABEL_FIELD_NUMBER: _ClassVar[int]
     propagation: str
     non_recursive: bool
     create_mountpoint: bool
-    def __init__(self, propagation: _Optional[str] = ..., non_recursive: _Optional[bool] = ..., create_mountpoint: _Optional[bool] = ...) -> None: ...
+    read_only_non_recursive: bool
+    read_only_force_recursive: bool
+    relabel: str
+    def __init__(self, propagation: _Optional[str] = ..., non_recursive: _Optional[bool] = ..., create_mountpoint: _Optional[bool] = ..., read_only_non_recursive: _Optional[bool] = ..., read_only_force_recursive: _Optional[bool] = ..., relabel: _Optional[str] = ...) -> None: ...
 
 class VolumeDriver(_message.Message):
     __slots__ = ("name", "options")
@@ -278,12 +308,14 @@ class VolumeOptions(_message.Message):
     def __init__(self, no_copy: _Optional[bool] = ..., labels: _Optional[_Mapping[str, str]] = ..., subpath: _Optional[str] = ..., driver: _Optional[_Union[VolumeDriver, _Mapping]] = ...) -> None: ...
 
 class TmpfsOptions(_message.Message):
-    __slots__ = ("size", "mode")
+    __slots__ = ("size", "mode", "options")
     SIZE_FIELD_NUMBER: _ClassVar[int]
     MODE_FIELD_NUMBER: _ClassVar[int]
+    OPTIONS_FIELD_NUMBER: _ClassVar[int]
     size: int
     mode: int
-    def __init__(self, size: _Optional[int] = ..., mode: _Optional[int] = ...) -> None: ...
+    options: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, size: _Optional[int] = ..., mode: _Optional[int] = ..., options: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Mount(_message.Message):
     __slots__ = ("target", "source", "type", "read_only", "bind", "volume", "tmpfs")
@@ -339,8 +371,42 @@ class Ulimit(_message.Message):
     hard: int
     def __init__(self, name: _Optional[str] = ..., soft: _Optional[int] = ..., hard: _Optional[int] = ...) -> None: ...
 
+class FileTarget(_message.Message):
+    __slots__ = ("name", "uid", "gid", "mode")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    UID_FIELD_NUMBER: _ClassVar[int]
+    GID_FIELD_NUMBER: _ClassVar[int]
+    MODE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    uid: str
+    gid: str
+    mode: int
+    def __init__(self, name: _Optional[str] = ..., uid: _Optional[str] = ..., gid: _Optional[str] = ..., mode: _Optional[int] = ...) -> None: ...
+
+class SecretReference(_message.Message):
+    __slots__ = ("secret_id", "secret_name", "file")
+    SECRET_ID_FIELD_NUMBER: _ClassVar[int]
+    SECRET_NAME_FIELD_NUMBER: _ClassVar[int]
+    FILE_FIELD_NUMBER: _ClassVar[int]
+    secret_id: str
+    secret_name: str
+    file: FileTarget
+    def __init__(self, secret_id: _Optional[str] = ..., secret_name: _Optional[str] = ..., file: _Optional[_Union[FileTarget, _Mapping]] = ...) -> None: ...
+
+class ConfigReference(_message.Message):
+    __slots__ = ("config_id", "config_name", "file", "runtime")
+    CONFIG_ID_FIELD_NUMBER: _ClassVar[int]
+    CONFIG_NAME_FIELD_NUMBER: _ClassVar[int]
+    FILE_FIELD_NUMBER: _ClassVar[int]
+    RUNTIME_FIELD_NUMBER: _ClassVar[int]
+    config_id: str
+    config_name: str
+    file: FileTarget
+    runtime: bool
+    def __init__(self, config_id: _Optional[str] = ..., config_name: _Optional[str] = ..., file: _Optional[_Union[FileTarget, _Mapping]] = ..., runtime: _Optional[bool] = ...) -> None: ...
+
 class ContainerSpec(_message.Message):
-    __slots__ = ("image", "labels", "command", "args", "hostname", "env", "working_dir", "user", "groups", "privileges", "init", "stop_signal", "tty", "open_stdin", "read_only", "mounts", "stop_grace_period", "healthcheck", "hosts", "dns", "isolation", "sysctls", "cap_add", "cap_drop", "ulimits", "oom_score_adj")
+    __slots__ = ("image", "labels", "command", "args", "hostname", "env", "working_dir", "user", "groups", "privileges", "init", "stop_signal", "tty", "open_stdin", "read_only", "mounts", "stop_grace_period", "healthcheck", "hosts", "dns", "isolation", "sysctls", "cap_add", "cap_drop", "ulimits", "oom_score_adj", "secrets", "configs")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -381,6 +447,8 @@ class ContainerSpec(_message.Message):
     CAP_DROP_FIELD_NUMBER: _ClassVar[int]
     ULIMITS_FIELD_NUMBER: _ClassVar[int]
     OOM_SCORE_ADJ_FIELD_NUMBER: _ClassVar[int]
+    SECRETS_FIELD_NUMBER: _ClassVar[int]
+    CONFIGS_FIELD_NUMBER: _ClassVar[int]
     image: str
     labels: _containers.ScalarMap[str, str]
     command: _containers.RepeatedScalarFieldContainer[str]
@@ -407,7 +475,9 @@ class ContainerSpec(_message.Message):
     cap_drop: _containers.RepeatedScalarFieldContainer[str]
     ulimits: _containers.RepeatedCompositeFieldContainer[Ulimit]
     oom_score_adj: int
-    def __init__(self, image: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., command: _Optional[_Iterable[str]] = ..., args: _Optional[_Iterable[str]] = ..., hostname: _Optional[str] = ..., env: _Optional[_Iterable[str]] = ..., working_dir: _Optional[str] = ..., user: _Optional[str] = ..., groups: _Optional[_Iterable[str]] = ..., privileges: _Optional[_Union[Privileges, _Mapping]] = ..., init: _Optional[bool] = ..., stop_signal: _Optional[str] = ..., tty: _Optional[bool] = ..., open_stdin: _Optional[bool] = ..., read_only: _Optional[bool] = ..., mounts: _Optional[_Iterable[_Union[Mount, _Mapping]]] = ..., stop_grace_period: _Optional[int] = ..., healthcheck: _Optional[_Union[Healthcheck, _Mapping]] = ..., hosts: _Optional[_Iterable[str]] = ..., dns: _Optional[_Union[DNSConfig, _Mapping]] = ..., isolation: _Optional[str] = ..., sysctls: _Optional[_Mapping[str, str]] = ..., cap_add: _Optional[_Iterable[str]] = ..., cap_drop: _Optional[_Iterable[str]] = ..., ulimits: _Optional[_Iterable[_Union[Ulimit, _Mapping]]] = ..., oom_score_adj: _Optional[int] = ...) -> None: ...
+    secrets: _containers.RepeatedCompositeFieldContainer[SecretReference]
+    configs: _containers.RepeatedCompositeFieldContainer[ConfigReference]
+    def __init__(self, image: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., command: _Optional[_Iterable[str]] = ..., args: _Optional[_Iterable[str]] = ..., hostname: _Optional[str] = ..., env: _Optional[_Iterable[str]] = ..., working_dir: _Optional[str] = ..., user: _Optional[str] = ..., groups: _Optional[_Iterable[str]] = ..., privileges: _Optional[_Union[Privileges, _Mapping]] = ..., init: _Optional[bool] = ..., stop_signal: _Optional[str] = ..., tty: _Optional[bool] = ..., open_stdin: _Optional[bool] = ..., read_only: _Optional[bool] = ..., mounts: _Optional[_Iterable[_Union[Mount, _Mapping]]] = ..., stop_grace_period: _Optional[int] = ..., healthcheck: _Optional[_Union[Healthcheck, _Mapping]] = ..., hosts: _Optional[_Iterable[str]] = ..., dns: _Optional[_Union[DNSConfig, _Mapping]] = ..., isolation: _Optional[str] = ..., sysctls: _Optional[_Mapping[str, str]] = ..., cap_add: _Optional[_Iterable[str]] = ..., cap_drop: _Optional[_Iterable[str]] = ..., ulimits: _Optional[_Iterable[_Union[Ulimit, _Mapping]]] = ..., oom_score_adj: _Optional[int] = ..., secrets: _Optional[_Iterable[_Union[SecretReference, _Mapping]]] = ..., configs: _Optional[_Iterable[_Union[ConfigReference, _Mapping]]] = ...) -> None: ...
 
 class Limits(_message.Message):
     __slots__ = ("cpus", "memory", "pids")
@@ -420,20 +490,26 @@ class Limits(_message.Message):
     def __init__(self, cpus: _Optional[int] = ..., memory: _Optional[int] = ..., pids: _Optional[int] = ...) -> None: ...
 
 class Reservations(_message.Message):
-    __slots__ = ("cpus", "memory")
+    __slots__ = ("cpus", "memory", "generic")
     CPUS_FIELD_NUMBER: _ClassVar[int]
     MEMORY_FIELD_NUMBER: _ClassVar[int]
+    GENERIC_FIELD_NUMBER: _ClassVar[int]
     cpus: int
     memory: int
-    def __init__(self, cpus: _Optional[int] = ..., memory: _Optional[int] = ...) -> None: ...
+    generic: _containers.RepeatedCompositeFieldContainer[GenericResource]
+    def __init__(self, cpus: _Optional[int] = ..., memory: _Optional[int] = ..., generic: _Optional[_Iterable[_Union[GenericResource, _Mapping]]] = ...) -> None: ...
 
 class Resources(_message.Message):
-    __slots__ = ("limits", "reservations")
+    __slots__ = ("limits", "reservations", "swap_bytes", "memory_swappiness")
     LIMITS_FIELD_NUMBER: _ClassVar[int]
     RESERVATIONS_FIELD_NUMBER: _ClassVar[int]
+    SWAP_BYTES_FIELD_NUMBER: _ClassVar[int]
+    MEMORY_SWAPPINESS_FIELD_NUMBER: _ClassVar[int]
     limits: Limits
     reservations: Reservations
-    def __init__(self, limits: _Optional[_Union[Limits, _Mapping]] = ..., reservations: _Optional[_Union[Reservations, _Mapping]] = ...) -> None: ...
+    swap_bytes: int
+    memory_swappiness: int
+    def __init__(self, limits: _Optional[_Union[Limits, _Mapping]] = ..., reservations: _Optional[_Union[Reservations, _Mapping]] = ..., swap_bytes: _Optional[int] = ..., memory_swappiness: _Optional[int] = ...) -> None: ...
 
 class RestartPolicy(_message.Message):
     __slots__ = ("condition", "delay", "max_attempts", "window")
@@ -532,44 +608,56 @@ class TaskSpec(_message.Message):
     def __init__(self, container: _Optional[_Union[ContainerSpec, _Mapping]] = ..., resources: _Optional[_Union[Resources, _Mapping]] = ..., restart_policy: _Optional[_Union[RestartPolicy, _Mapping]] = ..., placement: _Optional[_Union[Placement, _Mapping]] = ..., log_driver: _Optional[_Union[LogDriver, _Mapping]] = ..., networks: _Optional[_Iterable[_Union[NetworkAttachment, _Mapping]]] = ..., force_update: _Optional[int] = ..., runtime: _Optional[str] = ...) -> None: ...
 
 class Mode(_message.Message):
-    __slots__ = ("kind", "replicas")
+    __slots__ = ("kind", "replicas", "max_concurrent", "total_completions")
     KIND_FIELD_NUMBER: _ClassVar[int]
     REPLICAS_FIELD_NUMBER: _ClassVar[int]
+    MAX_CONCURRENT_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_COMPLETIONS_FIELD_NUMBER: _ClassVar[int]
     kind: str
     replicas: int
-    def __init__(self, kind: _Optional[str] = ..., replicas: _Optional[int] = ...) -> None: ...
+    max_concurrent: int
+    total_completions: int
+    def __init__(self, kind: _Optional[str] = ..., replicas: _Optional[int] = ..., max_concurrent: _Optional[int] = ..., total_completions: _Optional[int] = ...) -> None: ...
 
 class UpdateConfig(_message.Message):
-    __slots__ = ("parallelism", "delay", "failure_action", "monitor", "max_failure_ratio", "order")
+    __slots__ = ("parallelism", "delay", "failure_action", "monitor", "max_failure_ratio", "order", "gate", "timeout")
     PARALLELISM_FIELD_NUMBER: _ClassVar[int]
     DELAY_FIELD_NUMBER: _ClassVar[int]
     FAILURE_ACTION_FIELD_NUMBER: _ClassVar[int]
     MONITOR_FIELD_NUMBER: _ClassVar[int]
     MAX_FAILURE_RATIO_FIELD_NUMBER: _ClassVar[int]
     ORDER_FIELD_NUMBER: _ClassVar[int]
+    GATE_FIELD_NUMBER: _ClassVar[int]
+    TIMEOUT_FIELD_NUMBER: _ClassVar[int]
     parallelism: int
     delay: int
     failure_action: str
     monitor: int
     max_failure_ratio: float
     order: str
-    def __init__(self, parallelism: _Optional[int] = ..., delay: _Optional[int] = ..., failure_action: _Optional[str] = ..., monitor: _Optional[int] = ..., max_failure_ratio: _Optional[float] = ..., order: _Optional[str] = ...) -> None: ...
+    gate: str
+    timeout: int
+    def __init__(self, parallelism: _Optional[int] = ..., delay: _Optional[int] = ..., failure_action: _Optional[str] = ..., monitor: _Optional[int] = ..., max_failure_ratio: _Optional[float] = ..., order: _Optional[str] = ..., gate: _Optional[str] = ..., timeout: _Optional[int] = ...) -> None: ...
 
 class RollbackConfig(_message.Message):
-    __slots__ = ("parallelism", "delay", "failure_action", "monitor", "max_failure_ratio", "order")
+    __slots__ = ("parallelism", "delay", "failure_action", "monitor", "max_failure_ratio", "order", "gate", "timeout")
     PARALLELISM_FIELD_NUMBER: _ClassVar[int]
     DELAY_FIELD_NUMBER: _ClassVar[int]
     FAILURE_ACTION_FIELD_NUMBER: _ClassVar[int]
     MONITOR_FIELD_NUMBER: _ClassVar[int]
     MAX_FAILURE_RATIO_FIELD_NUMBER: _ClassVar[int]
     ORDER_FIELD_NUMBER: _ClassVar[int]
+    GATE_FIELD_NUMBER: _ClassVar[int]
+    TIMEOUT_FIELD_NUMBER: _ClassVar[int]
     parallelism: int
     delay: int
     failure_action: str
     monitor: int
     max_failure_ratio: float
     order: str
-    def __init__(self, parallelism: _Optional[int] = ..., delay: _Optional[int] = ..., failure_action: _Optional[str] = ..., monitor: _Optional[int] = ..., max_failure_ratio: _Optional[float] = ..., order: _Optional[str] = ...) -> None: ...
+    gate: str
+    timeout: int
+    def __init__(self, parallelism: _Optional[int] = ..., delay: _Optional[int] = ..., failure_action: _Optional[str] = ..., monitor: _Optional[int] = ..., max_failure_ratio: _Optional[float] = ..., order: _Optional[str] = ..., gate: _Optional[str] = ..., timeout: _Optional[int] = ...) -> None: ...
 
 class Port(_message.Message):
     __slots__ = ("target_port", "published_port", "protocol", "mode", "name")
@@ -631,7 +719,7 @@ class UpdateStatus(_message.Message):
     def __init__(self, state: _Optional[str] = ..., started_at: _Optional[int] = ..., completed_at: _Optional[int] = ..., message: _Optional[str] = ...) -> None: ...
 
 class Service(_message.Message):
-    __slots__ = ("id", "version", "created_at", "updated_at", "spec", "spec_version", "previous_spec", "previous_spec_version", "update_status", "registry_auth", "previous_registry_auth")
+    __slots__ = ("id", "version", "created_at", "updated_at", "spec", "spec_version", "previous_spec", "previous_spec_version", "update_status", "registry_auth", "previous_registry_auth", "job_iteration", "last_execution")
     ID_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     CREATED_AT_FIELD_NUMBER: _ClassVar[int]
@@ -643,6 +731,8 @@ class Service(_message.Message):
     UPDATE_STATUS_FIELD_NUMBER: _ClassVar[int]
     REGISTRY_AUTH_FIELD_NUMBER: _ClassVar[int]
     PREVIOUS_REGISTRY_AUTH_FIELD_NUMBER: _ClassVar[int]
+    JOB_ITERATION_FIELD_NUMBER: _ClassVar[int]
+    LAST_EXECUTION_FIELD_NUMBER: _ClassVar[int]
     id: str
     version: int
     created_at: int
@@ -654,7 +744,9 @@ class Service(_message.Message):
     update_status: UpdateStatus
     registry_auth: str
     previous_registry_auth: str
-    def __init__(self, id: _Optional[str] = ..., version: _Optional[int] = ..., created_at: _Optional[int] = ..., updated_at: _Optional[int] = ..., spec: _Optional[_Union[ServiceSpec, _Mapping]] = ..., spec_version: _Optional[int] = ..., previous_spec: _Optional[_Union[ServiceSpec, _Mapping]] = ..., previous_spec_version: _Optional[int] = ..., update_status: _Optional[_Union[UpdateStatus, _Mapping]] = ..., registry_auth: _Optional[str] = ..., previous_registry_auth: _Optional[str] = ...) -> None: ...
+    job_iteration: int
+    last_execution: int
+    def __init__(self, id: _Optional[str] = ..., version: _Optional[int] = ..., created_at: _Optional[int] = ..., updated_at: _Optional[int] = ..., spec: _Optional[_Union[ServiceSpec, _Mapping]] = ..., spec_version: _Optional[int] = ..., previous_spec: _Optional[_Union[ServiceSpec, _Mapping]] = ..., previous_spec_version: _Optional[int] = ..., update_status: _Optional[_Union[UpdateStatus, _Mapping]] = ..., registry_auth: _Optional[str] = ..., previous_registry_auth: _Optional[str] = ..., job_iteration: _Optional[int] = ..., last_execution: _Optional[int] = ...) -> None: ...
 
 class TaskStatus(_message.Message):
     __slots__ = ("state", "at", "applied_at", "running_since", "message", "err", "container_id", "pid", "exit_code", "ports")
@@ -681,7 +773,7 @@ class TaskStatus(_message.Message):
     def __init__(self, state: _Optional[int] = ..., at: _Optional[int] = ..., applied_at: _Optional[int] = ..., running_since: _Optional[int] = ..., message: _Optional[str] = ..., err: _Optional[str] = ..., container_id: _Optional[str] = ..., pid: _Optional[int] = ..., exit_code: _Optional[int] = ..., ports: _Optional[_Iterable[_Union[Port, _Mapping]]] = ...) -> None: ...
 
 class Task(_message.Message):
-    __slots__ = ("id", "version", "created_at", "updated_at", "service_id", "service_name", "service_labels", "slot", "node_id", "spec", "endpoint", "spec_version", "registry_auth", "desired_state", "status", "not_before", "replaces", "attempt")
+    __slots__ = ("id", "version", "created_at", "updated_at", "service_id", "service_name", "service_labels", "slot", "node_id", "spec", "endpoint", "spec_version", "registry_auth", "desired_state", "status", "not_before", "replaces", "attempt", "job_iteration", "assigned_generic", "cause", "refused")
     class ServiceLabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -707,6 +799,10 @@ class Task(_message.Message):
     NOT_BEFORE_FIELD_NUMBER: _ClassVar[int]
     REPLACES_FIELD_NUMBER: _ClassVar[int]
     ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    JOB_ITERATION_FIELD_NUMBER: _ClassVar[int]
+    ASSIGNED_GENERIC_FIELD_NUMBER: _ClassVar[int]
+    CAUSE_FIELD_NUMBER: _ClassVar[int]
+    REFUSED_FIELD_NUMBER: _ClassVar[int]
     id: str
     version: int
     created_at: int
@@ -725,7 +821,11 @@ class Task(_message.Message):
     not_before: int
     replaces: str
     attempt: int
-    def __init__(self, id: _Optional[str] = ..., version: _Optional[int] = ..., created_at: _Optional[int] = ..., updated_at: _Optional[int] = ..., service_id: _Optional[str] = ..., service_name: _Optional[str] = ..., service_labels: _Optional[_Mapping[str, str]] = ..., slot: _Optional[int] = ..., node_id: _Optional[str] = ..., spec: _Optional[_Union[TaskSpec, _Mapping]] = ..., endpoint: _Optional[_Union[EndpointSpec, _Mapping]] = ..., spec_version: _Optional[int] = ..., registry_auth: _Optional[str] = ..., desired_state: _Optional[int] = ..., status: _Optional[_Union[TaskStatus, _Mapping]] = ..., not_before: _Optional[int] = ..., replaces: _Optional[str] = ..., attempt: _Optional[int] = ...) -> None: ...
+    job_iteration: int
+    assigned_generic: _containers.RepeatedCompositeFieldContainer[GenericResource]
+    cause: str
+    refused: str
+    def __init__(self, id: _Optional[str] = ..., version: _Optional[int] = ..., created_at: _Optional[int] = ..., updated_at: _Optional[int] = ..., service_id: _Optional[str] = ..., service_name: _Optional[str] = ..., service_labels: _Optional[_Mapping[str, str]] = ..., slot: _Optional[int] = ..., node_id: _Optional[str] = ..., spec: _Optional[_Union[TaskSpec, _Mapping]] = ..., endpoint: _Optional[_Union[EndpointSpec, _Mapping]] = ..., spec_version: _Optional[int] = ..., registry_auth: _Optional[str] = ..., desired_state: _Optional[int] = ..., status: _Optional[_Union[TaskStatus, _Mapping]] = ..., not_before: _Optional[int] = ..., replaces: _Optional[str] = ..., attempt: _Optional[int] = ..., job_iteration: _Optional[int] = ..., assigned_generic: _Optional[_Iterable[_Union[GenericResource, _Mapping]]] = ..., cause: _Optional[str] = ..., refused: _Optional[str] = ...) -> None: ...
 
 class Ticket(_message.Message):
     __slots__ = ("id", "version", "created_at", "updated_at", "secret_digest", "key_digest", "role", "availability", "labels", "expires_at")
@@ -758,19 +858,130 @@ class Ticket(_message.Message):
     expires_at: int
     def __init__(self, id: _Optional[str] = ..., version: _Optional[int] = ..., created_at: _Optional[int] = ..., updated_at: _Optional[int] = ..., secret_digest: _Optional[str] = ..., key_digest: _Optional[str] = ..., role: _Optional[str] = ..., availability: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., expires_at: _Optional[int] = ...) -> None: ...
 
+class Templating(_message.Message):
+    __slots__ = ("name", "options")
+    class OptionsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    OPTIONS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    options: _containers.ScalarMap[str, str]
+    def __init__(self, name: _Optional[str] = ..., options: _Optional[_Mapping[str, str]] = ...) -> None: ...
+
+class SecretSpec(_message.Message):
+    __slots__ = ("name", "labels", "templating")
+    class LabelsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    TEMPLATING_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    labels: _containers.ScalarMap[str, str]
+    templating: Templating
+    def __init__(self, name: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., templating: _Optional[_Union[Templating, _Mapping]] = ...) -> None: ...
+
+class Secret(_message.Message):
+    __slots__ = ("id", "version", "created_at", "updated_at", "spec", "data")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    CREATED_AT_FIELD_NUMBER: _ClassVar[int]
+    UPDATED_AT_FIELD_NUMBER: _ClassVar[int]
+    SPEC_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    version: int
+    created_at: int
+    updated_at: int
+    spec: SecretSpec
+    data: bytes
+    def __init__(self, id: _Optional[str] = ..., version: _Optional[int] = ..., created_at: _Optional[int] = ..., updated_at: _Optional[int] = ..., spec: _Optional[_Union[SecretSpec, _Mapping]] = ..., data: _Optional[bytes] = ...) -> None: ...
+
+class ConfigSpec(_message.Message):
+    __slots__ = ("name", "labels", "templating")
+    class LabelsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    TEMPLATING_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    labels: _containers.ScalarMap[str, str]
+    templating: Templating
+    def __init__(self, name: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., templating: _Optional[_Union[Templating, _Mapping]] = ...) -> None: ...
+
+class Config(_message.Message):
+    __slots__ = ("id", "version", "created_at", "updated_at", "spec", "data")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    CREATED_AT_FIELD_NUMBER: _ClassVar[int]
+    UPDATED_AT_FIELD_NUMBER: _ClassVar[int]
+    SPEC_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    version: int
+    created_at: int
+    updated_at: int
+    spec: ConfigSpec
+    data: bytes
+    def __init__(self, id: _Optional[str] = ..., version: _Optional[int] = ..., created_at: _Optional[int] = ..., updated_at: _Optional[int] = ..., spec: _Optional[_Union[ConfigSpec, _Mapping]] = ..., data: _Optional[bytes] = ...) -> None: ...
+
+class RegistrySpec(_message.Message):
+    __slots__ = ("server", "username")
+    SERVER_FIELD_NUMBER: _ClassVar[int]
+    USERNAME_FIELD_NUMBER: _ClassVar[int]
+    server: str
+    username: str
+    def __init__(self, server: _Optional[str] = ..., username: _Optional[str] = ...) -> None: ...
+
+class Registry(_message.Message):
+    __slots__ = ("id", "version", "created_at", "updated_at", "spec", "auth")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    CREATED_AT_FIELD_NUMBER: _ClassVar[int]
+    UPDATED_AT_FIELD_NUMBER: _ClassVar[int]
+    SPEC_FIELD_NUMBER: _ClassVar[int]
+    AUTH_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    version: int
+    created_at: int
+    updated_at: int
+    spec: RegistrySpec
+    auth: bytes
+    def __init__(self, id: _Optional[str] = ..., version: _Optional[int] = ..., created_at: _Optional[int] = ..., updated_at: _Optional[int] = ..., spec: _Optional[_Union[RegistrySpec, _Mapping]] = ..., auth: _Optional[bytes] = ...) -> None: ...
+
 class Object(_message.Message):
-    __slots__ = ("cluster", "node", "service", "task", "ticket")
+    __slots__ = ("cluster", "node", "service", "task", "ticket", "secret", "config", "registry")
     CLUSTER_FIELD_NUMBER: _ClassVar[int]
     NODE_FIELD_NUMBER: _ClassVar[int]
     SERVICE_FIELD_NUMBER: _ClassVar[int]
     TASK_FIELD_NUMBER: _ClassVar[int]
     TICKET_FIELD_NUMBER: _ClassVar[int]
+    SECRET_FIELD_NUMBER: _ClassVar[int]
+    CONFIG_FIELD_NUMBER: _ClassVar[int]
+    REGISTRY_FIELD_NUMBER: _ClassVar[int]
     cluster: Cluster
     node: Node
     service: Service
     task: Task
     ticket: Ticket
-    def __init__(self, cluster: _Optional[_Union[Cluster, _Mapping]] = ..., node: _Optional[_Union[Node, _Mapping]] = ..., service: _Optional[_Union[Service, _Mapping]] = ..., task: _Optional[_Union[Task, _Mapping]] = ..., ticket: _Optional[_Union[Ticket, _Mapping]] = ...) -> None: ...
+    secret: Secret
+    config: Config
+    registry: Registry
+    def __init__(self, cluster: _Optional[_Union[Cluster, _Mapping]] = ..., node: _Optional[_Union[Node, _Mapping]] = ..., service: _Optional[_Union[Service, _Mapping]] = ..., task: _Optional[_Union[Task, _Mapping]] = ..., ticket: _Optional[_Union[Ticket, _Mapping]] = ..., secret: _Optional[_Union[Secret, _Mapping]] = ..., config: _Optional[_Union[Config, _Mapping]] = ..., registry: _Optional[_Union[Registry, _Mapping]] = ...) -> None: ...
 
 class Delete(_message.Message):
     __slots__ = ("kind", "id", "version")
