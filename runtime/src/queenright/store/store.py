@@ -13,42 +13,17 @@ import dataclasses
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar, cast
 
-from queenright.model.changes import Batch, Change, Conflict, Create, Delete, Update
+from queenright.model.changes import Batch, Change, Conflict, Delete
 from queenright.model.errors import InvalidArgument, NotFound
-from queenright.model.objects import Cluster, Node, Object, Service, Task, Ticket
+from queenright.model.objects import Cluster, Config, Node, Object, Registry, Secret, Service, Task, Ticket
 from queenright.store import tables
+from queenright.store.counts import Counts, ServiceCount
+from queenright.store.guards import Guard
+from queenright.store.history import Commit, Event, History
 from queenright.store.load import Loads, NodeLoad
 from queenright.store.remains import Remains
 
-T = TypeVar("T", Node, Service, Task)
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Event:
-    """One object changed: ``before`` None is a creation, ``after`` None a removal."""
-
-    before: Object | None
-    after: Object | None
-
-    @property
-    def object(self) -> Object:
-        """The newest form there is."""
-        found = self.after if self.after is not None else self.before
-        assert found is not None
-        return found
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Commit:
-    """All events of one log entry, in order.
-
-    ``reset``: a snapshot took the place of everything. There are no events then: whoever derived something from the
-    store forgets it and looks again.
-    """
-
-    index: int
-    events: tuple[Event, ...]
-    reset: bool = False
+T = TypeVar("T", Node, Service, Task, Secret, Config, Registry)
 
 
 class Prepared:
@@ -58,6 +33,7 @@ class Prepared:
         self.index = index
         self.tables = tables.all_tables()
         self.loads = Loads()
+        self.counts = Counts()
 
 
 class Subscription:
@@ -91,20 +67,28 @@ class Subscription:
 
 
 class Store:
-    """Tables ``clusters``, ``nodes``, ``services``, ``tasks``, ``tickets``; ``index`` is that of the last applied
-    entry.
+    """Tables ``clusters``, ``nodes``, ``services``, ``tasks``, ``tickets``, ``secrets``, ``configs``, ``registries``;
+    ``index`` is that of the last applied entry, ``history`` what the last ones did.
     """
 
     def __init__(self) -> None:
         self.index = 0
+        self.history = History()
         self._tables = tables.all_tables()
+        self._name_tables()
+        self._loads = Loads()
+        self._counts = Counts()
+        self._subscriptions: set[Subscription] = set()
+
+    def _name_tables(self) -> None:
         self.clusters = cast("tables.Table[Cluster]", self._tables["cluster"])
         self.nodes = cast("tables.Table[Node]", self._tables["node"])
         self.services = cast("tables.Table[Service]", self._tables["service"])
         self.tasks = cast("tables.Table[Task]", self._tables["task"])
         self.tickets = cast("tables.Table[Ticket]", self._tables["ticket"])
-        self._loads = Loads()
-        self._subscriptions: set[Subscription] = set()
+        self.secrets = cast("tables.Table[Secret]", self._tables["secret"])
+        self.configs = cast("tables.Table[Config]", self._tables["config"])
+        self.registries = cast("tables.Table[Registry]", self._tables["registry"])
 
     # -- reading
 
@@ -121,6 +105,14 @@ class Store:
         """What the node carries. Read only."""
         return self._loads.of(node_id)
 
+    def service_count(self, service_id: str, iteration: int = 0) -> ServiceCount:
+        """How many tasks of the service (of one iteration of a job) run, shall run, have completed. Read only."""
+        return self._counts.of(service_id, iteration)
+
+    def failing(self, service_id: str) -> frozenset[str]:
+        """The nodes that remember failures of the service's tasks."""
+        return self._loads.failing(service_id)
+
     def get(self, kind: str, key: str) -> Object | None:
         return self._tables[kind].get(key)
 
@@ -136,6 +128,18 @@ class Store:
         """By id, then full name, then unique prefix of an id."""
         return _resolve(self.tasks, "name", "task", ref)
 
+    def secret(self, ref: str) -> Secret:
+        """By id, then name, then unique prefix of an id."""
+        return _resolve(self.secrets, "name", "secret", ref)
+
+    def config(self, ref: str) -> Config:
+        """By id, then name, then unique prefix of an id."""
+        return _resolve(self.configs, "name", "config", ref)
+
+    def registry(self, ref: str) -> Registry:
+        """By id, then server, then unique prefix of an id."""
+        return _resolve(self.registries, "name", "registry", ref)
+
     def watch(self) -> Subscription:
         """Commits from now on. Close it (or use ``with``)."""
         subscription = Subscription(self)
@@ -147,44 +151,22 @@ class Store:
     def apply(self, index: int, batch: Batch) -> Conflict | None:
         """Take the batch as a whole, or nothing of it and say why. Deterministic."""
         self.index = index
-        conflict = self._check(batch.changes)
+        conflict = self.misfit(batch.changes)
         if conflict is not None:
             return conflict
         events = tuple(event for change in batch.changes if (event := self._take(change, index, batch.at)) is not None)
         if events:
-            commit = Commit(index, events)
-            for subscription in self._subscriptions:
-                subscription._queue.put_nowait(commit)
+            self._tell(Commit(index, events, at=batch.at))
         return None
 
-    def _check(self, changes: Iterable[Change]) -> Conflict | None:
-        """Check each change against the store as the changes before it would leave it."""
-        versions: dict[tuple[str, str], int | None] = {}
-        names: dict[str, str | None] = {}  # of services, by id, as the batch so far leaves them
-        for change in changes:
-            target = change if isinstance(change, Delete) else change.object
-            kind, key = target.kind, target.id
-            stored = self._tables[kind].get(key)
-            version = versions.get((kind, key), stored.version if stored is not None else None)
-            reason = _misfit(change, version)
-            if reason is None and isinstance(change, Create | Update) and isinstance(change.object, Service):
-                reason = self._name_taken(change.object, names)
-            if isinstance(change, Delete) and kind == "service":
-                names[key] = None
-            if reason is not None:
-                return Conflict(kind, key, reason)
-            if isinstance(change, Delete):
-                versions[kind, key] = None
-            else:
-                versions[kind, key] = change.object.version
-        return None
+    def misfit(self, changes: Iterable[Change]) -> Conflict | None:
+        """What of a batch would not be taken now, and why; None if all of it would."""
+        return Guard(self._tables).check(changes)
 
-    def _name_taken(self, service: Service, names: dict[str, str | None]) -> str | None:
-        name = service.name.lower()
-        holders = [key for key, held in names.items() if held == name]
-        holders += [other.id for other in self.services.by("name", name) if other.id not in names]
-        names[service.id] = name
-        return "name in use" if any(holder != service.id for holder in holders) else None
+    def _tell(self, commit: Commit) -> None:
+        self.history.add(commit)
+        for subscription in self._subscriptions:
+            subscription._queue.put_nowait(commit)
 
     def _take(self, change: Change, index: int, at: int) -> Event | None:
         if isinstance(change, Delete):
@@ -204,6 +186,7 @@ class Store:
     def _account(self, before: Object | None, after: Object | None) -> None:
         if isinstance(before, Task) or isinstance(after, Task):
             self._loads.moved(cast("Task | None", before), cast("Task | None", after))
+            self._counts.moved(cast("Task | None", before), cast("Task | None", after))
         elif after is None and isinstance(before, Service):
             self._loads.forget_service(before.id)
         elif after is None and isinstance(before, Node):
@@ -229,6 +212,7 @@ class Store:
             _put(prepared.tables, row)
             if isinstance(row, Task):
                 prepared.loads.moved(None, row)
+                prepared.counts.moved(None, row)
         return prepared
 
     def adopt(self, prepared: Prepared) -> Remains:
@@ -238,7 +222,9 @@ class Store:
         for kind, table in self._tables.items():
             gone += cast("tables.Table[Task]", table).take_over(cast("tables.Table[Task]", prepared.tables[kind]))
         gone.append(self._loads.take_over(prepared.loads))
+        gone.append(self._counts.take_over(prepared.counts))
         self.index = prepared.index
+        self.history.reset(prepared.index)
         commit = Commit(prepared.index, (), reset=True)
         for subscription in self._subscriptions:
             subscription.drain()
@@ -254,16 +240,6 @@ class Store:
 
 def _put(into: dict[str, tables.AnyTable], row: Object) -> None:
     cast("tables.Table[Task]", into[row.kind]).put(cast("Task", row))
-
-
-def _misfit(change: Change, version: int | None) -> str | None:
-    if isinstance(change, Create):
-        return None if version is None else "exists already"
-    if isinstance(change, Delete):
-        return None if change.version is None or change.version == version else "changed meanwhile"
-    if version is None:
-        return "is gone"
-    return None if change.object.version == version else "changed meanwhile"
 
 
 def _resolve(table: tables.Table[T], index: str, kind: str, ref: str) -> T:

@@ -6,11 +6,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Generic, TypeVar
 
-from queenright.model.objects import Cluster, Node, Object, Service, Task, Ticket
+from queenright.model.objects import Cluster, Config, Node, Object, Registry, Secret, Service, Task, Ticket
 from queenright.model.states import TaskState
+from queenright.spec.service import TaskSpec
 
-T = TypeVar("T", Cluster, Node, Service, Task, Ticket)
+T = TypeVar("T", Cluster, Node, Service, Task, Ticket, Secret, Config, Registry)
 _EMPTY: Mapping[str, object] = {}
+HEAD = 2  # letters of an id by which rows are found for people's abbreviations
 
 
 class Table(Generic[T]):
@@ -18,6 +20,7 @@ class Table(Generic[T]):
 
     def __init__(self, indexes: dict[str, Callable[[T], Iterable[object]]]) -> None:
         self._rows: dict[str, T] = {}
+        self._heads: dict[str, dict[str, None]] = {}  # ids by their first letters
         self._readers: dict[str, Callable[[T], Iterable[object]]] = indexes
         self._indexes: dict[str, dict[object, dict[str, T]]] = {name: {} for name in indexes}
 
@@ -47,12 +50,24 @@ class Table(Generic[T]):
         return self._indexes[index].keys()
 
     def with_prefix(self, prefix: str) -> list[T]:
-        """Objects whose id begins so (a walk over the ids: for people's abbreviations, not for loops)."""
-        return [row for key, row in self._rows.items() if key.startswith(prefix)]
+        """Objects whose id begins so, by id. Cost follows how many share the first two letters."""
+        head = prefix[:HEAD]
+        if len(head) < HEAD:
+            heads = sorted(key for key in self._heads if key.startswith(head))
+        else:
+            heads = [head] if head in self._heads else []
+        return [self._rows[key] for one in heads for key in sorted(self._heads[one]) if key.startswith(prefix)]
+
+    def ordered(self) -> Iterator[T]:
+        """What is here now, by id. A portion is put in order whenever the one before it is used up."""
+        rows, portions = dict(self._rows), [tuple(self._heads[head]) for head in sorted(self._heads)]
+        return (rows[key] for portion in portions for key in sorted(portion))
 
     def put(self, row: T) -> None:
         before = self._rows.get(row.id)
         self._rows[row.id] = row
+        if before is None:
+            self._heads.setdefault(row.id[:HEAD], {})[row.id] = None
         for name, reader in self._readers.items():
             new = tuple(reader(row))
             old = tuple(reader(before)) if before is not None else ()
@@ -66,6 +81,10 @@ class Table(Generic[T]):
     def pop(self, key: str) -> T | None:
         row = self._rows.pop(key, None)
         if row is not None:
+            head = self._heads[key[:HEAD]]
+            del head[key]
+            if not head:
+                del self._heads[key[:HEAD]]
             for name, reader in self._readers.items():
                 for entry in reader(row):
                     self._forget(self._indexes[name], entry, key)
@@ -78,8 +97,8 @@ class Table(Generic[T]):
     def take_over(self, other: Table[T]) -> list[dict[Any, Any]]:
         """Hold what ``other`` holds from now on; gives the containers of what was here. ``other`` is not to be used any
         more. Whoever holds this table sees the new content."""
-        gone: list[dict[Any, Any]] = [self._rows, *self._indexes.values()]
-        self._rows, self._indexes = other._rows, other._indexes
+        gone: list[dict[Any, Any]] = [self._rows, self._heads, *self._indexes.values()]
+        self._rows, self._heads, self._indexes = other._rows, other._heads, other._indexes
         return gone
 
     @staticmethod
@@ -89,6 +108,18 @@ class Table(Generic[T]):
             rows.pop(row_id, None)
             if not rows:
                 del index[key]
+
+
+def secret_ids(spec: TaskSpec) -> tuple[str, ...]:
+    """The secrets that a task's containers read, each once."""
+    references = spec.container.secrets
+    return tuple({reference.secret_id or "": None for reference in references}) if references else ()
+
+
+def config_ids(spec: TaskSpec) -> tuple[str, ...]:
+    """The configs that a task's containers read, each once."""
+    references = spec.container.configs
+    return tuple({reference.config_id or "": None for reference in references}) if references else ()
 
 
 def _task_names(task: Task) -> Iterable[object]:
@@ -105,7 +136,7 @@ def _waiting(task: Task) -> Iterable[object]:
 
 def tasks() -> Table[Task]:
     """Indexes: service, slot (service, slot), place (service, node), node, pending (True), waiting (True: prepared, not
-    to be started yet), name, label (key, value).
+    to be started yet), name, label (key, value), secret and config (ids that it refers to).
     """
     return Table(
         {
@@ -117,6 +148,8 @@ def tasks() -> Table[Task]:
             "waiting": _waiting,
             "name": _task_names,
             "label": lambda task: task.service_labels.items(),
+            "secret": lambda task: secret_ids(task.spec),
+            "config": lambda task: config_ids(task.spec),
         }
     )
 
@@ -126,13 +159,17 @@ def _rolling(service: Service) -> Iterable[object]:
 
 
 def services() -> Table[Service]:
-    """Indexes: name (lower case), label (key, value), mode (replicated or global), rolling (True: being updated)."""
+    """Indexes: name (lower case), label (key, value), mode (kind of the mode), rolling (True: being updated), secret
+    and config (ids that its specification refers to).
+    """
     return Table(
         {
             "name": lambda service: (service.name.lower(),),
             "label": lambda service: service.spec.labels.items(),
             "mode": lambda service: (service.spec.mode.kind or "replicated",),
             "rolling": _rolling,
+            "secret": lambda service: secret_ids(service.spec.task),
+            "config": lambda service: config_ids(service.spec.task),
         }
     )
 
@@ -156,12 +193,64 @@ def tickets() -> Table[Ticket]:
     return Table({"secret": lambda ticket: (ticket.secret_digest,)})
 
 
-AnyTable = Table[Cluster] | Table[Node] | Table[Service] | Table[Task] | Table[Ticket]
+def secrets() -> Table[Secret]:
+    """Indexes: name (lower case), label (key, value)."""
+    return Table(
+        {"name": lambda secret: (secret.name.lower(),), "label": lambda secret: secret.spec.labels.items()},
+    )
+
+
+def configs() -> Table[Config]:
+    """Indexes: name (lower case), label (key, value)."""
+    return Table(
+        {"name": lambda config: (config.name.lower(),), "label": lambda config: config.spec.labels.items()},
+    )
+
+
+def registries() -> Table[Registry]:
+    """Indexes: name (the server, lower case)."""
+    return Table({"name": lambda registry: (registry.name.lower(),)})
+
+
+AnyTable = (
+    Table[Cluster]
+    | Table[Node]
+    | Table[Service]
+    | Table[Task]
+    | Table[Ticket]
+    | Table[Secret]
+    | Table[Config]
+    | Table[Registry]
+)
 
 
 def all_tables() -> dict[str, AnyTable]:
     """Empty tables by kind of object."""
-    return {"cluster": clusters(), "node": nodes(), "service": services(), "task": tasks(), "ticket": tickets()}
+    return {
+        "cluster": clusters(),
+        "node": nodes(),
+        "service": services(),
+        "task": tasks(),
+        "ticket": tickets(),
+        "secret": secrets(),
+        "config": configs(),
+        "registry": registries(),
+    }
 
 
-__all__ = ["AnyTable", "Object", "Table", "all_tables", "clusters", "nodes", "services", "tasks", "tickets"]
+__all__ = [
+    "AnyTable",
+    "Object",
+    "Table",
+    "all_tables",
+    "clusters",
+    "config_ids",
+    "configs",
+    "nodes",
+    "registries",
+    "secret_ids",
+    "secrets",
+    "services",
+    "tasks",
+    "tickets",
+]
