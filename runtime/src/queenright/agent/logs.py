@@ -66,6 +66,8 @@ class LogPublisher:
                     await giving.take(subscription)
             except LinkError as error:
                 log.debug("the manager does not say which logs it wants: %s", error)
+            except Exception:
+                log.exception("the logs of this node's tasks cannot be given")
             finally:
                 await giving.stop()
             await asyncio.sleep(AGAIN)

@@ -13,8 +13,8 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from typing import Protocol
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from typing import Any, Protocol
 
 from queenright.agent.link import Connector, LinkError, ManagerLink, NoLeaderError, RedirectError
 from queenright.agent.remotes import Remotes
@@ -32,6 +32,11 @@ HOPS = 4  # redirects that are followed in a row
 SHUNNED = 3  # redirects to a manager that has just failed that are not followed
 QUICK_TRIES = 10  # after a session broke: a new leader is elected within seconds
 QUICK_MOST = 0.5  # seconds, the longest wait between these
+
+
+Beside = Callable[[Any, str, tuple[str, str]], Coroutine[Any, Any, None]]
+"""What runs as long as a session does: gets its link, its id and the manager (node id, ``host:port``). It never ends by
+itself."""
 
 
 class Assignee(Protocol):
@@ -90,6 +95,7 @@ class SessionLoop:
         dice: Callable[[], float],
         wall: Callable[[], int],
         on_news: Callable[[SessionNews], None] = lambda news: None,
+        beside: Beside | None = None,
     ) -> None:
         self._remotes = remotes
         self._connector = connector
@@ -99,6 +105,7 @@ class SessionLoop:
         self._dice = dice
         self._wall = wall
         self._on_news = on_news
+        self._beside = beside
         self._link: ManagerLink | None = None
         self._skew_said = False
         self._pause = _Pause(dice)
@@ -182,6 +189,9 @@ class SessionLoop:
                 asyncio.create_task(self._follow_assignments(link, first.session_id), name="session-assignments"),
                 asyncio.create_task(self._watch_description(description), name="session-description"),
             ]
+            if self._beside is not None:
+                work = self._beside(link, first.session_id, (node_id, addr))
+                parts.append(asyncio.create_task(work, name="session-beside"))
             done, _ = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
             for part in done:
                 part.result()

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from queenright.agent.database import TaskDatabase
+from queenright.agent.log_ports import LogPlace
 from queenright.agent.ports import Clock, Executor, ExecutorError, Found
 from queenright.agent.reporter import Reporter, Send
 from queenright.agent.task import RECONNECT_FIRST, RECONNECT_MOST, TaskRunner
@@ -115,6 +116,15 @@ class Worker:
             "trouble": runner.trouble.text if runner.trouble else self.engine_error,
             "removing": runner.removing,
         }
+
+    def log_place(self, task_id: str) -> LogPlace | None:
+        """Where the log of a task is; None: there is no such task, or it has no container."""
+        runner = self._runners.get(task_id)
+        container_id = (runner.seen.container_id or runner.status.container_id) if runner is not None else ""
+        if runner is None or not container_id:
+            return None
+        ended = runner.removing or runner.status.state.terminal
+        return LogPlace(container_id, bool(runner.task.spec.container.tty), ended)
 
     async def remove_all(self, seconds: float) -> list[str]:
         """Leave nothing behind: end and remove every container of this cluster. Gives the ids of tasks whose

@@ -20,6 +20,7 @@ from queenright.app.logbook import Logbook
 from queenright.app.relaying import Door, ToLeader
 from queenright.app.state import StateError
 from queenright.edge.grpc.authorize import Authorizer
+from queenright.edge.grpc.leader_logs import LeaderLogs
 from queenright.edge.grpc.peers import GrpcPeers
 from queenright.edge.grpc.ports import Forwarding
 from queenright.edge.grpc.server import ControlServer, ServerError
@@ -31,6 +32,8 @@ from queenright.manager.context import Context
 from queenright.manager.control import Control
 from queenright.manager.dispatch import Dispatcher
 from queenright.manager.leading import Leading
+from queenright.manager.log_reader import LogReader, LogSource
+from queenright.manager.logs import LogBroker
 from queenright.manager.ports import Clock, LocalState
 from queenright.manager.proposer import LogProposer, StoreMachine
 from queenright.model import features
@@ -38,6 +41,7 @@ from queenright.model.changes import Change
 from queenright.model.errors import Refusal, Unavailable
 from queenright.spec.cluster import MANAGER
 from queenright.store.store import Store
+from queenright.wire.logs import unpack_lines
 from queenright.wire.messages import ForwardCall
 
 log = logging.getLogger(__name__)
@@ -95,7 +99,9 @@ class Managing:
         proposer = LogProposer(book, clock, book, level=lambda: features.level_of(self.store.cluster))
         context = Context(self.store, proposer, clock, world.ids, book)
         authority = Authority(context, PkiMaker())
-        self.control = Control(context, authority)
+        self._logs = LogBroker(self.store, clock, world.ids, redirect=self.leader)
+        self._for_grpc = credentials.for_grpc
+        self.control = Control(context, authority, LogReader(self._log_source, unpack_lines, clock, world.dice))
         self._dispatcher = Dispatcher(
             self.store, proposer, clock, world.ids, self._on_beat, node_id=node_id, redirect=self.leader
         )
@@ -107,6 +113,7 @@ class Managing:
             node_id,
             dice=world.dice,
             on_failure=lambda name, error: on_fatal(error),
+            logs=self._logs,
         )
         self.to_leader = ToLeader(credentials.for_grpc, self.leader)
         self._control_server = ControlServer(
@@ -118,6 +125,7 @@ class Managing:
             forwarding=gateway,
             admitting=ForwardedAdmission(authority),
             renewing=authority,
+            logs=self._logs,
             leader=self.leader,
             confirm=self.control.fresh,
         )
@@ -280,6 +288,13 @@ class Managing:
         node = self.store.nodes.get(leader_id)
         addr = (node.manager_addr if node is not None else "") or (member.addr if member is not None else "")
         return (leader_id, addr) if addr else None
+
+    def _log_source(self) -> LogSource | None:
+        """Whoever has the logs: this manager, if it leads, or the way to the one that does."""
+        if self._logs.running:
+            return self._logs
+        leader = self.leader()
+        return LeaderLogs(self._for_grpc, leader) if leader is not None else None
 
     def reachable(self) -> tuple[int, int]:
         """How many voters answer, this one included, and how many there are."""

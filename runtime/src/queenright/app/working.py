@@ -12,6 +12,7 @@ from pathlib import Path
 from queenright import __version__
 from queenright.agent.database import DatabaseError, TaskDatabase
 from queenright.agent.link import LinkError
+from queenright.agent.logs import LogPublisher
 from queenright.agent.ports import ExecutorError, Found
 from queenright.agent.remotes import Remotes
 from queenright.agent.reporter import Reporter
@@ -21,6 +22,7 @@ from queenright.app import world
 from queenright.app.certificates import Credentials
 from queenright.app.state import StateError
 from queenright.edge.docker.executor import DockerExecutor
+from queenright.edge.docker.logs import DockerLogs
 from queenright.edge.grpc.client import GrpcConnector, GrpcLink
 from queenright.edge.pki.describe import issuer_info
 from queenright.lib.backoff import Backoff
@@ -83,6 +85,7 @@ class Working:
             dice=world.dice,
             wall=clock.wall,
             on_news=on_news,
+            beside=LogPublisher(DockerLogs(str(docker_socket)), self.worker, self._connector, clock).run,
         )
         self._on_removed = on_removed
         self._background = Background(on_failure)

@@ -3,14 +3,17 @@
 
 from __future__ import annotations
 
+from queenright.manager import texts
 from queenright.manager.apply import Applier
 from queenright.manager.authority import Authority
 from queenright.manager.context import Context
 from queenright.manager.control_cluster import ClusterControl
 from queenright.manager.control_nodes import Nodes
 from queenright.manager.control_services import Services
+from queenright.manager.log_reader import LogReader
 from queenright.manager.wait import Waiter
 from queenright.manager.why import Why
+from queenright.model.errors import Unavailable
 from queenright.store.store import Store
 
 
@@ -19,9 +22,10 @@ class Control:
     truth; on others it trails by a moment.
     """
 
-    def __init__(self, context: Context, authority: Authority) -> None:
+    def __init__(self, context: Context, authority: Authority, logs: LogReader | None = None) -> None:
         self.context = context
         self.authority = authority
+        self._logs = logs
         self.services = Services(context)
         self.nodes = Nodes(context)
         self.cluster = ClusterControl(context)
@@ -32,6 +36,13 @@ class Control:
     async def fresh(self) -> None:
         """See ``Context.fresh``."""
         await self.context.fresh()
+
+    @property
+    def logs(self) -> LogReader:
+        """Logs of services and tasks. Raises Unavailable where there is no way to who has them."""
+        if self._logs is None:
+            raise Unavailable(texts.NO_LEADER, plain=True)
+        return self._logs
 
     @property
     def store(self) -> Store:

@@ -16,6 +16,7 @@ from queenright.decide.orchestrate import DECIDERS, Decider
 from queenright.lib.tasks import Background
 from queenright.manager.context import Context
 from queenright.manager.dispatch import Dispatcher
+from queenright.manager.logs import LogBroker
 from queenright.manager.members import Members
 from queenright.manager.ports import Consensus
 from queenright.manager.proposer import LogProposer
@@ -40,6 +41,7 @@ class Leading:
         *,
         dice: Callable[[], float],
         on_failure: Callable[[str, BaseException], None],
+        logs: LogBroker | None = None,
         deciders: Sequence[tuple[str, Decider]] = DECIDERS,
     ) -> None:
         self._context = context
@@ -47,6 +49,7 @@ class Leading:
         self._proposer = proposer
         self._dispatcher = dispatcher
         dispatcher.on_failure = on_failure
+        self._logs = logs
         self._node_id = node_id
         self._dice = dice
         self._deciders = deciders
@@ -108,6 +111,8 @@ class Leading:
         context, proposer = self._context, self._proposer.fenced(term)
         self._term = term
         self._dispatcher.start(proposer)
+        if self._logs is not None:
+            self._logs.start()
         live = liveness.decider(self._dispatcher.beats, lambda: self._dispatcher.since)
         # Liveness first: what becomes of a dead node's tasks is decided in the same round.
         deciders = [("nodes", live), *self._deciders]
@@ -129,5 +134,7 @@ class Leading:
         if self._term is not None:
             log.info("%s", reason, extra={"term": self._term})
         self._term = self._reconciler = self._members = None
+        if self._logs is not None:
+            await self._logs.stop(reason)
         await self._dispatcher.stop(reason)
         await self._work.stop()

@@ -97,7 +97,6 @@ class LogBroker:
         self._of_service: dict[str, set[Reading]] = {}
         self._of_task: dict[str, set[Reading]] = {}
         self._background = Background(self._failed)
-        self.on_failure: Callable[[str, BaseException], None] = lambda name, error: None
 
     # -- life
 
@@ -127,7 +126,11 @@ class LogBroker:
         return len(self._listeners), len(self._readings)
 
     def _failed(self, name: str, error: BaseException) -> None:
-        self.on_failure(name, error)
+        """A defect (which was logged): what was followed is not known any more, so all is begun anew."""
+        for reading in list(self._readings.values()):
+            reading.again()
+        if self._running:
+            self._background.start(self._follow(), name)
 
     def _require_leading(self) -> None:
         if not self._running:

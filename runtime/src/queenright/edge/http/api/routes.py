@@ -9,6 +9,7 @@ from queenright.edge.http.api.data import DataHandlers
 from queenright.edge.http.api.gate import Gate
 from queenright.edge.http.api.gateway import Gateway
 from queenright.edge.http.api.handing import Ids
+from queenright.edge.http.api.logs import LogHandlers
 from queenright.edge.http.api.networks import NetworkHandlers
 from queenright.edge.http.api.nodes import NodeHandlers
 from queenright.edge.http.api.queenright import QueenrightHandlers
@@ -46,6 +47,7 @@ class Routes:
             NodeHandlers(host),
             ServiceHandlers(host),
             TaskHandlers(host),
+            LogHandlers(host),
             DataHandlers(host),
             NetworkHandlers(host),
             QueenrightHandlers(host, upstream, version),

@@ -33,7 +33,6 @@ class ServiceHandlers(Handlers):
         router.add("GET", "/services/{id}", self.inspect, abandon=True)
         router.add("DELETE", "/services/{id}", self.remove)
         router.add("POST", "/services/{id}/update", self.update)
-        router.add("GET", "/services/{id}/logs", self.logs)
 
     async def list(self, request: Request) -> Response:
         store = self.control().store
@@ -76,10 +75,6 @@ class ServiceHandlers(Handlers):
         await self.control().services.remove(request.params["id"])
         return Response(200)
 
-    async def logs(self, request: Request) -> Response:
-        self.control().store.service(request.params["id"])
-        raise logs_refused(request)
-
 
 def service_spec(request: Request) -> ServiceSpec:
     """The spec in the body. `ApiError` 400 in Docker's words if it has no container, SpecError for wrong values."""
@@ -101,14 +96,3 @@ def _fold_networks(document: dict[str, Any]) -> dict[str, Any]:
     rest = {key: value for key, value in document.items() if key.lower() != "tasktemplate"}
     kept = {key: value for key, value in template.items() if key.lower() != "networks"}
     return {**rest, "TaskTemplate": {**kept, "Networks": networks}}
-
-
-def logs_refused(request: Request) -> ApiError:
-    """Why there are no logs: the parameters were wrong, or this version does not collect them."""
-    if not request.flag("stdout") and not request.flag("stderr"):
-        return ApiError(400, "Bad parameters: you must choose at least one stream")
-    return ApiError(
-        501,
-        "logs of services and tasks are not in this version of queenright: find the task's node with "
-        "'docker service ps', and read its container there with 'docker logs'",
-    )

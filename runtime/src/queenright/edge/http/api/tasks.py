@@ -6,7 +6,6 @@ from __future__ import annotations
 from queenright.edge.http.api import render
 from queenright.edge.http.api.base import Handlers
 from queenright.edge.http.api.json_cache import JsonCache
-from queenright.edge.http.api.services import logs_refused
 from queenright.edge.http.messages import Request, Response, json_list_response
 from queenright.edge.http.router import Router
 from queenright.manager.ports import Host
@@ -25,7 +24,6 @@ class TaskHandlers(Handlers):
     def register(self, router: Router) -> None:
         router.add("GET", "/tasks", self.list, abandon=True)
         router.add("GET", "/tasks/{id}", self.inspect, abandon=True)
-        router.add("GET", "/tasks/{id}/logs", self.logs)
 
     async def list(self, request: Request) -> Response:
         store = self.control().store
@@ -35,7 +33,3 @@ class TaskHandlers(Handlers):
     async def inspect(self, request: Request) -> Response:
         found = self.control().store.task(request.params["id"])
         return Response(200, self._json.text(found) + b"\n", dict(_JSON))
-
-    async def logs(self, request: Request) -> Response:
-        self.control().store.task(request.params["id"])
-        raise logs_refused(request)
