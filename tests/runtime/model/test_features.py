@@ -3,9 +3,41 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
+from laws.builders import service, task
+
 from queenright.model import features
 from queenright.model.changes import Create, Delete
-from queenright.model.objects import CLASSES, Cluster, Node
+from queenright.model.objects import CLASSES, Cluster, GenericResource, Node, Secret, Service, Task
+from queenright.spec import fields
+from queenright.spec.cluster import SwarmSpec
+from queenright.spec.service import ServiceSpec
+
+PLAIN = {
+    "image": "app:1",
+    "replicas": 3,
+    "limits": {"memory": "64M"},
+    "reservations": {"cpus": 0.5},
+    "mounts": [{"type": "bind", "source": "/srv", "target": "/srv", "bind": {"propagation": "rslave"}}],
+    "update_config": {"parallelism": 2, "order": "start-first"},
+    "endpoint_mode": "dnsrr",
+}
+LATER: list[dict[str, Any]] = [
+    {"mode": "replicated-job"},
+    {"mode": "global-job"},
+    {"reservations": {"generic_resources": [{"kind": "gpu", "value": 1}]}},
+    {"swap": "-1"},
+    {"swap": 0},
+    {"memory_swappiness": 10},
+    {"secrets": [{"secret_id": "s1", "secret_name": "key"}]},
+    {"configs": [{"config_id": "c1", "config_name": "conf"}]},
+    {"mounts": [{"type": "bind", "source": "/srv", "target": "/srv", "bind": {"relabel": "private"}}]},
+    {"mounts": [{"type": "tmpfs", "target": "/srv", "tmpfs": {"options": ["noexec"]}}]},
+    {"update_config": {"gate": "monitor"}},
+    {"rollback_config": {"timeout": "0s"}},
+]
 
 
 def test_every_kind_of_object_has_its_level_and_this_release_reads_them_all() -> None:
@@ -30,3 +62,36 @@ def test_the_common_level_is_the_least_and_unknown_while_one_is() -> None:
     assert features.common({"a": 3}, ["a", "b"]) is None
     assert features.common({"a": 3, "b": 0}, ["a", "b"]) is None
     assert features.common({}, []) is None
+
+
+def made(options: dict[str, Any]) -> ServiceSpec:
+    return fields.merge(ServiceSpec, None, options)
+
+
+def test_a_service_that_the_first_release_knew_needs_its_level() -> None:
+    one = Service(id="s", spec=made(PLAIN), previous_spec=made(PLAIN))
+    assert features.needed([Create(one), Create(task(one, "t"))]) == 1
+
+
+@pytest.mark.parametrize("options", LATER, ids=lambda options: next(iter(options)))
+def test_an_option_that_came_later_needs_the_level_that_it_came_with(options: dict[str, Any]) -> None:
+    later = made({**PLAIN, "replicas": None, **options})
+    assert features.needed([Create(Service(id="s", spec=later))]) == 2
+    assert features.needed([Create(Service(id="s", spec=made(PLAIN), previous_spec=later))]) == 2, "it may be put back"
+
+
+def test_a_task_needs_what_its_specification_needs() -> None:
+    later = made({**PLAIN, "secrets": [{"secret_id": "s1", "secret_name": "key"}]})
+    web = service("web")
+    assert features.needed([Create(Task(id="t", service_id="s", spec=later.task))]) == 2
+    assert features.needed([Create(task(web, "t", job_iteration=1))]) == 2
+    assert features.needed([Create(task(web, "t", assigned_generic=(GenericResource("gpu", 1),)))]) == 2
+    assert features.needed([Create(task(web, "t", cause="node1 is down", refused="node2: no memory"))]) == 1, "words"
+
+
+def test_secrets_and_the_tuning_of_the_dispatcher_came_with_level_two() -> None:
+    assert features.needed([Create(Secret(id="s")), Delete("config", "c")]) == 2
+    tuned = fields.merge(SwarmSpec, None, {"dispatcher_silence": "3s"})
+    assert features.needed([Create(Cluster(id="c", spec=tuned))]) == 2
+    plain = fields.merge(SwarmSpec, None, {"dispatcher_heartbeat_period": "3s"})
+    assert features.needed([Create(Cluster(id="c", spec=plain))]) == 1

@@ -11,13 +11,24 @@ import pytest
 from laws.builders import cluster, node, service, spec, task
 
 from queenright.model.changes import Batch, Conflict, Create, Delete, Update
-from queenright.model.objects import CLASSES, Cluster, Node, Service, TaskStatus, Ticket
+from queenright.model.objects import (
+    CLASSES,
+    Cluster,
+    Config,
+    Node,
+    Registry,
+    Secret,
+    Service,
+    TaskStatus,
+    Ticket,
+)
 from queenright.model.states import NodeState, TaskState
 from queenright.spec.cluster import NodeSpec
 from queenright.spec.service import EndpointSpec, Port
 
 WEB = service("web")
 EACH: list[Any] = [cluster(), node("h1"), WEB, task(WEB, "t1"), Ticket(id="k")]
+EACH += [Secret(id="s"), Config(id="c"), Registry(id="r")]
 each_kind = pytest.mark.parametrize("row", EACH, ids=lambda row: row.kind)
 
 WANTED = {"NEW", "PENDING", "ASSIGNED", "ACCEPTED", "PREPARING", "READY", "STARTING", "RUNNING"}
@@ -31,6 +42,9 @@ def test_every_kind_is_known_by_its_word() -> None:
         "service": "Service",
         "task": "Task",
         "ticket": "Ticket",
+        "secret": "Secret",
+        "config": "Config",
+        "registry": "Registry",
     }
     assert {type(row) for row in EACH} == set(CLASSES.values())
 
@@ -73,8 +87,9 @@ def _needed(field: dataclasses.Field[Any]) -> bool:
 @pytest.mark.parametrize("state", list(TaskState), ids=lambda state: state.text)
 def test_a_task_is_wanted_as_long_as_it_shall_run(state: TaskState) -> None:
     one = task(WEB, "t", desired_state=state)
-    assert one.wanted == (state.name in WANTED)
-    assert one.active == (state.name in WANTED | {"COMPLETE"}), "one that shall complete has its place too"
+    assert one.wanted == one.active == (state.name in WANTED | {"COMPLETE"}), (
+        "one that shall complete has its place too"
+    )
 
 
 @pytest.mark.parametrize("state", list(TaskState), ids=lambda state: state.text)

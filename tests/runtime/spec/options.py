@@ -107,11 +107,23 @@ _SERVICE: list[tuple[str, Any, str, Any]] = [
     ("rollback_config.monitor", 5, "RollbackConfig.Monitor", 5 * SECOND),
     ("rollback_config.max_failure_ratio", 1, "RollbackConfig.MaxFailureRatio", 1.0),
     ("rollback_config.order", "stop-first", "RollbackConfig.Order", "stop-first"),
+    ("update_config.gate", "monitor", "UpdateConfig.Gate", "monitor"),
+    ("update_config.timeout", "10m", "UpdateConfig.Timeout", 600 * SECOND),
+    ("rollback_config.gate", "running", "RollbackConfig.Gate", "running"),
+    ("rollback_config.timeout", "0s", "RollbackConfig.Timeout", 0),
     ("limits.cpus", 0.5, "TaskTemplate.Resources.Limits.NanoCPUs", 500_000_000),
     ("limits.memory", "256M", "TaskTemplate.Resources.Limits.MemoryBytes", 256 * MIB),
     ("limits.pids", 100, "TaskTemplate.Resources.Limits.Pids", 100),
     ("reservations.cpus", "1.25", "TaskTemplate.Resources.Reservations.NanoCPUs", 1_250_000_000),
     ("reservations.memory", 4096, "TaskTemplate.Resources.Reservations.MemoryBytes", 4096),
+    (
+        "reservations.generic_resources",
+        [{"kind": "gpu", "value": 2}],
+        "TaskTemplate.Resources.Reservations.GenericResources",
+        [{"DiscreteResourceSpec": {"Kind": "gpu", "Value": 2}}],
+    ),
+    ("swap", "-1", "TaskTemplate.Resources.SwapBytes", -1),
+    ("memory_swappiness", 10, "TaskTemplate.Resources.MemorySwappiness", 10),
     ("restart_policy.condition", "on-failure", "TaskTemplate.RestartPolicy.Condition", "on-failure"),
     ("restart_policy.delay", "500ms", "TaskTemplate.RestartPolicy.Delay", SECOND // 2),
     ("restart_policy.max_attempts", 3, "TaskTemplate.RestartPolicy.MaxAttempts", 3),
@@ -173,7 +185,14 @@ _SERVICE: list[tuple[str, Any, str, Any]] = [
                 "source": "/srv/data",
                 "type": "bind",
                 "read_only": True,
-                "bind": {"propagation": "rslave", "non_recursive": True, "create_mountpoint": True},
+                "bind": {
+                    "propagation": "rslave",
+                    "non_recursive": True,
+                    "create_mountpoint": True,
+                    "read_only_non_recursive": True,
+                    "read_only_force_recursive": False,
+                    "relabel": "private",
+                },
             },
             {
                 "target": "/data",
@@ -185,7 +204,11 @@ _SERVICE: list[tuple[str, Any, str, Any]] = [
                     "driver": {"name": "local", "options": {"type": "nfs"}},
                 },
             },
-            {"target": "/tmp", "type": "tmpfs", "tmpfs": {"size": "64M", "mode": 0o1777}},
+            {
+                "target": "/tmp",
+                "type": "tmpfs",
+                "tmpfs": {"size": "64M", "mode": 0o1777, "options": ["noexec", "uid=7"]},
+            },
         ],
         CONTAINER + "Mounts",
         [
@@ -194,7 +217,14 @@ _SERVICE: list[tuple[str, Any, str, Any]] = [
                 "Source": "/srv/data",
                 "Type": "bind",
                 "ReadOnly": True,
-                "BindOptions": {"Propagation": "rslave", "NonRecursive": True, "CreateMountpoint": True},
+                "BindOptions": {
+                    "Propagation": "rslave",
+                    "NonRecursive": True,
+                    "CreateMountpoint": True,
+                    "ReadOnlyNonRecursive": True,
+                    "ReadOnlyForceRecursive": False,
+                    "Relabel": "private",
+                },
             },
             {
                 "Target": "/data",
@@ -206,7 +236,11 @@ _SERVICE: list[tuple[str, Any, str, Any]] = [
                     "DriverConfig": {"Name": "local", "Options": {"type": "nfs"}},
                 },
             },
-            {"Target": "/tmp", "Type": "tmpfs", "TmpfsOptions": {"SizeBytes": 64 * MIB, "Mode": 0o1777}},
+            {
+                "Target": "/tmp",
+                "Type": "tmpfs",
+                "TmpfsOptions": {"SizeBytes": 64 * MIB, "Mode": 0o1777, "Options": [["noexec"], ["uid", "7"]]},
+            },
         ],
     ),
     ("stop_grace_period", "1m", CONTAINER + "StopGracePeriod", 60 * SECOND),
@@ -230,6 +264,50 @@ _SERVICE: list[tuple[str, Any, str, Any]] = [
         [{"Name": "nofile", "Soft": 1024, "Hard": 4096}],
     ),
     ("oom_score_adj", -500, CONTAINER + "OomScoreAdj", -500),
+    (
+        "secrets",
+        [
+            {
+                "secret_id": "s1",
+                "secret_name": "key",
+                "filename": "tls.key",
+                "uid": "33",
+                "gid": "44",
+                "mode": "0440",
+            },
+            {"secret_name": "other"},
+        ],
+        CONTAINER + "Secrets",
+        [
+            {
+                "SecretID": "s1",
+                "SecretName": "key",
+                "File": {"Name": "tls.key", "UID": "33", "GID": "44", "Mode": 0o440},
+            },
+            {"SecretName": "other"},
+        ],
+    ),
+    (
+        "configs",
+        [
+            {
+                "config_id": "c1",
+                "config_name": "conf",
+                "filename": "/etc/app",
+                "uid": "1",
+                "gid": "2",
+                "mode": 0o644,
+            }
+        ],
+        CONTAINER + "Configs",
+        [
+            {
+                "ConfigID": "c1",
+                "ConfigName": "conf",
+                "File": {"Name": "/etc/app", "UID": "1", "GID": "2", "Mode": 0o644},
+            }
+        ],
+    ),
 ]
 _SWARM: list[tuple[str, Any, str, Any]] = [
     ("labels", {"site": "a"}, "Labels", {"site": "a"}),
@@ -240,6 +318,10 @@ _SWARM: list[tuple[str, Any, str, Any]] = [
     ("election_tick", 10, "Raft.ElectionTick", 10),
     ("heartbeat_tick", 1, "Raft.HeartbeatTick", 1),
     ("dispatcher_heartbeat_period", "10s", "Dispatcher.HeartbeatPeriod", 10 * SECOND),
+    ("dispatcher_ping_period", "500ms", "Dispatcher.PingPeriod", SECOND // 2),
+    ("dispatcher_silence", "8s", "Dispatcher.Silence", 8 * SECOND),
+    ("dispatcher_probe_grace", "2s", "Dispatcher.ProbeGrace", 2 * SECOND),
+    ("dispatcher_restart_grace", "2m", "Dispatcher.RestartGrace", 120 * SECOND),
     ("node_cert_expiry", "90d", "CAConfig.NodeCertExpiry", 2160 * HOUR),
 ]
 _NODE: list[tuple[str, Any, str, Any]] = [
@@ -284,6 +366,8 @@ EXAMPLES = [
 CHOICES = {
     "update_config.failure_action": ("pause", "continue", "rollback"),
     "update_config.order": ("stop-first", "start-first"),
+    "update_config.gate": ("running", "monitor"),
+    "rollback_config.gate": ("running", "monitor"),
     "rollback_config.failure_action": ("pause", "continue"),
     "rollback_config.order": ("stop-first", "start-first"),
     "restart_policy.condition": ("none", "on-failure", "any"),
@@ -308,5 +392,7 @@ SINCE = {
     "cap_drop": (1, 41),
     "ulimits": (1, 41),
     "oom_score_adj": (1, 46),
+    "swap": (1, 52),
+    "memory_swappiness": (1, 52),
 }
 """The first version of the Engine API whose clients know an option."""

@@ -71,8 +71,8 @@ def test_null_empty_and_absent_are_one(empty: Any) -> None:
             r"EndpointSpec.Ports\[0\].Protocol: 'icmp' is none of tcp",
         ),
         ({"Mode": {"Replicated": {}, "Global": {}}}, "must specify only one service mode"),
-        ({"Mode": {"ReplicatedJob": {}}}, "jobs are not supported"),
-        ({"TaskTemplate": {"ContainerSpec": {"Secrets": [{}]}}}, "secrets are not supported"),
+        ({"Mode": {"ReplicatedJob": {"MaxConcurrent": -1}}}, "not negative"),
+        ({"TaskTemplate": {"ContainerSpec": {"Secrets": [5]}}}, "expected an object"),
         ({"Mode": {"Replicated": {"Replicas": -1}}}, "not negative"),
     ],
 )

@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Names are taken once and references hold, whoever writes first."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+from laws.builders import service, task
+
+from queenright.model.changes import Batch, Change, Conflict, Create, Delete, Update
+from queenright.model.errors import NotFound
+from queenright.model.objects import Config, Registry, Secret, Service
+from queenright.spec.data import ConfigSpec, RegistrySpec, SecretSpec
+from queenright.store.store import Store
+
+KINDS: dict[str, Any] = {
+    "secret": lambda key, name: Secret(id=key, spec=SecretSpec(name=name, labels={"of": name.lower()}), data=b"d"),
+    "config": lambda key, name: Config(id=key, spec=ConfigSpec(name=name, labels={"of": name.lower()}), data=b"d"),
+}
+each_kind = pytest.mark.parametrize("kind", KINDS)
+
+
+def store_with(*rows: Any) -> Store:
+    store = Store()
+    assert apply(store, *map(Create, rows)) is None
+    return store
+
+
+def apply(store: Store, *changes: Change) -> Conflict | None:
+    return store.apply(store.index + 1, Batch(1, changes))
+
+
+def user(name: str, kind: str, *ids: str) -> Service:
+    """A service that refers to things of that kind."""
+    key = kind.capitalize()
+    references = [{f"{key}ID": each, f"{key}Name": each.upper(), "File": {"Name": each}} for each in ids]
+    return service(name, task={"ContainerSpec": {"Image": "app", f"{key}s": references}})
+
+
+@each_kind
+def test_a_name_is_taken_in_any_letter_case_but_only_among_its_kind(kind: str) -> None:
+    store = store_with(*(make("a", "Key") for make in KINDS.values()), service("key"))
+    assert apply(store, Create(KINDS[kind]("b", "kEY"))) == Conflict(kind, "b", "name in use")
+    assert apply(store, Create(KINDS[kind]("b", "other"))) is None
+    held = store.get(kind, "b")
+    assert held is not None
+    renamed = dataclasses.replace(held, spec=dataclasses.replace(held.spec, name="KEY"))  # type: ignore[union-attr, call-overload]
+    assert apply(store, Update(renamed)) == Conflict(kind, "b", "name in use")
+
+
+@each_kind
+def test_a_name_given_up_in_a_batch_can_be_taken_in_it(kind: str) -> None:
+    store = store_with(KINDS[kind]("a", "key"))
+    assert apply(store, Delete(kind, "a"), Create(KINDS[kind]("b", "KEY"))) is None
+    assert apply(store, Create(KINDS[kind]("c", "new")), Create(KINDS[kind]("d", "NEW"))) is not None
+
+
+def test_a_registry_has_one_entry() -> None:
+    store = store_with(Registry(id="a", spec=RegistrySpec(server="r.example.com:5000")))
+    again = Registry(id="b", spec=RegistrySpec(server="R.example.com:5000"))
+    assert apply(store, Create(again)) == Conflict("registry", "b", "name in use")
+    assert store.registry("r.example.com:5000").id == "a"
+
+
+@each_kind
+def test_what_a_service_refers_to_cannot_be_removed(kind: str) -> None:
+    store = store_with(KINDS[kind]("k1", "Key"), user("web", kind, "k1"))
+    assert apply(store, Delete(kind, "k1")) == Conflict(
+        kind, "k1", f"{kind} 'Key' is in use by the following service: web"
+    )
+    assert apply(store, Create(user("app", kind, "k1"))) is None
+    assert apply(store, Delete(kind, "k1")) == Conflict(
+        kind, "k1", f"{kind} 'Key' is in use by the following services: app, web"
+    )
+    assert kind == "secret" or "k1" in store.configs
+    assert kind == "config" or "k1" in store.secrets
+
+
+@each_kind
+def test_it_can_be_removed_with_its_last_user_or_after_the_user_let_it_go(kind: str) -> None:
+    store = store_with(KINDS[kind]("k1", "one"), KINDS[kind]("k2", "two"), user("web", kind, "k1"))
+    web = store.service("web")
+    moved = dataclasses.replace(web, spec=user("web", kind, "k2").spec, previous_spec=web.spec)
+    assert apply(store, Delete(kind, "k1"), Update(moved)) is not None, "in this order it is still in use"
+    assert apply(store, Update(moved), Delete(kind, "k1")) is None
+    assert apply(store, Delete("service", "web"), Delete(kind, "k2")) is None
+
+
+@each_kind
+def test_a_user_made_in_the_same_batch_counts(kind: str) -> None:
+    store = store_with(KINDS[kind]("k1", "one"))
+    assert apply(store, Create(user("web", kind, "k1")), Delete(kind, "k1")) is not None
+    assert apply(store, Create(KINDS[kind]("k2", "two")), Create(user("web", kind, "k2"))) is None
+
+
+@each_kind
+def test_a_service_cannot_refer_to_what_is_gone(kind: str) -> None:
+    store = store_with(KINDS[kind]("k1", "one"))
+    assert apply(store, Create(user("web", kind, "k1", "k9"))) == Conflict("service", "web", f"{kind} k9 not found")
+    assert apply(store, Delete(kind, "k1"), Create(user("web", kind, "k1"))) is not None
+    assert apply(store, Create(user("web", kind, "k1"))) is None
+    more = dataclasses.replace(store.service("web"), spec=user("web", kind, "k1", "k1x").spec)
+    assert apply(store, Update(more)) == Conflict("service", "web", f"{kind} k1x not found")
+
+
+@each_kind
+def test_services_and_tasks_are_found_by_what_they_refer_to(kind: str) -> None:
+    web = user("web", kind, "k1", "k2", "k1")
+    store = store_with(KINDS[kind]("k1", "one"), KINDS[kind]("k2", "two"), web, task(web, "t1"))
+    for key in ("k1", "k2"):
+        assert [each.id for each in store.services.by(kind, key)] == ["web"]
+        assert [each.id for each in store.tasks.by(kind, key)] == ["t1"]
+    assert apply(store, Delete("task", "t1")) is None
+    assert store.tasks.by(kind, "k1") == ()
+
+
+@each_kind
+def test_things_are_found_by_id_name_prefix_and_label(kind: str) -> None:
+    store = store_with(KINDS[kind]("k1", "One"), KINDS[kind]("k2", "two"))
+    find = getattr(store, kind)
+    assert find("k1") is find("one") is store.get(kind, "k1")
+    assert [each.id for each in getattr(store, f"{kind}s").by("label", ("of", "two"))] == ["k2"]
+    with pytest.raises(NotFound, match=f"{kind} nowhere not found"):
+        find("nowhere")
