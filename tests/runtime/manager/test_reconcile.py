@@ -205,3 +205,22 @@ async def test_a_snapshot_that_takes_the_place_of_everything_makes_all_dirty(sce
     scene.store.adopt(scene.store.prepare_restore(5, iter(())))
     await scene.until(lambda: len(scene.asked) > 1)
     assert scene.asked[1].everything
+
+
+async def test_a_decider_of_nodes_is_not_asked_because_of_tasks(scene: Scene) -> None:
+    of_nodes: list[Dirty] = []
+
+    def decide(view: Store, dirty: Dirty, now: Now, ids: Callable[[], str]) -> Decision:
+        of_nodes.append(dirty)
+        return Decision()
+
+    loop = Reconciler(scene.store, scene.proposer, Clock(), lambda: "id", [("nodes", decide), ("one", scene.decide)])
+    running = asyncio.create_task(loop.run())
+    await scene.until(lambda: len(scene.asked) > 1)
+    scene.write(Create(Task(id="t1", service_id="s", spec=TaskSpec())))
+    await scene.until(lambda: sum("t1" in dirty.tasks for dirty in scene.asked) == 2)
+    scene.write(Create(Node(id="n1")))
+    await scene.until(lambda: sum("n1" in dirty.nodes for dirty in scene.asked) == 2)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert [(dirty.everything, dirty.nodes) for dirty in of_nodes] == [(True, set()), (False, {"n1"})]

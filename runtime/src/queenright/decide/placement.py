@@ -1,156 +1,204 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where the tasks of one revision go: candidates ranked by load, spread over the values of labels.
+"""Where the tasks of one revision go: nodes ranked by load, spread over the values of labels.
 
 The next task goes to the node with the fewest recent failures of the revision (once it has five), then the fewest tasks
 of the service, then the fewest tasks, then the lowest id. With preferences the labels' values come first: at each
 level the branch with the fewest tasks of the service is taken.
+
+Revisions that ask for the same share a :class:`Pool`: the nodes that can take such tasks, in heaps by what they carry.
+Only the few nodes that a service is on, or where it failed, rank otherwise for it, so a :class:`_Turn` keeps those
+apart. Thus nodes are looked at once for each kind of request, and then one by one as tasks are placed.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import heapq
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Sequence
 
 from queenright.decide import filters
+from queenright.decide.plan import Plan
 from queenright.model import constraints
-from queenright.model.objects import Node, Task
-from queenright.model.states import TaskState
-from queenright.store.load import NodeLoad
-from queenright.store.store import Store
+from queenright.model.objects import GenericResource, Node, Task
 
 FAULTY_AFTER = 5
 
-
-class Plan:
-    """The loads of nodes as a decision in the making leaves them."""
-
-    def __init__(self, view: Store) -> None:
-        self._view = view
-        self._loads: dict[str, NodeLoad] = {}
-        self._leaving: dict[tuple[str, str], int] = {}
-
-    def load(self, node_id: str) -> NodeLoad:
-        changed = self._loads.get(node_id)
-        return changed if changed is not None else self._view.load(node_id)
-
-    def discount(self, task: Task) -> None:
-        """The task still runs but is about to be replaced (start-first): it does not count for the ranking."""
-        if task.active and not task.state.terminal and task.state >= TaskState.ASSIGNED:
-            for key in ((task.node_id, task.service_id), (task.node_id, "")):
-                self._leaving[key] = self._leaving.get(key, 0) + 1
-
-    def counts(self, node_id: str, service_id: str) -> tuple[int, int]:
-        """(tasks of the service, all tasks) on the node that will stay."""
-        load = self.load(node_id)
-        of_service = load.services.get(service_id, 0) - self._leaving.get((node_id, service_id), 0)
-        return of_service, load.active - self._leaving.get((node_id, ""), 0)
-
-    def take(self, task: Task, node_id: str) -> None:
-        """Count one more task on the node."""
-        load = self._loads.get(node_id)
-        if load is None:
-            held = self._view.load(node_id)
-            load = dataclasses.replace(held, services=dict(held.services), ports=dict(held.ports))
-            self._loads[node_id] = load
-        load.active += 1
-        load.services[task.service_id] = load.services.get(task.service_id, 0) + 1
-        reserved = task.spec.resources.reservations
-        if reserved is not None:
-            load.cpus += reserved.cpus or 0
-            load.memory += reserved.memory or 0
-        for port in task.host_ports:
-            load.ports[port] = load.ports.get(port, 0) + 1
+Path = tuple[str, ...]  # values of the labels over which tasks are spread, first to last
+Ready = tuple[int, str, Node]  # (tasks, id, node)
+Ranked = tuple[int, int, int, str, Node]  # (failures, tasks of the service, tasks, id, node)
+Given = tuple[Node, tuple[GenericResource, ...]]
 
 
-class Candidates:
-    """The nodes that may take tasks of one revision, ready to be asked for the best one again and again.
+class Pools:
+    """All nodes, for one decision; ``now`` in wall nanoseconds. Whatever else it places is in ``plan`` before."""
 
-    ``sample`` is any task of the revision: all of them ask for the same.
+    def __init__(self, plan: Plan, now: int) -> None:
+        self._plan = plan
+        self._now = now
+        self._nodes = tuple(plan.view.nodes)
+        self._active = {node.id: plan.active(node.id) for node in self._nodes}
+        self._fit: dict[Hashable, list[Node]] = {}
+        self._pools: dict[Hashable, Pool] = {}
+
+    def place(self, sample: Task, count: int) -> list[Given]:
+        """Nodes for up to ``count`` tasks like ``sample``, in order, and what each task gets there.
+
+        They are counted in the plan. There are fewer if no node can take one more.
+        """
+        asked = filters.request(sample)
+        turn = _Turn(self._pool(sample, asked), sample, asked, self._plan, self._active, self._now)
+        placed: list[Given] = []
+        while len(placed) < count and (given := turn.next()) is not None:
+            placed.append(given)
+        turn.end()
+        return placed
+
+    def _pool(self, sample: Task, asked: filters.Request) -> Pool:
+        descriptors = _descriptors(sample)
+        key = (asked.of("node", "room").key, descriptors)
+        pool = self._pools.get(key)
+        if pool is None:
+            pool = self._pools[key] = Pool(self._fitting(sample, asked.of("node")), descriptors, self._active)
+        return pool
+
+    def _fitting(self, sample: Task, asked: filters.Request) -> list[Node]:
+        """The nodes that are what the task asks for; room is looked for when a node's turn comes."""
+        fit = self._fit.get(asked.key)
+        if fit is None:
+            none = self._plan.load("")
+            fit = [node for node in self._nodes if filters.first_refusal(asked.filters, sample, node, none) is None]
+            self._fit[asked.key] = fit
+        return fit
+
+
+class Pool:
+    """Nodes for one kind of request, in a heap for each path, by the tasks that they carry.
+
+    Numbers in the heaps may be too low by now, never too high: they are put right when a node comes to the top.
     """
 
-    def __init__(self, nodes: Iterable[Node], sample: Task, plan: Plan, now: int) -> None:
-        chosen = filters.concerning(sample)
-        self._changing = tuple(one for one in chosen if not one.steady)
-        self._plan = plan
-        self._sample = sample
-        self._now = now
-        steady = tuple(one for one in chosen if one.steady)
-        able = [node for node in nodes if filters.first_refusal(steady, sample, node, plan.load(node.id)) is None]
-        self._root = self._branch(able, _descriptors(sample))
-
-    def next(self) -> Node | None:
-        """The node for the next task, which is counted there; None if no node can take one more."""
-        return self._root.next(self)
-
-    def rank(self, node: Node) -> tuple[int, int, int, str]:
-        """Nodes with lower ranks are taken first."""
-        load = self._plan.load(node.id)
-        failures = load.recent_failures(self._sample.service_id, self._sample.spec_version, self._now)
-        faulty = failures if failures >= FAULTY_AFTER else 0
-        return faulty, *self._plan.counts(node.id, self._sample.service_id), node.id
-
-    def fits(self, node: Node) -> bool:
-        load = self._plan.load(node.id)
-        return filters.first_refusal(self._changing, self._sample, node, load) is None
-
-    def take(self, node: Node) -> None:
-        self._plan.take(self._sample, node.id)
-
-    def _branch(self, nodes: Sequence[Node], descriptors: Sequence[str]) -> _Leaf | _Fork:
-        if not descriptors:
-            return _Leaf(self, nodes)
-        values: dict[str, list[Node]] = {}
+    def __init__(self, nodes: Sequence[Node], descriptors: Path, active: dict[str, int]) -> None:
+        self.depth = len(descriptors)
+        self.members = {node.id: node for node in nodes}
+        self.heaps: dict[Path, list[Ready]] = {} if descriptors else {(): []}
+        self.branches: dict[Path, dict[str, None]] = {(): {}}
+        self._descriptors = descriptors
         for node in nodes:
-            values.setdefault(constraints.label_value(node, descriptors[0]) or "", []).append(node)
-        service_id = self._sample.service_id
-        branches = [
-            (sum(self._plan.counts(node.id, service_id)[0] for node in members), value, members)
-            for value, members in values.items()
-        ]
-        return _Fork([(held, value, self._branch(members, descriptors[1:])) for held, value, members in branches])
+            self.heaps.setdefault(self.path(node), []).append((active[node.id], node.id, node))
+        for path, heap in self.heaps.items():
+            heapq.heapify(heap)
+            for depth, value in enumerate(path):
+                self.branches.setdefault(path[:depth], {})[value] = None
+
+    def path(self, node: Node) -> Path:
+        return tuple(constraints.label_value(node, name) or "" for name in self._descriptors)
 
 
-class _Leaf:
-    """Nodes in a heap by rank. A node that is full stays full, so it is dropped."""
+class _Turn:
+    """One revision's turn at a pool.
 
-    def __init__(self, candidates: Candidates, nodes: Iterable[Node]) -> None:
-        self._nodes = {node.id: node for node in nodes}
-        self._heap = [candidates.rank(node) for node in self._nodes.values()]
-        heapq.heapify(self._heap)
+    The nodes that it takes, or that its service is on, are put aside until the end.
+    """
 
-    def next(self, candidates: Candidates) -> Node | None:
-        while self._heap:
-            node = self._nodes[self._heap[0][3]]
-            if candidates.fits(node):
-                candidates.take(node)
-                heapq.heapreplace(self._heap, candidates.rank(node))
-                return node
-            heapq.heappop(self._heap)
+    def __init__(
+        self, pool: Pool, sample: Task, asked: filters.Request, plan: Plan, active: dict[str, int], now: int
+    ) -> None:
+        self._room = asked.of("room").filters
+        self._own_limits = asked.of("room", "service").filters
+        self._pool, self._sample, self._plan, self._active, self._now = pool, sample, plan, active, now
+        self._aside: list[Node] = []
+        self._own: dict[Path, list[Ranked]] = {}
+        self._held: dict[Path, int] = {}
+        self._forks: dict[Path, list[tuple[int, str]]] = {}
+        self._known = {key for key in plan.touched(sample.service_id) if key in pool.members}
+        for key in self._known:
+            node = pool.members[key]
+            path = pool.path(node)
+            ranked = self._rank(node)
+            self._own.setdefault(path, []).append(ranked)
+            for depth in range(1, len(path) + 1):
+                self._held[path[:depth]] = self._held.get(path[:depth], 0) + ranked[1]
+        for heap in self._own.values():
+            heapq.heapify(heap)
+
+    def next(self) -> Given | None:
+        """The node for the next task, which is counted there; None if no node can take one more."""
+        return self._below(())
+
+    def end(self) -> None:
+        """Give the pool back what was put aside."""
+        for node in self._aside:
+            heapq.heappush(self._pool.heaps[self._pool.path(node)], (self._active[node.id], node.id, node))
+
+    def _below(self, path: Path) -> Given | None:
+        """From the emptiest branch that can take one more."""
+        if len(path) == self._pool.depth:
+            return self._leaf(path)
+        heap = self._forks.get(path)
+        if heap is None:
+            heap = [(self._held.get((*path, value), 0), value) for value in self._pool.branches.get(path, ())]
+            heapq.heapify(heap)
+            self._forks[path] = heap
+        while heap:
+            held, value = heap[0]
+            given = self._below((*path, value))
+            if given is not None:
+                heapq.heapreplace(heap, (held + 1, value))
+                return given
+            heapq.heappop(heap)
         return None
 
+    def _leaf(self, path: Path) -> Given | None:
+        shared, own = self._pool.heaps[path], self._own.setdefault(path, [])
+        while True:
+            self._settle(shared)
+            if own and (not shared or own[0][:4] < (0, 0, *shared[0][:2])):
+                node = own[0][4]
+                if filters.first_refusal(self._own_limits, self._sample, node, self._plan.load(node.id)) is None:
+                    given = self._take(node)
+                    heapq.heapreplace(own, self._rank(node))
+                    return node, given
+                heapq.heappop(own)
+            elif shared:
+                node = heapq.heappop(shared)[2]
+                # Room gets no more while a decision is made: who has none is out of the pool.
+                if not self._room or self._has_room(node):
+                    given = self._take(node)
+                    self._known.add(node.id)
+                    self._aside.append(node)
+                    heapq.heappush(own, self._rank(node))
+                    return node, given
+            else:
+                return None
 
-class _Fork:
-    """Branches in a heap by the number of the service's tasks in them, then by the label's value."""
+    def _settle(self, shared: list[Ready]) -> None:
+        """Bring a node to the top of the heap whose number is right and that is none of the service's own."""
+        while shared:
+            number, key, node = shared[0]
+            if key in self._known:
+                heapq.heappop(shared)
+                self._aside.append(node)
+            elif number != self._active[key]:
+                heapq.heapreplace(shared, (self._active[key], key, node))
+            else:
+                return
 
-    def __init__(self, branches: Iterable[tuple[int, str, _Leaf | _Fork]]) -> None:
-        self._below = {value: branch for _, value, branch in branches}
-        self._heap = [(held, value) for held, value, _ in branches]
-        heapq.heapify(self._heap)
+    def _has_room(self, node: Node) -> bool:
+        return filters.first_refusal(self._room, self._sample, node, self._plan.load(node.id)) is None
 
-    def next(self, candidates: Candidates) -> Node | None:
-        while self._heap:
-            held, value = self._heap[0]
-            node = self._below[value].next(candidates)
-            if node is not None:
-                heapq.heapreplace(self._heap, (held + 1, value))
-                return node
-            heapq.heappop(self._heap)
-        return None
+    def _take(self, node: Node) -> tuple[GenericResource, ...]:
+        self._active[node.id] += 1
+        return self._plan.take(self._sample, node)
+
+    def _rank(self, node: Node) -> Ranked:
+        """Nodes with lower ranks are taken first."""
+        sample, load = self._sample, self._plan.load(node.id)
+        failures = load.recent_failures(sample.service_id, sample.spec_version, self._now)
+        of_service = self._plan.of_service(node.id, sample.service_id)
+        return failures if failures >= FAULTY_AFTER else 0, of_service, self._active[node.id], node.id, node
 
 
-def _descriptors(task: Task) -> list[str]:
+def _descriptors(task: Task) -> Path:
     """The labels to spread over, first to last; descriptors that name no label are ignored."""
     preferences = task.spec.placement.preferences if task.spec.placement is not None else ()
     named = [preference.spread.descriptor or "" for preference in preferences]
-    return [name for name in named if name.lower().startswith(("node.labels.", "engine.labels."))]
+    return tuple(name for name in named if name.lower().startswith(("node.labels.", "engine.labels.")))

@@ -2,21 +2,22 @@
 """Gives pending tasks a node, or says in their status why there is none.
 
 Tasks made for one node (global services) come first and are only checked. The others are taken revision by revision,
-oldest first: what holds for one task of a revision holds for all, so thousands cost little more than one.
+oldest first: what holds for one task holds for all that ask for the same, so thousands cost little more than one.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 
 from queenright.decide import filters
 from queenright.decide.base import Decision, Dirty, Now
-from queenright.decide.placement import Candidates, Plan
+from queenright.decide.placement import Pools
+from queenright.decide.plan import Plan
+from queenright.decide.refusal import Refusal
 from queenright.model.changes import Change, Update
-from queenright.model.objects import Node, Task
+from queenright.model.objects import GenericResource, Node, Task
 from queenright.model.states import TaskState
-from queenright.store.load import NodeLoad
 from queenright.store.store import Store
 
 ASSIGNED = "scheduler assigned task to node"
@@ -34,20 +35,21 @@ def decide(view: Store, dirty: Dirty, now: Now, ids: Callable[[], str]) -> Decis
     for task in view.tasks.by("pending", True):
         if not task.node_id:
             groups.setdefault((task.service_id, task.spec_version), []).append(task)
-        elif _why_not_there(view, task, plan) is None:
-            plan.take(task, task.node_id)
-            changes.append(_assign(task, task.node_id, CONFIRMED, now))
+            continue
+        node = view.nodes.get(task.node_id)
+        if node is not None and _refusal(task, node, plan) is None:
+            changes.append(_assign(task, node, plan.take(task, node), CONFIRMED, now))
         else:
             left.append(task)
     for service_id in {task.service_id for group in groups.values() for task in group if _displaces(view, task)}:
         _discount(view, service_id, plan)
-    nodes = sorted(view.nodes, key=lambda node: node.id)
+    pools = Pools(plan, now.wall)
     for group in groups.values():
-        candidates = Candidates(nodes, group[0], plan, now.wall)
-        placed = [(task, node) for task in group if (node := candidates.next()) is not None]
-        changes.extend(_assign(task, node.id, ASSIGNED, now) for task, node in placed)
+        placed = pools.place(group[0], len(group))
+        pairs = zip(group, placed, strict=False)
+        changes.extend(_assign(task, node, given, ASSIGNED, now) for task, (node, given) in pairs)
         left.extend(group[len(placed) :])
-    return Decision((*changes, *_refuse_all(view, left, nodes, plan, now)))
+    return Decision((*changes, *_refuse_all(view, left, plan, now)))
 
 
 def explain(view: Store, task: Task, now: Now) -> list[tuple[str, dict[str, str | None]]]:
@@ -58,16 +60,12 @@ def explain(view: Store, task: Task, now: Now) -> list[tuple[str, dict[str, str 
     plan = Plan(view)
     held = task.node_id if not task.state.terminal and task.state >= TaskState.ASSIGNED else ""
     verdicts = []
-    for one in filters.concerning(task):
-        verdicts.append(
-            (
-                one.name,
-                {
-                    node.id: one.check(task, node, _without(plan, task) if node.id == held else plan.load(node.id))
-                    for node in sorted(view.nodes, key=lambda node: node.id)
-                },
-            )
-        )
+    for one in filters.request(task).filters:
+        found: dict[str, str | None] = {}
+        for node in sorted(view.nodes, key=lambda node: node.id):
+            refusal = one.check(task, node, plan.without(task) if node.id == held else plan.load(node.id))
+            found[node.id] = refusal.text if refusal is not None else None
+        verdicts.append((one.name, found))
     return verdicts
 
 
@@ -96,42 +94,48 @@ def _discount(view: Store, service_id: str, plan: Plan) -> None:
             plan.discount(before)
 
 
-def _why_not_there(view: Store, task: Task, plan: Plan) -> str | None:
-    """Why a task made for its node cannot run there; None if it can."""
-    node = view.nodes.get(task.node_id)
-    if node is None:
-        return filters.Ready().explain(1)
-    refused = filters.first_refusal(filters.concerning(task), task, node, plan.load(node.id))
-    return refused[0].explain(1) if refused is not None else None
+def _refusal(task: Task, node: Node, plan: Plan) -> tuple[filters.Filter, Refusal] | None:
+    """Why the node cannot take the task; None if it can."""
+    return filters.first_refusal(filters.request(task).filters, task, node, plan.load(node.id))
 
 
-def _refuse_all(view: Store, left: list[Task], nodes: list[Node], plan: Plan, now: Now) -> list[Change]:
+def _refuse_all(view: Store, left: list[Task], plan: Plan, now: Now) -> list[Change]:
     """Say why, once all that fits is placed: the reasons are those of the cluster as it will be."""
-    errors: dict[tuple[str, int], str] = {}
+    errors: dict[Hashable, str] = {}
+    revisions: dict[tuple[str, int], str] = {}
     changes: list[Change] = []
     for task in left:
         if task.node_id:
-            changes.extend(_refuse(task, _why_not_there(view, task, plan) or "", now))
+            changes.extend(_refuse(task, _not_there(view, task, plan), now))
             continue
         revision = (task.service_id, task.spec_version)
-        if revision not in errors:
-            errors[revision] = _no_node(nodes, task, plan)
-        changes.extend(_refuse(task, errors[revision], now))
+        if revision not in revisions:
+            asked = filters.request(task)
+            if asked.key not in errors:
+                errors[asked.key] = _no_node(view, task, asked, plan)
+            revisions[revision] = errors[asked.key]
+        changes.extend(_refuse(task, revisions[revision], now))
     return changes
 
 
-def _no_node(nodes: list[Node], task: Task, plan: Plan) -> str:
-    chosen = filters.concerning(task)
-    refusals = (filters.first_refusal(chosen, task, node, plan.load(node.id)) for node in nodes)
+def _not_there(view: Store, task: Task, plan: Plan) -> str:
+    """Why a task made for its node cannot run there."""
+    node = view.nodes.get(task.node_id)
+    refused = _refusal(task, node, plan) if node is not None else None
+    return refused[0].explain(1) if refused is not None else filters.PIPELINE[0].explain(1)
+
+
+def _no_node(view: Store, task: Task, asked: filters.Request, plan: Plan) -> str:
+    refusals = (filters.first_refusal(asked.filters, task, node, plan.load(node.id)) for node in view.nodes)
     text = filters.summary(refusal[0] for refusal in refusals if refusal is not None)
     return f"no suitable node ({text})" if text else "no suitable node"
 
 
-def _assign(task: Task, node_id: str, message: str, now: Now) -> Change:
+def _assign(task: Task, node: Node, given: tuple[GenericResource, ...], message: str, now: Now) -> Change:
     status = dataclasses.replace(
         task.status, state=TaskState.ASSIGNED, at=now.wall, applied_at=now.wall, message=message, err=""
     )
-    return Update(dataclasses.replace(task, node_id=node_id, status=status))
+    return Update(dataclasses.replace(task, node_id=node.id, status=status, assigned_generic=given))
 
 
 def _refuse(task: Task, err: str, now: Now) -> list[Change]:
@@ -139,21 +143,3 @@ def _refuse(task: Task, err: str, now: Now) -> list[Change]:
         return []
     status = dataclasses.replace(task.status, state=TaskState.PENDING, at=now.wall, applied_at=now.wall, err=err)
     return [Update(dataclasses.replace(task, status=status))]
-
-
-def _without(plan: Plan, task: Task) -> NodeLoad:
-    """The load of the task's node as it would be without the task."""
-    held = plan.load(task.node_id)
-    reserved = task.spec.resources.reservations
-    services, ports = dict(held.services), dict(held.ports)
-    if task.active:
-        services[task.service_id] = services.get(task.service_id, 0) - 1
-    for port in task.host_ports:
-        ports[port] = ports.get(port, 0) - 1
-    return dataclasses.replace(
-        held,
-        cpus=held.cpus - ((reserved.cpus or 0) if reserved is not None else 0),
-        memory=held.memory - ((reserved.memory or 0) if reserved is not None else 0),
-        services=services,
-        ports=ports,
-    )

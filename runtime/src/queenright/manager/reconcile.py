@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 
 BUSY = 0.2  # seconds until a log that took nothing is tried again; longer each time
 MOST_BUSY = 5.0
+NODES_ONLY = frozenset({"nodes"})  # deciders to which changes of tasks and services are nothing
 MOST_ROUNDS = 1000  # rounds without a pause; deciders settle in a handful, so more is a defect worth a loud line
 
 
@@ -154,8 +155,9 @@ class Reconciler:
         touched = Dirty(everything=commit.reset)
         for event in commit.events:
             mark(touched, event)
+        of_nodes = Dirty(nodes=touched.nodes, everything=touched.everything)
         for seat in self._seats:
-            _merge(seat.dirty, touched)
+            _merge(seat.dirty, of_nodes if seat.name in NODES_ONLY else touched)
 
 
 def _merge(into: Dirty, other: Dirty) -> None:

@@ -21,7 +21,8 @@ class NodeLoad:
 
     ``active`` tasks are those wanted; ``services`` counts them per service id. Reservations (1e-9 CPU, bytes) are held
     until a task has ended.
-    ``ports`` counts the holders of each (protocol, host port). ``failures`` keeps leader times per (service id, spec
+    ``ports`` counts the holders of each (protocol, host port), ``generic`` what is held of each (kind, name) of generic
+    resources, or of (kind, "") where they have no names. ``failures`` keeps leader times per (service id, spec
     version).
     """
 
@@ -30,11 +31,17 @@ class NodeLoad:
     memory: int = 0
     services: dict[str, int] = dataclasses.field(default_factory=dict)
     ports: dict[tuple[str, int], int] = dataclasses.field(default_factory=dict)
+    generic: dict[tuple[str, str], int] = dataclasses.field(default_factory=dict)
     failures: dict[tuple[str, int], tuple[int, ...]] = dataclasses.field(default_factory=dict)
 
     def recent_failures(self, service_id: str, spec_version: int, now: int) -> int:
         """Failures of that service revision here within the window before ``now`` (wall nanoseconds)."""
         return sum(1 for at in self.failures.get((service_id, spec_version), ()) if now - at < FAILURE_WINDOW)
+
+    def copy(self) -> NodeLoad:
+        """One that may be written; failures are shared."""
+        counts = (self.services.copy(), self.ports.copy(), self.generic.copy())
+        return NodeLoad(self.active, self.cpus, self.memory, *counts, self.failures)
 
 
 class Loads:
@@ -42,11 +49,16 @@ class Loads:
 
     def __init__(self) -> None:
         self._by_node: dict[str, NodeLoad] = {}
+        self._failing: dict[str, set[str]] = {}
         self._none = NodeLoad()
 
     def of(self, node_id: str) -> NodeLoad:
         """The node's load; an empty one for a node without tasks. Not to be written by the caller."""
         return self._by_node.get(node_id, self._none)
+
+    def failing(self, service_id: str) -> frozenset[str]:
+        """The nodes that remember failures of the service."""
+        return frozenset(self._failing.get(service_id, ()))
 
     def moved(self, before: Task | None, after: Task | None) -> None:
         """One task changed (None: did not exist, or no longer does)."""
@@ -68,6 +80,8 @@ class Loads:
                 load.memory += sign * (reserved.memory or 0)
             for port in task.host_ports:
                 _count(load.ports, port, sign)
+            for one in task.assigned_generic:
+                _count(load.generic, (one.kind, one.name), sign * (1 if one.name else one.value))
 
     def _note_failure(self, before: Task | None, after: Task) -> None:
         failed = (TaskState.FAILED, TaskState.REJECTED)
@@ -77,22 +91,27 @@ class Loads:
             at = after.status.applied_at
             kept = tuple(time for time in load.failures.get(key, ()) if at - time < FAILURE_WINDOW)
             load.failures[key] = (*kept[-63:], at)
+            self._failing.setdefault(after.service_id, set()).add(after.node_id)
 
     def take_over(self, other: Loads) -> dict[str, NodeLoad]:
         """Hold what ``other`` holds from now on; gives what was here."""
         gone, self._by_node = self._by_node, other._by_node
+        self._failing = other._failing
         return gone
 
     def forget_service(self, service_id: str) -> None:
         """A deleted service leaves no failures behind."""
-        for load in self._by_node.values():
-            for key in [key for key in load.failures if key[0] == service_id]:
-                del load.failures[key]
+        for node_id in self._failing.pop(service_id, ()):
+            load = self._by_node.get(node_id)
+            if load is not None:
+                load.failures = {key: times for key, times in load.failures.items() if key[0] != service_id}
 
     def forget_node(self, node_id: str) -> None:
         """A deleted node's failures are forgotten; what tasks still hold there goes with the tasks."""
         load = self._by_node.get(node_id)
         if load is not None:
+            for service_id in {key[0] for key in load.failures}:
+                self._failing.get(service_id, set()).discard(node_id)
             load.failures.clear()
             if not (load.active or load.cpus or load.memory or load.ports):
                 del self._by_node[node_id]
@@ -103,7 +122,9 @@ def _placed(task: Task) -> bool:
     return bool(task.node_id) and task.state >= TaskState.ASSIGNED
 
 
-def _count(counts: dict[str, int] | dict[tuple[str, int], int], key: object, sign: int) -> None:
+def _count(
+    counts: dict[str, int] | dict[tuple[str, int], int] | dict[tuple[str, str], int], key: object, sign: int
+) -> None:
     table: dict[object, int] = counts  # type: ignore[assignment]
     number = table.get(key, 0) + sign
     if number:
