@@ -7,6 +7,7 @@ import itertools
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from queenright.manager import revisions
 from queenright.model.objects import Cluster, Node, NodeDescription, NodeStatus, Service, Task, TaskStatus
 from queenright.model.states import NodeState, TaskState
 from queenright.spec.cluster import NodeSpec, SwarmSpec
@@ -64,9 +65,15 @@ def spec(name: str = "web", replicas: int | None = 1, image: str = "app:1", **ap
     return decode(ServiceSpec, {"Name": name, "TaskTemplate": task, "Mode": mode, "EndpointSpec": endpoint, **api})
 
 
+def job(name: str = "job", total: int | None = 1, at_once: int | None = None, **api: Any) -> ServiceSpec:
+    """A replicated job's specification; ``total`` None makes it global."""
+    counts = {"TotalCompletions": total, "MaxConcurrent": at_once if at_once is not None else total}
+    return spec(name, Mode={"GlobalJob": {}} if total is None else {"ReplicatedJob": counts}, **api)
+
+
 def service(name: str = "web", replicas: int | None = 1, image: str = "app:1", **api: Any) -> Service:
     """A service whose id is its name."""
-    return Service(id=name, spec=spec(name, replicas, image, **api))
+    return revisions.created(name, spec(name, replicas, image, **api), "", 0)
 
 
 def task(of: Service, task_id: str, slot: int = 1, **fields: Any) -> Task:
@@ -78,6 +85,8 @@ def task(of: Service, task_id: str, slot: int = 1, **fields: Any) -> Task:
         "spec": of.spec.task,
         "endpoint": of.spec.endpoint,
         "spec_version": of.spec_version,
+        "job_iteration": of.job_iteration,
+        "desired_state": TaskState.COMPLETE if of.job_iteration else TaskState.RUNNING,
         **fields,
     }
     return Task(id=task_id, service_id=of.id, slot=slot, status=status, **values)

@@ -21,6 +21,7 @@ def check(view: Store, event: Event) -> None:
         _check_step(before, after)
     if isinstance(after, Task):
         _check_slot(view, after)
+        _check_job(view, after)
         _check_ports(view, after)
         if isinstance(before, Task) and before.state < TaskState.ASSIGNED <= after.state:
             _check_room(view, after)
@@ -35,7 +36,18 @@ def _check_step(before: Task, after: Task) -> None:
         raise Broken(f"task {after.id} is wanted {after.desired_state.text} after {before.desired_state.text}")
     if before.node_id and before.node_id != after.node_id:
         raise Broken(f"task {after.id} moved from node {before.node_id} to {after.node_id}")
-    for field in ("service_id", "slot", "spec", "endpoint", "spec_version", "replaces", "attempt", "not_before"):
+    fixed = (
+        "service_id",
+        "slot",
+        "spec",
+        "endpoint",
+        "spec_version",
+        "replaces",
+        "attempt",
+        "not_before",
+        "job_iteration",
+    )
+    for field in fixed:
         if getattr(before, field) != getattr(after, field):
             raise Broken(f"{field} of task {after.id} changed")
 
@@ -48,12 +60,29 @@ def _check_slot(view: Store, task: Task) -> None:
     started = [
         other.id
         for other in view.tasks.by(key, (task.service_id, task.slot or task.node_id))
-        if other.desired_state == TaskState.RUNNING
+        if other.desired_state in (TaskState.RUNNING, TaskState.COMPLETE)
         and TaskState.STARTING <= other.state <= TaskState.RUNNING
         and other.slot == task.slot
     ]
     if len(started) > 1:
         raise Broken(f"slot {task.slot or task.node_id} of {service.name} has {len(started)} started tasks: {started}")
+
+
+def _check_job(view: Store, task: Task) -> None:
+    """No more tasks of a job run than may, and none where the iteration is done already."""
+    service = view.services.get(task.service_id)
+    if service is None or not task.job_iteration or task.job_iteration != service.job_iteration:
+        return
+    if task.slot and task.slot > (service.spec.mode.total_completions or 0):
+        raise Broken(f"task {task.id} is one more than job {service.name} shall have")
+    if not task.wanted or not task.slot:
+        return
+    tasks = [one for one in view.tasks.by("service", service.id) if one.job_iteration == service.job_iteration]
+    if task.attempt == 0 and any(one.slot == task.slot and one.state == TaskState.COMPLETE for one in tasks):
+        raise Broken(f"task {task.id} repeats what job {service.name} has done")
+    live = {one.slot for one in tasks if one.wanted}
+    if len(live) > (service.spec.mode.max_concurrent or 0):
+        raise Broken(f"job {service.name} works in {len(live)} slots at a time: {sorted(live)}")
 
 
 def _may_double(service: Service) -> bool:

@@ -96,11 +96,12 @@ def picture(view: Store) -> set[tuple[object, ...]]:
         (
             *(task.service_id, task.slot, task.node_id, task.spec_version, task.desired_state, task.state),
             *(task.attempt, task.not_before, bool(task.replaces), task.status.message, task.status.err),
+            task.job_iteration,
         )
         for task in view.tasks
     ]
     found += [("node", node.id, node.status, node.spec.availability) for node in view.nodes]
-    found += [("service", each.id, each.spec_version, each.update_status) for each in view.services]
+    found += [("service", each.id, each.spec_version, each.job_iteration, each.update_status) for each in view.services]
     found += [("ticket", ticket.id) for ticket in view.tickets]
     return {(*item, found.count(item)) for item in found}
 

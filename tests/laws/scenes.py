@@ -8,7 +8,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from laws.builders import SECOND, node, spec
+from laws.builders import SECOND, job, node, spec
 from laws.world import Behaviour, World
 from queenright.model.changes import Create
 from queenright.model.objects import Task
@@ -17,7 +17,8 @@ from queenright.spec.service import ServiceSpec
 
 Step = tuple[Any, ...]
 NODES = ("h1", "h2", "h3", "h4")
-SERVICES = ("web", "db", "agent")
+SERVICES = ("web", "db", "agent", "job", "sweep")
+JOBS = ("job", "sweep")
 
 # What the containers of each image do.
 IMAGES = {
@@ -50,6 +51,8 @@ rollouts = st.one_of(
             "Monitor": st.sampled_from([0, 4 * SECOND]),
             "MaxFailureRatio": st.sampled_from([0, 0.5]),
             "Order": st.sampled_from(["stop-first", "start-first"]),
+            "Gate": st.sampled_from(["running", "monitor"]),
+            "Timeout": st.sampled_from([0, 7 * SECOND, 900 * SECOND]),
         }
     ),
 )
@@ -66,6 +69,7 @@ changes = st.fixed_dictionaries(
     {},
     optional={
         "replicas": st.integers(0, 5),
+        "at_once": st.integers(1, 3),
         "image": st.sampled_from(sorted(IMAGES)),
         "restart": restart_policies,
         "update": rollouts,
@@ -96,7 +100,7 @@ steps: st.SearchStrategy[Step] = st.one_of(
     st.tuples(st.just("pass"), st.sampled_from([1, 4, 11])),
 )
 first_spec = st.fixed_dictionaries(
-    {"replicas": st.integers(1, 5), "image": st.sampled_from(["good:1", "good:2"])},
+    {"replicas": st.integers(1, 5), "image": st.sampled_from(["good:1", "good:2", "once:1"])},
     optional={"restart": restart_policies, "update": rollouts, "ports": st.sampled_from([[], [8080]])},
 )
 opening: st.SearchStrategy[list[Step]] = st.lists(
@@ -124,7 +128,7 @@ def play(made: World, scene: list[Step]) -> None:
 
 
 def wanted_spec(name: str, change: dict[str, Any], held: ServiceSpec | None) -> ServiceSpec:
-    """The service's specification with the change laid over; ``agent`` is global."""
+    """The service's specification with the change laid over; ``agent`` is global, ``job`` and ``sweep`` are jobs."""
     placement = change.get("placement", {})
     task: dict[str, Any] = {"Placement": placement}
     if change.get("restart"):
@@ -132,6 +136,9 @@ def wanted_spec(name: str, change: dict[str, Any], held: ServiceSpec | None) -> 
     if change.get("cpus"):
         task["Resources"] = {"Reservations": {"NanoCPUs": int(change["cpus"] * 1e9)}}
     api: dict[str, Any] = {"task": task, "ports": change.get("ports", [])}
+    if name in JOBS:
+        total = change.get("replicas", 2) if name == "job" else None
+        return job(name, total, change.get("at_once", 2), image=change.get("image", "once:1"), **api)
     if change.get("update") or change.get("action"):
         api["UpdateConfig"] = {**(change.get("update") or {}), "FailureAction": change.get("action", "pause")}
         api["RollbackConfig"] = change.get("update") or {}
@@ -234,6 +241,6 @@ def heal(made: World) -> None:
         _beat(made, name)
         made.set_node(name, availability="active", labels={"zone": "a"})
     for service in list(made.store.services):
-        replicas = service.spec.mode.replicas
-        made.update(dataclasses.replace(spec(service.name, replicas, "good:1"), mode=service.spec.mode))
+        image = "once:1" if service.name in JOBS else "good:1"
+        made.update(dataclasses.replace(spec(service.name, 1, image), mode=service.spec.mode))
     made.advance(200)

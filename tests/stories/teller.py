@@ -11,11 +11,12 @@ import shlex
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from laws.builders import SECOND, node, spec
+from laws.builders import SECOND, job, node, spec
 from laws.world import FOREVER, Behaviour, World
 
 from queenright.decide import schedule
 from queenright.decide.convergence import convergence
+from queenright.decide.narrate import waiting_for
 from queenright.model.changes import Create
 from queenright.model.objects import Node, Service, Task
 from queenright.model.states import TaskState
@@ -32,15 +33,17 @@ WORDS = {
 }
 ORDERS = {
     TaskState.RUNNING: "is told to start",
+    TaskState.COMPLETE: "is told to start",
     TaskState.SHUTDOWN: "is told to stop",
     TaskState.REMOVE: "is told to go",
 }
-DURATIONS = {"delay": "Delay", "monitor": "Monitor", "window": "Window"}
+DURATIONS = {"delay": "Delay", "monitor": "Monitor", "window": "Window", "timeout": "Timeout"}
 KEYS = {
     "parallelism": "Parallelism",
     "action": "FailureAction",
     "ratio": "MaxFailureRatio",
     "order": "Order",
+    "gate": "Gate",
     "condition": "Condition",
     "attempts": "MaxAttempts",
 }
@@ -88,6 +91,7 @@ class Teller:
             "exit": self._exit,
             "node": self._node,
             "leader": self._leader,
+            "status": self._status,
             "ps": self._ps,
             "why": self._why,
             "wait": self._wait,
@@ -172,7 +176,7 @@ class Teller:
         words = iter(flags)
         held = self._flags[name]
         for flag in words:
-            held[flag] = True if flag == "--global" else next(words)
+            held[flag] = True if flag in ("--global", "--global-job") else next(words)
         task: dict[str, Any] = {}
         if "--constraint" in held:
             task["Placement"] = {"Constraints": held["--constraint"].split(" and ")}
@@ -186,6 +190,9 @@ class Teller:
         for flag, key in (("--update", "UpdateConfig"), ("--rollback", "RollbackConfig")):
             if flag in held:
                 api[key] = _pairs(held[flag])
+        if "--job" in held or "--global-job" in held:
+            total = int(held["--job"]) if "--job" in held else None
+            return job(name, total, int(held.get("--at-once", total or 1)), image=held.get("--image", "app:1"), **api)
         replicas = None if "--global" in held else int(held.get("--replicas", 1))
         return spec(name, replicas, held.get("--image", "app:1"), **api)
 
@@ -233,10 +240,23 @@ class Teller:
             for one, verdicts in schedule.explain(self.world.store, task, self.world.now)
         ]
 
+    def _status(self, name: str) -> list[str]:
+        """The message of the service's update, with what it waits for now."""
+        self.world.settle()
+        service = self.world.service(name)
+        waits = waiting_for(self.world.store, service, self.world.now)
+        if service.update_status is None:
+            return ["there is no update"]
+        return [f"{service.update_status.message}{f': {waits}' if waits else ''}"]
+
     def _wait(self, name: str) -> list[str]:
         self.world.settle()
         found = convergence(self.world.store, self.world.service(name), self.world.now)
-        return [f"{found.state}: {found.running} of {found.desired} run", *(f"- {reason}" for reason in found.reasons)]
+        done = "completed" if self.world.service(name).job_iteration else "run"
+        return [
+            f"{found.state}: {found.running} of {found.desired} {done}",
+            *(f"- {reason}" for reason in found.reasons),
+        ]
 
 
 def _pairs(text: str) -> dict[str, Any]:

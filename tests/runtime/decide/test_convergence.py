@@ -8,6 +8,8 @@ from laws.world import Behaviour, World
 
 from queenright.decide.convergence import Convergence, convergence
 
+GATED = {"UpdateConfig": {"Gate": "monitor"}}
+
 
 def three(**behaviours: Behaviour) -> World:
     world = World(node("h1"), node("h2"), node("h3"))
@@ -78,9 +80,9 @@ def test_one_shot_tasks_that_completed_count_as_done() -> None:
 
 def test_an_update_in_progress_has_not_converged_though_all_tasks_run() -> None:
     world = three()
-    world.create(spec("web", 2))
+    world.create(spec("web", 2, **GATED))
     world.settle()
-    world.update(spec("web", 2, "app:2"))
+    world.update(spec("web", 2, "app:2", **GATED))
     world.settle()
     now = found(world)
     assert (now.state, now.running, now.update_state) == ("progressing", 1, "updating")
@@ -93,9 +95,9 @@ def test_an_update_in_progress_has_not_converged_though_all_tasks_run() -> None:
 
 def test_a_paused_update_is_told_with_the_failed_task_first() -> None:
     world = three(app_2=Behaviour(lives=1))
-    world.create(spec("web", 3))
+    world.create(spec("web", 3, **GATED))
     world.settle()
-    world.update(spec("web", 3, "app:2"))
+    world.update(spec("web", 3, "app:2", **GATED))
     world.advance(10)
     now = found(world)
     assert (now.state, now.running, now.converged) == ("paused", 0, False)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import pytest
 from laws.builders import SECOND, node, spec
@@ -22,8 +23,10 @@ def world(**behaviours: Behaviour) -> World:
     return made
 
 
-def web(replicas: int | None = 4, image: str = "app:1", **api: object) -> ServiceSpec:
-    return spec("web", replicas, image, **api)
+def web(replicas: int | None = 4, image: str = "app:1", **api: Any) -> ServiceSpec:
+    """Here each batch waits for the monitor time of the last; the other way is told in ``test_gates``."""
+    gated = {key: {"Gate": "monitor", **(api.pop(key, None) or {})} for key in ("UpdateConfig", "RollbackConfig")}
+    return spec("web", replicas, image, **gated, **api)
 
 
 def rolling(**config: object) -> dict[str, object]:
@@ -188,7 +191,7 @@ def test_action_rollback_goes_back_to_the_previous_revision() -> None:
     assert images(made) == ["app:1"] * 4
     assert len(before & {task.id for task in made.running("web")}) == 3, "what was not updated was left alone"
     service = made.service("web")
-    assert service.previous_spec is None and service.spec.update_config is None
+    assert service.previous_spec is None and service.spec == web()
 
 
 def test_a_rollback_that_fails_is_paused_and_not_rolled_back_again() -> None:

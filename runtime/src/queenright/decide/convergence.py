@@ -7,6 +7,7 @@ import dataclasses
 
 from queenright.decide import defaults, global_service, restart, slots
 from queenright.decide.base import Now
+from queenright.decide.jobs import Standing, standing
 from queenright.decide.revision import Revision
 from queenright.model.objects import Node, Service, Task
 from queenright.model.states import NodeState, TaskState, UpdateState
@@ -16,14 +17,17 @@ from queenright.store.store import Store
 CONVERGED = "converged"
 PROGRESSING = "progressing"
 PAUSED = "paused"
+FAILED = "failed"
 ROLLED_BACK = "rolled_back"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Convergence:
-    """``state``: converged, progressing, paused or rolled_back (an update failed and the revision before it is back).
+    """``state``: converged, progressing, paused, rolled_back (an update failed and the revision before it is back) or
+    failed (a job that will not complete).
 
     ``running`` counts slots whose task of the present revision runs, or ran to its end; ``desired`` those that shall.
+    Of a job it counts what has completed.
     ``reasons`` say what is missing, what matters most first.
     """
 
@@ -41,6 +45,8 @@ class Convergence:
 
 def convergence(view: Store, service: Service, now: Now) -> Convergence:
     """Where the service stands."""
+    if defaults.is_job(service.spec):
+        return _job(view, service, now)
     revision = Revision(view, service)
     places = _places(view, service)
     missing: list[tuple[int, str]] = []
@@ -82,6 +88,50 @@ def _went_back(service: Service) -> bool:
     return status is not None and status.state == UpdateState.ROLLBACK_COMPLETED and service.previous_spec is None
 
 
+def _job(view: Store, service: Service, now: Now) -> Convergence:
+    """How far the job's present iteration is."""
+    places = _job_places(view, service)
+    total = len(places) if defaults.on_each_node(service.spec) else defaults.completions(service.spec)
+    stands = [(slot, standing(view, service, slot, now)) for slot in places]
+    done = sum(1 for _, stand in stands if stand is Standing.DONE)
+    spent = [slot for slot, stand in stands if stand is Standing.SPENT]
+    live = [slot for slot, stand in stands if stand is Standing.LIVE]
+    left = total - done - len(spent) - len(live)
+    reasons = [_given_up(view, service, slot, now) for slot in spent]
+    reasons += [_at_work(view, service, slot) for slot in live]
+    if left:
+        most = defaults.max_concurrent(service.spec)
+        turn = "" if defaults.on_each_node(service.spec) else f": no more than {most} run at a time"
+        reasons.append(f"{left} of {total} tasks wait for their turn{turn}")
+    state = CONVERGED if done == total else PROGRESSING if live or left else FAILED
+    return Convergence(state=state, running=done, desired=total, reasons=tuple(reasons))
+
+
+def _job_places(view: Store, service: Service) -> list[slots.Slot]:
+    """Slots of a job that have had a task; the nodes of a global job, with or without one."""
+    if not defaults.on_each_node(service.spec):
+        most = defaults.completions(service.spec)
+        return [slot for slot in slots.of_service(view, service.id).values() if 0 < slot.number <= most]
+    return _node_places(view, service)
+
+
+def _given_up(view: Store, service: Service, slot: slots.Slot, now: Now) -> str:
+    last = next(task for task in reversed(slot.tasks) if task.job_iteration == service.job_iteration)
+    detail = last.status.err or last.status.message or last.state.text
+    return f"{_title(view, last)}: {last.state.text}: {detail}; {restart.refusal(view, service, slot, last, now)}"
+
+
+def _at_work(view: Store, service: Service, slot: slots.Slot) -> str:
+    task = next(one for one in reversed(slot.wanted) if one.job_iteration == service.job_iteration)
+    return _underway(slot, task, _title(view, task))[1]
+
+
+def _title(view: Store, task: Task) -> str:
+    node = view.nodes.get(task.node_id)
+    name = f"task {task.service_name}.{task.slot or task.node_id}"
+    return f"{name} on node {_hostname(node)}" if node is not None else name
+
+
 def _places(view: Store, service: Service) -> list[slots.Slot]:
     """The slots that shall run, empty ones included."""
     if not defaults.is_global(service.spec):
@@ -91,6 +141,11 @@ def _places(view: Store, service: Service) -> list[slots.Slot]:
         free = (number for number in range(1, count + len(held) + 1) if number not in numbered)
         empty = [slots.Slot(next(free), "", ()) for _ in range(count - len(held))]
         return sorted([*held, *empty], key=lambda slot: slot.number)
+    return _node_places(view, service)
+
+
+def _node_places(view: Store, service: Service) -> list[slots.Slot]:
+    """The nodes that a global service or job belongs on."""
     found = []
     for node in view.nodes:
         slot = slots.at(view, service.id, 0, node.id)

@@ -13,7 +13,16 @@ from queenright.decide.base import SECOND
 from queenright.model.objects import Cluster, Service, Task
 from queenright.model.states import UpdateState
 from queenright.spec.container import ContainerSpec
-from queenright.spec.service import GLOBAL, RestartPolicy, RollbackConfig, ServiceSpec, TaskSpec, UpdateConfig
+from queenright.spec.service import (
+    GLOBAL,
+    GLOBAL_JOB,
+    RestartPolicy,
+    RollbackConfig,
+    ServiceSpec,
+    TaskSpec,
+    UpdateConfig,
+)
+from queenright.spec.service import MONITOR as GATE_MONITOR
 
 C = TypeVar("C", UpdateConfig, RollbackConfig)
 
@@ -23,6 +32,7 @@ PARALLELISM = 1
 MONITOR = 5 * SECOND
 FAILURE_ACTION = "pause"
 ORDER = "stop-first"
+UPDATE_TIMEOUT = 15 * 60 * SECOND
 STOP_GRACE = 10 * SECOND
 HISTORY_LIMIT = 5
 HEARTBEAT_PERIOD = 5 * SECOND
@@ -43,7 +53,11 @@ class Restart:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Rollout:
-    """An effective update or rollback configuration. ``parallelism`` 0: all at once."""
+    """An effective update or rollback configuration. ``parallelism`` 0: all at once.
+
+    ``gated``: the next batch waits until all of the last one have run for ``monitor``, and not only until they run.
+    ``timeout``: a new task that does not run after that time has failed; 0 is never.
+    """
 
     parallelism: int
     delay: int
@@ -51,6 +65,8 @@ class Rollout:
     monitor: int
     max_failure_ratio: float
     start_first: bool
+    gated: bool = False
+    timeout: int = 0
 
 
 def restart(spec: TaskSpec) -> Restart:
@@ -77,11 +93,32 @@ def rollout(service: Service) -> Rollout:
         monitor=_or(config.monitor, MONITOR),
         max_failure_ratio=config.max_failure_ratio or 0.0,
         start_first=(config.order or ORDER) == "start-first",
+        gated=config.gate == GATE_MONITOR,
+        timeout=_or(config.timeout, UPDATE_TIMEOUT),
     )
 
 
 def is_global(spec: ServiceSpec) -> bool:
     return spec.mode.kind == GLOBAL
+
+
+def on_each_node(spec: ServiceSpec) -> bool:
+    """Whether it has one task on each node that it belongs on: a global service or job."""
+    return spec.mode.kind in (GLOBAL, GLOBAL_JOB)
+
+
+def is_job(spec: ServiceSpec) -> bool:
+    return spec.mode.is_job
+
+
+def max_concurrent(spec: ServiceSpec) -> int:
+    """Tasks of a replicated job that run at the same time at most."""
+    return _or(spec.mode.max_concurrent, 1)
+
+
+def completions(spec: ServiceSpec) -> int:
+    """Tasks of a replicated job that shall complete."""
+    return _or(spec.mode.total_completions, max_concurrent(spec))
 
 
 def replicas(spec: ServiceSpec) -> int:
@@ -120,6 +157,8 @@ def task_with_defaults(spec: TaskSpec) -> TaskSpec:
 def with_defaults(spec: ServiceSpec) -> ServiceSpec:
     """What ``insertDefaults`` shows: restart policy, grace, update and rollback configuration filled in."""
     task = task_with_defaults(spec.task)
+    if is_job(spec):  # a job has no update to configure, and one shown could not be sent back
+        return dataclasses.replace(spec, task=task)
     update = _filled(spec.update_config or UpdateConfig())
     rollback = _filled(spec.rollback_config or RollbackConfig())
     return dataclasses.replace(spec, task=task, update_config=update, rollback_config=rollback)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from queenright.decide import enforce, global_service, reap, replicated, restart, schedule, update
+from queenright.decide import enforce, global_service, jobs, reap, replicated, restart, schedule, update
 from queenright.decide.base import Decision, Dirty, Now
 from queenright.model.objects import Cluster, Node, Service, Task
 from queenright.store.store import Event, Store
@@ -17,6 +17,7 @@ Decider = Callable[[Store, Dirty, Now, Callable[[], str]], Decision]
 DECIDERS: tuple[tuple[str, Decider], ...] = (
     ("replicated", replicated.decide),
     ("global", global_service.decide),
+    ("jobs", jobs.decide),
     ("update", update.decide),
     ("enforce", enforce.decide),
     ("restart", restart.decide),

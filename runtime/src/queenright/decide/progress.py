@@ -2,8 +2,9 @@
 """How far each slot of a service is in a rolling update, read off its tasks.
 
 A slot is *dirty* while its tasks are of another revision, *on trial* from the making of its new task until that has run
-for the monitor time, *failed* if it ended before that, else *done*. Until the delay after the start (or the failure) of
-its new task is over, it is also *resting*: the next slot has to wait.
+for the monitor time, *failed* if it ended before that or does not run in time, else *done*. It is *busy* as long as it
+keeps the next slot waiting: until its new task runs (with gate ``monitor`` until it has passed its trial) and the delay
+after that is over.
 """
 
 from __future__ import annotations
@@ -31,17 +32,19 @@ class Stage(enum.Enum):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Progress:
-    """A slot's stage. ``until``: wall time at which that changes by itself, 0 if it does not. ``new``: of this update.
+    """A slot's stage. ``until``: wall time at which that, or ``busy``, changes by itself; 0 if it does not.
 
-    ``resting``: it passed (or failed), but the delay before the next slot is not over.
+    ``new``: its task was made by this update, at ``began``. ``task`` is the one that counts now: of a failed slot the
+    culprit.
     """
 
     slot: slots.Slot
     stage: Stage
     until: int = 0
     new: bool = False
-    resting: bool = False
-    culprit: Task | None = None
+    busy: bool = False
+    began: int = 0
+    task: Task | None = None
 
 
 def progress(view: Store, service: Service, now: Now) -> list[Progress]:
@@ -80,21 +83,40 @@ def _stage(
     if not clean and (newest is None or not revision.clean(newest)):
         return Progress(slot, Stage.DIRTY)
     first = _first_of(slot, service, started)
+    seen = Progress(slot, Stage.DONE, new=first is not None, began=first.created_at if first is not None else 0)
     if first is not None and trial.failed(first, rollout.monitor):
-        rest = first.status.applied_at + rollout.delay
-        return Progress(slot, Stage.FAILED, rest, new=True, resting=now.wall < rest, culprit=first)
-    new = first is not None
-    current = clean[-1] if clean else newest
-    assert current is not None
+        return _failed(seen, first, first.status.applied_at, rollout, now)
     if not clean:  # it ended by itself, after its trial or as it should, and has no successor
-        return Progress(slot, Stage.DONE, new=new)
+        return seen
+    current = clean[-1]
     passed = trial.passed_at(current, rollout.monitor)
-    if not new and (passed is not None or not _doubled(slot, revision)):
-        return Progress(slot, Stage.DONE)
-    if passed is None or passed > now.wall:
-        return Progress(slot, Stage.TRIAL, passed or 0, new=new)
-    rest = passed - rollout.monitor + max(rollout.monitor, rollout.delay)
-    return Progress(slot, Stage.DONE, rest, new=new, resting=now.wall < rest)
+    if not seen.new and (passed is not None or not _doubled(slot, revision)):
+        return seen
+    if passed is None:
+        return _underway(seen, current, rollout, now)
+    return _running(seen, current, passed, rollout, now)
+
+
+def _failed(seen: Progress, culprit: Task, at: int, rollout: defaults.Rollout, now: Now) -> Progress:
+    rest = at + rollout.delay
+    return dataclasses.replace(seen, stage=Stage.FAILED, until=rest, busy=now.wall < rest, task=culprit)
+
+
+def _underway(seen: Progress, task: Task, rollout: defaults.Rollout, now: Now) -> Progress:
+    """A new task that does not run yet; it has until the update's timeout."""
+    deadline = max(task.created_at, task.not_before) + rollout.timeout
+    if rollout.timeout and deadline <= now.wall:
+        return _failed(seen, task, deadline, rollout, now)
+    until = deadline if rollout.timeout else 0
+    return dataclasses.replace(seen, stage=Stage.TRIAL, until=until, busy=True, task=task)
+
+
+def _running(seen: Progress, task: Task, passed: int, rollout: defaults.Rollout, now: Now) -> Progress:
+    """A new task that runs: it makes room for the next slot at one time, and has passed its trial at another."""
+    room = passed - rollout.monitor + max(rollout.delay, rollout.monitor if rollout.gated else 0)
+    until = min((time for time in (room, passed) if time > now.wall), default=0)
+    stage = Stage.TRIAL if passed > now.wall else Stage.DONE
+    return dataclasses.replace(seen, stage=stage, until=until, busy=now.wall < room, task=task)
 
 
 def _first_of(slot: slots.Slot, service: Service, started: int) -> Task | None:

@@ -27,7 +27,7 @@ def decide(view: Store, dirty: Dirty, now: Now, ids: Callable[[], str]) -> Decis
     wakes: list[float | None] = []
     for task in _ended(view, dirty):
         service = view.services.get(task.service_id)
-        if service is None or _left_to_global(view, service, task):
+        if service is None or _left_to_others(view, service, task):
             continue
         if _must_wait(view, task, now):
             wakes.append(now.wake_at(task.not_before))
@@ -65,7 +65,10 @@ def _attempts(slot: slots.Slot, task: Task, window: int, now: Now) -> int:
     return sum(
         1
         for other in slot.tasks
-        if other.spec_version == task.spec_version and other.attempt and end - window <= other.created_at <= end
+        if other.spec_version == task.spec_version
+        and other.job_iteration == task.job_iteration
+        and other.attempt
+        and end - window <= other.created_at <= end
     )
 
 
@@ -85,9 +88,13 @@ def _ended(view: Store, dirty: Dirty) -> list[Task]:
     return sorted(ended, key=lambda task: (task.created_at, task.service_id, task.slot, task.node_id, task.id))
 
 
-def _left_to_global(view: Store, service: Service, task: Task) -> bool:
-    """Where a global service no longer belongs, its own decider stops the tasks."""
-    if not defaults.is_global(service.spec):
+def _left_to_others(view: Store, service: Service, task: Task) -> bool:
+    """Where a global service or job no longer belongs, its own decider stops the tasks; so it does with what an earlier
+    iteration of a job left behind.
+    """
+    if task.job_iteration != service.job_iteration:
+        return True
+    if not defaults.on_each_node(service.spec):
         return False
     node = view.nodes.get(task.node_id)
     return node is None or slots.leaving(node) or not placement_fits(node, service.spec.task)
@@ -120,7 +127,7 @@ def _replace(view: Store, service: Service, task: Task, now: Now, ids: Callable[
         not_before = ended + defaults.restart(task.spec).delay
     stopping = [other for other in slot.tasks if other is task or not other.wanted]
     at_once = not_before <= now.wall and all(slots.stopped(view, other) for other in stopping)
-    desired = TaskState.RUNNING if at_once else TaskState.READY
+    desired = task.goal if at_once else TaskState.READY
     if own:
         return [tasks.same_again(task, task_id=ids(), now=now, desired=desired, not_before=not_before), stop]
     replacement = tasks.new_task(
@@ -140,7 +147,7 @@ def _replace(view: Store, service: Service, task: Task, now: Now, ids: Callable[
 def _paused_node(view: Store, service: Service, task: Task) -> bool:
     """A paused node gets no new tasks: those of a global service wait there until it is active again."""
     node = view.nodes.get(task.node_id)
-    return defaults.is_global(service.spec) and node is not None and node.availability == PAUSE
+    return defaults.on_each_node(service.spec) and node is not None and node.availability == PAUSE
 
 
 def _promote(view: Store, task: Task, now: Now) -> tuple[list[Change], float | None]:
@@ -157,4 +164,4 @@ def _promote(view: Store, task: Task, now: Now) -> tuple[list[Change], float | N
     latest = task.created_at + max((defaults.stop_wait(other.spec) for other in before), default=0)
     if before and task.created_at <= now.wall < latest:
         return [], now.mono + (latest - now.wall) / SECOND
-    return [Update(dataclasses.replace(task, desired_state=TaskState.RUNNING))], None
+    return [Update(dataclasses.replace(task, desired_state=task.goal))], None

@@ -20,17 +20,19 @@ def new_task(
     now: Now,
     slot: int = 0,
     node_id: str = "",
-    desired: TaskState = TaskState.RUNNING,
+    desired: TaskState | None = None,
     replaces: Task | None = None,
     not_before: int = 0,
     restart: bool = False,
 ) -> Create:
     """A task of the service's present revision, waiting to be scheduled.
 
+    It is to be started at once (a job's: run to its end) unless ``desired`` says otherwise.
     With ``node_id`` it is for that node only (a global service). ``replaces`` is the task before it in its slot;
     ``restart`` counts it as a further attempt at the same revision.
     """
     again = restart and replaces is not None and replaces.spec_version == service.spec_version
+    goal = TaskState.COMPLETE if service.job_iteration else TaskState.RUNNING
     return Create(
         Task(
             id=task_id,
@@ -44,7 +46,8 @@ def new_task(
             endpoint=service.spec.endpoint,
             spec_version=service.spec_version,
             registry_auth=service.registry_auth,
-            desired_state=desired,
+            job_iteration=service.job_iteration,
+            desired_state=goal if desired is None else desired,
             status=_pending(now),
             not_before=not_before,
             replaces=replaces.id if replaces is not None else "",

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Steers rolling updates and rollbacks: a pure function of the service, its slots and the time.
 
-At most ``parallelism`` slots are on trial (see ``progress``); when one is done the next dirty slot follows, those that
-do not run first. A new task that ends during its trial is a failure: when the share of failed slots exceeds what is
-borne, the update pauses, goes back or goes on, as configured. Nothing is remembered between two questions, so a new
-leader goes on where the old one stopped.
+At most ``parallelism`` slots are busy (see ``progress``); when one is not any more the next dirty slot follows, those
+that do not run first. A new task that ends during its trial, or does not run in time, is a failure: when the share of
+failed slots exceeds what is borne, the update pauses, goes back or goes on, as configured. Nothing is remembered
+between two questions, so a new leader goes on where the old one stopped.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Container, Iterable, Sequence
 
-from queenright.decide import defaults, slots, tasks
-from queenright.decide.base import Decision, Dirty, Now, earliest
+from queenright.decide import defaults, slots, tasks, trial
+from queenright.decide.base import SECOND, Decision, Dirty, Now, earliest
 from queenright.decide.progress import Progress, Stage, progress
 from queenright.decide.revision import Revision
 from queenright.model.changes import Change, Update
@@ -47,7 +47,8 @@ def _touched(view: Store, dirty: Dirty) -> list[Service]:
                     keys.add(service.id)
         found = {key: service for key in keys if (service := view.services.get(key)) is not None}
         found.update((service.id, service) for service in view.services.by("rolling", True))
-    return sorted(found.values(), key=lambda service: (service.created_at, service.id))
+    rolled = (service for service in found.values() if not defaults.is_job(service.spec))
+    return sorted(rolled, key=lambda service: (service.created_at, service.id))
 
 
 def _steer(view: Store, service: Service, now: Now, ids: Callable[[], str]) -> tuple[Sequence[Change], float | None]:
@@ -121,13 +122,25 @@ def _advance(
     """
     rollout = defaults.rollout(service)
     dirty = [each.slot for each in states if each.stage is Stage.DIRTY]
-    busy = sum(1 for each in states if each.resting or each.stage is Stage.TRIAL)
-    room = len(dirty) if rollout.parallelism <= 0 else max(0, rollout.parallelism - busy)
+    room = len(dirty) if rollout.parallelism <= 0 else max(0, rollout.parallelism - _taken(states, rollout))
     changes: list[Change] = []
     for slot in sorted(dirty, key=lambda slot: slot.running)[:room]:
         old = [task for task in slot.wanted if task.id not in stopped]
         changes.extend(_renew(slot, old, service, rollout.start_first, now, ids))
     return changes
+
+
+def _taken(states: Sequence[Progress], rollout: defaults.Rollout) -> int:
+    """How many places of the present batch are taken.
+
+    Where batches are gated by the monitor time, that is all that were renewed since the oldest one that is still busy:
+    the next batch begins when the whole of this one has passed. Else each slot makes room for the next by itself.
+    """
+    busy = [each for each in states if each.busy]
+    if not busy or not rollout.gated:
+        return len(busy)
+    began = min(each.began for each in busy)
+    return sum(1 for each in states if each.busy or (each.new and each.began >= began))
 
 
 def _renew(
@@ -156,16 +169,23 @@ def _judge(view: Store, service: Service, states: Sequence[Progress], now: Now) 
     total = sum(1 for each in states if each.new or each.stage is Stage.DIRTY)
     if not failed or rollout.failure_action == "continue" or len(failed) <= rollout.max_failure_ratio * total:
         return service
-    culprit = failed[0].culprit
+    culprit = failed[0].task
     assert culprit is not None and service.update_status is not None
     back = service.update_status.state == UpdateState.ROLLBACK_STARTED
-    reason = f"due to failure or early termination of task {culprit.id}{_why(view, culprit)}"
+    reason = _reason(view, culprit, rollout)
     if rollout.failure_action == "rollback" and not back and service.previous_spec is not None:
         return _rolled_back(service, f"{ROLLED_BACK} {reason}", now)
     state = UpdateState.ROLLBACK_PAUSED if back else UpdateState.PAUSED
     word = "rollback" if back else "update"
     status = dataclasses.replace(service.update_status, state=state, message=f"{word} paused {reason}")
     return dataclasses.replace(service, update_status=status)
+
+
+def _reason(view: Store, task: Task, rollout: defaults.Rollout) -> str:
+    """What went wrong, after ``update paused``."""
+    if trial.failed(task, rollout.monitor):
+        return f"due to failure or early termination of task {task.id}{_why(view, task)}"
+    return f"because task {task.id} did not run within {rollout.timeout / SECOND:g} s{_why(view, task)}"
 
 
 def _why(view: Store, task: Task) -> str:

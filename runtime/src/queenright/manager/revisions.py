@@ -27,13 +27,19 @@ def check_followable(service: Service, spec: ServiceSpec) -> None:
         raise Unimplemented("service mode change is not allowed")
 
 
-def updated(service: Service, spec: ServiceSpec, registry_auth: str) -> Service:
-    """The service with ``spec`` in force.
+def created(service_id: str, spec: ServiceSpec, registry_auth: str, now: int) -> Service:
+    """A new service; a job begins its first iteration. ``now``: wall nanoseconds."""
+    return _again(Service(id=service_id, spec=spec, registry_auth=registry_auth), now)
+
+
+def updated(service: Service, spec: ServiceSpec, registry_auth: str, now: int = 0) -> Service:
+    """The service with ``spec`` in force. ``now``: wall nanoseconds.
 
     A spec that says the same leaves the revision and the one to roll back to as they are, but takes a paused update up
-    again.
+    again. A job is run again by each update, also by one that says the same.
     """
     check_followable(service, spec)
+    service = _again(service, now)
     if spec == service.spec:
         return dataclasses.replace(service, update_status=None, registry_auth=registry_auth)
     return dataclasses.replace(
@@ -52,18 +58,24 @@ def rolled_back(service: Service, now: int) -> Service:
     """The service with its previous spec in force, and the present one kept as previous. ``now``: wall nanoseconds."""
     if service.previous_spec is None:
         raise FailedPrecondition(f"service {service.id} does not have a previous spec")
+    status = UpdateStatus(state=UpdateState.ROLLBACK_STARTED, started_at=now, message="manually requested rollback")
     return dataclasses.replace(
-        service,
+        _again(service, now),
         spec=service.previous_spec,
         spec_version=next_spec_version(service),
         previous_spec=service.spec,
         previous_spec_version=service.spec_version,
-        update_status=UpdateStatus(
-            state=UpdateState.ROLLBACK_STARTED, started_at=now, message="manually requested rollback"
-        ),
+        update_status=None if service.spec.mode.is_job else status,
         registry_auth=service.previous_registry_auth,
         previous_registry_auth=service.registry_auth,
     )
+
+
+def _again(service: Service, now: int) -> Service:
+    """The service with a further iteration begun, if it is a job."""
+    if not service.spec.mode.is_job:
+        return service
+    return dataclasses.replace(service, job_iteration=service.job_iteration + 1, last_execution=now)
 
 
 def auth_from(service: Service, source: str) -> str:

@@ -3,15 +3,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections import OrderedDict
+from collections.abc import Callable, Container
 from typing import Any, Generic, TypeVar
 
 from queenright.edge.http.messages import encode
-from queenright.model.objects import Service, Task
+from queenright.model.objects import Node, Service, Task
 
-T = TypeVar("T", bound=Service | Task)
+T = TypeVar("T", bound=Node | Service | Task)
 
 SPARE = 1000  # entries of objects that are gone, before they are looked for
+LOOKS = 2000  # entries that are looked at in one go: a millisecond
+
+
+def with_key(text: bytes, name: str, more: dict[str, Any]) -> bytes:
+    """An object's JSON with one key more."""
+    return text[:-1] + b"," + encode({name: more})[1:]
 
 
 class JsonCache(Generic[T]):
@@ -19,7 +26,7 @@ class JsonCache(Generic[T]):
 
     def __init__(self, render: Callable[[T], dict[str, Any]]) -> None:
         self._render = render
-        self._texts: dict[str, tuple[T, bytes]] = {}
+        self._texts: OrderedDict[str, tuple[T, bytes]] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._texts)
@@ -35,10 +42,13 @@ class JsonCache(Generic[T]):
 
     def text_with(self, value: T, name: str, more: dict[str, Any]) -> bytes:
         """The object's JSON with one key more."""
-        return self.text(value)[:-1] + b"," + encode({name: more})[1:]
+        return with_key(self.text(value), name, more)
 
-    def forget_but(self, alive: int, ids: Iterable[str]) -> None:
-        """Drop what is no more once there is much of it. ``ids``: those of the ``alive`` objects."""
-        if len(self._texts) > alive + SPARE:
-            known = set(ids)
-            self._texts = {key: entry for key, entry in self._texts.items() if key in known}
+    def forget_but(self, alive: int, ids: Container[str]) -> None:
+        """Drop some of what is no more, once there is much of it. ``ids``: those of the ``alive`` objects."""
+        if len(self._texts) <= alive + SPARE:
+            return
+        for _ in range(min(LOOKS, len(self._texts))):
+            key, entry = self._texts.popitem(last=False)
+            if key in ids:
+                self._texts[key] = entry  # its turn comes again after all others

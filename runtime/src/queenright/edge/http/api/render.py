@@ -8,11 +8,11 @@ from typing import Any
 
 from queenright.decide import defaults
 from queenright.manager.ports import Consensus
-from queenright.manager.views import manager_status
+from queenright.manager.views import ManagerStatus, manager_status
 from queenright.model.objects import Cluster, Node, Service, Task, UpdateStatus
 from queenright.model.states import TaskState
 from queenright.spec.fields import encode
-from queenright.spec.service import GLOBAL
+from queenright.spec.service import GLOBAL, GLOBAL_JOB, REPLICATED_JOB
 from queenright.store.store import Store
 
 SECOND = 1_000_000_000
@@ -46,7 +46,8 @@ def _present(document: Json) -> Json:
 # -- services
 
 
-def service(value: Service, *, insert_defaults: bool = False) -> Json:
+def service(value: Service, *, insert_defaults: bool = False, waits: str = "") -> Json:
+    """``waits``: what its update waits for, which the message of its status then says too."""
     spec = defaults.with_defaults(value.spec) if insert_defaults else value.spec
     document = _meta(value)
     document["Spec"] = encode(spec)
@@ -54,8 +55,15 @@ def service(value: Service, *, insert_defaults: bool = False) -> Json:
         document["PreviousSpec"] = encode(value.previous_spec)
     document["Endpoint"] = _endpoint(value)
     if value.update_status is not None:
-        document["UpdateStatus"] = update_status(value.update_status)
+        document["UpdateStatus"] = update_status(value.update_status, waits)
+    if value.job_iteration:
+        document["JobStatus"] = {"JobIteration": _iteration(value), "LastExecution": timestamp(value.last_execution)}
     return document
+
+
+def _iteration(value: Service | Task) -> Json:
+    """Runs of a job as Docker counts them, from 0."""
+    return _present({"Index": value.job_iteration - 1})
 
 
 def _endpoint(value: Service) -> Json:
@@ -65,43 +73,49 @@ def _endpoint(value: Service) -> Json:
     return endpoint
 
 
-def update_status(value: UpdateStatus) -> Json:
+def update_status(value: UpdateStatus, waits: str = "") -> Json:
     return _present(
         {
             "State": value.state.value,
             "StartedAt": timestamp(value.started_at) if value.started_at else None,
             "CompletedAt": timestamp(value.completed_at) if value.completed_at else None,
-            "Message": value.message,
+            "Message": f"{value.message}: {waits}" if waits else value.message,
         }
     )
 
 
 def service_status(store: Store, value: Service) -> Json:
-    """How many tasks run, how many shall: the numbers of ``docker service ls``."""
-    tasks = store.tasks.by("service", value.id)
-    running = sum(1 for task in tasks if task.state == TaskState.RUNNING)
-    if value.spec.mode.kind == GLOBAL:
-        desired = sum(1 for task in tasks if task.desired_state == TaskState.RUNNING)
+    """How many tasks run, how many shall: the numbers of ``docker service ls``. Of a job, those of its last run."""
+    count = store.service_count(value.id, value.job_iteration)
+    kind = value.spec.mode.kind
+    if kind in (GLOBAL, GLOBAL_JOB):
+        desired = count.desired
+    elif kind == REPLICATED_JOB:
+        desired = defaults.max_concurrent(value.spec)
     else:
         desired = defaults.replicas(value.spec)
-    completed = sum(1 for task in tasks if task.state == TaskState.COMPLETE)
-    return {"RunningTasks": running, "DesiredTasks": desired, "CompletedTasks": completed}
+    return {"RunningTasks": count.running, "DesiredTasks": desired, "CompletedTasks": count.completed}
 
 
 # -- tasks
 
 
-def task(value: Task) -> Json:
+def task(value: Task, *, last_slot: int = 0) -> Json:
+    """``last_slot``: the number of the last slot, if the task is of a replicated job. It is shown as 0: clients count
+    the slots of such a job from there, and the Docker CLI waits for ever where one of them is missing.
+    """
     document = _meta(value)
     document["Labels"] = {}
     document["Spec"] = encode(value.spec)
     document["ServiceID"] = value.service_id
-    if value.slot:
+    if value.slot and value.slot != last_slot:
         document["Slot"] = value.slot
     if value.node_id:
         document["NodeID"] = value.node_id
     document["Status"] = _task_status(value)
     document["DesiredState"] = value.desired_state.text
+    if value.job_iteration:
+        document["JobIteration"] = _iteration(value)
     return document
 
 
@@ -130,19 +144,29 @@ def _task_status(value: Task) -> Json:
 
 def node(value: Node, consensus: Consensus | None = None) -> Json:
     """``consensus``: the group of managers as this one knows it; None where it is the only one."""
+    document = plain_node(value)
+    status = manager_status(value, consensus)
+    if status is not None:
+        document["ManagerStatus"] = manager(status)
+    return document
+
+
+def plain_node(value: Node) -> Json:
+    """The node without what it is among the managers, which changes without it."""
     document = _meta(value)
     document["Spec"] = {**encode(value.spec), "Role": value.spec.role or value.role, "Availability": value.availability}
     document["Description"] = _description(value)
     document["Status"] = _present(
         {"State": value.status.state.value, "Message": value.status.message, "Addr": value.status.addr}
     )
-    manager = manager_status(value, consensus)
-    if manager is not None:
-        status: Json = {"Leader": True} if manager.leader else {}
-        status["Reachability"] = manager.reachability
-        if manager.addr:
-            status["Addr"] = manager.addr
-        document["ManagerStatus"] = status
+    return document
+
+
+def manager(status: ManagerStatus) -> Json:
+    document: Json = {"Leader": True} if status.leader else {}
+    document["Reachability"] = status.reachability
+    if status.addr:
+        document["Addr"] = status.addr
     return document
 
 

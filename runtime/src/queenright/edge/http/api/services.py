@@ -5,17 +5,21 @@ from __future__ import annotations
 
 from typing import Any
 
+from queenright.decide.base import Now
+from queenright.decide.narrate import waiting_for
 from queenright.edge.http.api import render
 from queenright.edge.http.api.base import Handlers, version_of
 from queenright.edge.http.api.body import get
-from queenright.edge.http.api.json_cache import JsonCache
+from queenright.edge.http.api.json_cache import JsonCache, with_key
 from queenright.edge.http.errors import ApiError
-from queenright.edge.http.messages import Request, Response, json_list_response, json_response
+from queenright.edge.http.messages import Request, Response, encode, json_list_response, json_response
 from queenright.edge.http.router import Router
 from queenright.manager.ports import Host
 from queenright.manager.views import SERVICE_FILTERS, list_services
+from queenright.model.objects import Service
 from queenright.spec.fields import decode
 from queenright.spec.service import ServiceSpec
+from queenright.store.store import Store
 
 NETWORKS_IN_TASK = (1, 44)  # since then a service's top-level Networks are ignored
 
@@ -37,12 +41,24 @@ class ServiceHandlers(Handlers):
     async def list(self, request: Request) -> Response:
         store = self.control().store
         found = list_services(store, request.filters(SERVICE_FILTERS))
-        self._json.forget_but(len(store.services), store.services.ids())
-        if not request.flag("status"):
-            return json_list_response(map(self._json.text, found))
-        return json_list_response(
-            self._json.text_with(value, "ServiceStatus", render.service_status(store, value)) for value in found
-        )
+        self._json.forget_but(len(store.services), store.services)
+        status = request.flag("status")
+
+        def text(value: Service) -> bytes:
+            plain = self._text(store, value)
+            return with_key(plain, "ServiceStatus", render.service_status(store, value)) if status else plain
+
+        return json_list_response(found, text)
+
+    def _text(self, store: Store, value: Service) -> bytes:
+        """The service's JSON. While it is updated, that says what the update waits for now, and is not kept."""
+        if value.update_status is None or not (value.update_status.state.active or value.update_status.state.paused):
+            return self._json.text(value)
+        return encode(render.service(value, waits=self._waits(store, value)))
+
+    def _waits(self, store: Store, value: Service) -> str:
+        clock = self.control().context.clock
+        return waiting_for(store, value, Now(clock.wall(), clock.mono()))
 
     async def create(self, request: Request) -> Response:
         control = self.control()
@@ -51,8 +67,10 @@ class ServiceHandlers(Handlers):
         return json_response({"ID": created}, 201)
 
     async def inspect(self, request: Request) -> Response:
-        found = self.control().store.service(request.params["id"])
-        return json_response(render.service(found, insert_defaults=request.flag("insertDefaults")))
+        store = self.control().store
+        found = store.service(request.params["id"])
+        insert = request.flag("insertDefaults")
+        return json_response(render.service(found, insert_defaults=insert, waits=self._waits(store, found)))
 
     async def update(self, request: Request) -> Response:
         control, ref, version = self.control(), request.params["id"], version_of(request)

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from queenright.edge.http.api import render
 from queenright.edge.http.api.base import Handlers
 from queenright.edge.http.api.json_cache import JsonCache
@@ -10,6 +12,7 @@ from queenright.edge.http.messages import Request, Response, json_list_response
 from queenright.edge.http.router import Router
 from queenright.manager.ports import Host
 from queenright.manager.views import TASK_FILTERS, list_tasks
+from queenright.model.objects import Task
 
 _JSON = {"Content-Type": "application/json"}
 
@@ -19,7 +22,7 @@ class TaskHandlers(Handlers):
 
     def __init__(self, host: Host) -> None:
         super().__init__(host)
-        self._json = JsonCache(render.task)
+        self._json = JsonCache(self._document)
 
     def register(self, router: Router) -> None:
         router.add("GET", "/tasks", self.list, abandon=True)
@@ -27,8 +30,13 @@ class TaskHandlers(Handlers):
 
     async def list(self, request: Request) -> Response:
         store = self.control().store
-        self._json.forget_but(len(store.tasks), store.tasks.ids())
-        return json_list_response(map(self._json.text, list_tasks(store, request.filters(TASK_FILTERS))))
+        self._json.forget_but(len(store.tasks), store.tasks)
+        return json_list_response(list_tasks(store, request.filters(TASK_FILTERS)), self._json.text)
+
+    def _document(self, value: Task) -> dict[str, Any]:
+        service = self.control().store.services.get(value.service_id)
+        last = service.spec.mode.total_completions if service is not None and value.slot else None
+        return render.task(value, last_slot=last or 0)
 
     async def inspect(self, request: Request) -> Response:
         found = self.control().store.task(request.params["id"])
