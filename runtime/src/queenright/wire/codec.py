@@ -2,9 +2,8 @@
 """Model objects <-> protobuf messages, by name.
 
 Message and field names of ``proto/objects.proto`` equal those of the model's and spec's classes (a test compares them),
-so one reflective codec serves all.
-What a class needs is looked up once and kept as a plan. Unknown fields of a newer sender are dropped by protobuf; unset
-ones get the class's default.
+so one reflective codec serves all. What a class needs is looked up once and kept as a plan. Unknown fields of a newer
+sender are dropped; unset ones get the class's default.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ import enum
 import functools
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar, cast
 
 from google.protobuf.message import DecodeError, Message
@@ -22,6 +21,7 @@ from google.protobuf.message import DecodeError, Message
 from queenright.model import objects
 from queenright.model.changes import Batch, Change, Create, Delete, Update
 from queenright.model.objects import Object
+from queenright.spec.service import EndpointSpec, TaskSpec
 from queenright.wire.gen import objects_pb2 as pb
 
 T = TypeVar("T")
@@ -31,35 +31,60 @@ class CodecError(ValueError):
     """Bytes that are no message of ours."""
 
 
+Read = Callable[[Any], Any]
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Field:
-    """How one field crosses. ``shape``: one, optional, many, map or record; ``cls`` is the record's or enum's class."""
+    """How one field crosses. ``shape``: one, optional, many, map or record; ``cls`` is the record's or enum's class.
+
+    ``read`` makes the value out of what a message holds.
+    """
 
     name: str
     shape: str
     cls: type | None
     is_record: bool
+    read: Read
 
 
-_PLANS: dict[type, tuple[_Field, ...]] = {}
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Plan:
+    """The fields of a class by name. ``stubborn`` ones have a default that is not the message's: they are read although
+    the message does not hold them.
+    """
+
+    fields: dict[str, _Field]
+    stubborn: tuple[_Field, ...]
+
+    def __iter__(self) -> Iterator[_Field]:
+        return iter(self.fields.values())
 
 
-def _plan(cls: type) -> tuple[_Field, ...]:
+_PLANS: dict[type, _Plan] = {}
+
+
+def _plan(cls: type) -> _Plan:
     plan = _PLANS.get(cls)
     if plan is None:
         plan = _PLANS[cls] = _make_plan(cls)
     return plan
 
 
-def _make_plan(cls: type) -> tuple[_Field, ...]:
+def _make_plan(cls: type) -> _Plan:
     hints = typing.get_type_hints(cls)
-    fields = []
+    fields: dict[str, _Field] = {}
+    stubborn: list[_Field] = []
     for field in dataclasses.fields(cls):
         hint = hints[field.name]
         if hint is type(None):
             continue
-        fields.append(_field(field.name, hint))
-    return tuple(fields)
+        fields[field.name] = made = _field(field.name, hint)
+        default = field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
+        # A message is silent about zeros and what is empty.
+        if made.shape not in ("optional", "record") and (default is dataclasses.MISSING or default):
+            stubborn.append(made)
+    return _Plan(fields, tuple(stubborn))
 
 
 def _field(name: str, hint: Any) -> _Field:
@@ -72,61 +97,105 @@ def _field(name: str, hint: Any) -> _Field:
         hint = typing.get_args(hint)[0]
         shape = "many"
     elif origin is dict:
-        return _Field(name, "map", None, False)
-    is_record = dataclasses.is_dataclass(hint)
-    special = hint if is_record or (isinstance(hint, type) and issubclass(hint, enum.Enum)) else None
-    return _Field(name, shape, special, is_record)
+        return _Field(name, "map", None, False, dict)
+    if dataclasses.is_dataclass(hint):
+        record = cast(type, hint)
+        read: Read = functools.partial(shared.read if record in shared.CLASSES else from_message, record)
+        if shape == "many":
+            return _Field(name, shape, record, True, lambda items: tuple(map(read, items)))
+        return _Field(name, "record", record, True, read)
+    if shape == "many":
+        return _Field(name, shape, None, False, tuple)
+    special = hint if isinstance(hint, type) and issubclass(hint, enum.Enum) else None
+    return _Field(name, shape, special, False, special if special is not None else _same)
 
 
 def fields_of(cls: type) -> tuple[str, ...]:
     """The names that cross for a class."""
-    return tuple(field.name for field in _plan(cls))
+    return tuple(_plan(cls).fields)
 
 
 def to_message(value: Any, message: Message) -> None:
     """Fill a message from a record of the same name."""
-    for field in _plan(type(value)):
-        item = getattr(value, field.name)
-        if item is None or item == () or item == {}:
+    for name, field in _plan(type(value)).fields.items():
+        item = getattr(value, name)
+        if item is None or (not item and field.shape not in ("optional", "record")):
             continue
-        if field.shape == "map":
-            getattr(message, field.name).update(item)
+        if field.shape == "record":
+            target = getattr(message, name)
+            target.SetInParent()
+            if field.cls in shared.CLASSES:
+                shared.write(item, target)
+            else:
+                to_message(item, target)
+        elif field.shape == "map":
+            getattr(message, name).update(item)
         elif field.shape == "many":
-            target = getattr(message, field.name)
+            target = getattr(message, name)
             if field.is_record:
                 for element in item:
                     to_message(element, target.add())
             else:
                 target.extend(item)
-        elif field.is_record:
-            target = getattr(message, field.name)
-            target.SetInParent()
-            to_message(item, target)
         else:
-            setattr(message, field.name, item)
+            setattr(message, name, item)
 
 
 def from_message(cls: type[T], message: Any) -> T:
     """Make a record from a message of the same name."""
+    plan = _plan(cls)
+    fields = plan.fields
     values: dict[str, Any] = {}
-    for field in _plan(cls):
-        if field.shape == "map":
-            values[field.name] = dict(getattr(message, field.name))
-        elif field.shape == "many":
-            items = getattr(message, field.name)
-            make = functools.partial(from_message, cast(type, field.cls)) if field.is_record else _same
-            values[field.name] = tuple(make(item) for item in items)
-        elif field.is_record:
-            if message.HasField(field.name):
-                values[field.name] = from_message(cast(type, field.cls), getattr(message, field.name))
-        elif field.shape == "one" or message.HasField(field.name):
-            item = getattr(message, field.name)
-            values[field.name] = field.cls(item) if field.cls is not None else item
+    for descriptor, item in message.ListFields():
+        field = fields.get(descriptor.name)
+        if field is not None:
+            values[field.name] = field.read(item)
+    for field in plan.stubborn:
+        if field.name not in values:
+            values[field.name] = field.read(getattr(message, field.name))
     return cls(**values)
 
 
 def _same(value: Any) -> Any:
     return value
+
+
+class _Shared:
+    """Records that very many objects have in common (the tasks of a service have its specification): they are encoded
+    once, and those that are equal are one object again when they are read.
+    """
+
+    CLASSES = frozenset({TaskSpec, EndpointSpec})
+    MOST = 2048  # of each direction; then it is begun anew
+
+    def __init__(self) -> None:
+        self._written: dict[int, tuple[Any, bytes]] = {}
+        self._read: dict[tuple[type, bytes], Any] = {}
+
+    def write(self, value: Any, message: Message) -> None:
+        """Fill the message, which is empty."""
+        known = self._written.get(id(value))
+        if known is None or known[0] is not value:
+            to_message(value, message)
+            if len(self._written) >= self.MOST:
+                self._written.clear()
+            self._written[id(value)] = (value, message.SerializeToString(deterministic=True))
+        else:
+            message.MergeFromString(known[1])
+
+    def read(self, cls: type, message: Message) -> Any:
+        """The record, perhaps one that was read before."""
+        key = (cls, message.SerializeToString(deterministic=True))
+        found = self._read.get(key)
+        if found is None:
+            found = from_message(cls, message)
+            if len(self._read) >= self.MOST:
+                self._read.clear()
+            self._read[key] = found
+        return found
+
+
+shared = _Shared()
 
 
 def _object_to(value: Object, message: pb.Object) -> None:
