@@ -288,6 +288,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--manager", action="append", default=[], help="ID=HOST:PORT of another member")
     options = parser.parse_args(argv)
     options.snapshot_every = options.snapshot_every or 10_000
+    sys.setswitchinterval(0.001)  # as the daemon does
     asyncio.run(Member(options).run())
     return 0
 

@@ -144,7 +144,7 @@ class Cluster:
                 self.outcomes[body] = "refused"
 
         self.history.write(key, value, self.clock.now)
-        member.replica.intake.put(SimProposal(body, term, ended))
+        member.replica.intake.put([SimProposal(body, term, ended)])
         self._wake(name)
         return body
 

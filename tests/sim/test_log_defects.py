@@ -167,7 +167,7 @@ def test_the_largest_commands_reach_everybody(group: Group) -> None:
     done: list[int | None] = []
     for size in (MAX_COMMAND - 20, 2 * 1024 * 1024 - 40, 100):
         leader.replica.intake.put(
-            SimProposal(b"big=" + b"1" * min(size, 4000) + b" " * (size - 4000), None, done.append)
+            [SimProposal(b"big=" + b"1" * min(size, 4000) + b" " * (size - 4000), None, done.append)]
         )
     cluster.run(1.0)
     assert done == [None] * 3

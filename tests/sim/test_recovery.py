@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from queenright.edge.raft import leader
+from queenright.edge.raft.progress import WINDOW_MESSAGES
 from sim.cluster import Cluster
 from sim.disk import PowerCutError
 from sim.test_disk_defects import fill
@@ -179,7 +180,7 @@ def test_a_joiner_that_stopped_in_the_past_of_a_forced_group_catches_up(
 ) -> None:
     """What it has names the old members only, and the leader is none of them."""
     cluster = grown(group)
-    for _ in range(10):
+    for _ in range(2 * WINDOW_MESSAGES):
         cluster.write("a", "x")
         cluster.run(0.1)
     for name in cluster.members:
@@ -195,7 +196,7 @@ def test_a_joiner_that_stopped_in_the_past_of_a_forced_group_catches_up(
     monkeypatch.setattr(leader, "BATCH", 30)
     cluster.until(lambda: cluster.join("f"), 5.0)
     while not late.wal.config.members:
-        cluster.run(0.001)
+        cluster.run(0.0002)
     isolate(cluster, "f")
     cluster.run(0.5)
     assert late.wal.config.epoch == 0

@@ -98,7 +98,7 @@ def test_a_lone_member_leads_after_one_step_and_commits_its_own_entries_only_whe
     assert lone.status().is_leader
     assert lone.take_committed() == (Committed(2, 1, b"\x01", ()),)
     lone.flush()
-    lone.intake.put(told.proposal(b"x"))
+    lone.intake.put([told.proposal(b"x")])
     lone.step()
     assert wal.last_index == 3
     lone.step()  # committed for the library, but not yet on disk
@@ -118,7 +118,7 @@ def test_a_proposal_whose_place_another_leader_took_is_called_discarded(wal):
     lone.step()
     lone.flush()
     lone.take_committed()
-    lone.intake.put(told.proposal(b"mine"))
+    lone.intake.put([told.proposal(b"mine")])
     lone.step()
     wal.sync()
     wal.deleteEntriesFrom(2)
@@ -135,7 +135,7 @@ def test_a_proposal_of_another_term_is_not_taken(wal):
     lone, told = replica(wal), Refusals()
     lone.step()
     lone.flush()
-    lone.intake.put(told.proposal(b"x", term=7))
+    lone.intake.put([told.proposal(b"x", term=7)])
     lone.step()
     assert told.heard == [pysyncobj.FAIL_REASON.NOT_LEADER]
     assert wal.last_index == 2
@@ -145,7 +145,7 @@ def test_a_member_that_does_not_lead_refuses_proposals(tmp_path):
     wal = create_wal(Disk(), tmp_path / "log", Config(), "m1")
     told = Refusals()
     waiting = replica(wal)
-    waiting.intake.put(told.proposal(b"x"))
+    waiting.intake.put([told.proposal(b"x")])
     waiting.step()
     assert told.heard == [pysyncobj.FAIL_REASON.NOT_LEADER]
     assert not waiting.status().is_leader

@@ -108,10 +108,10 @@ class Engine:
         due = replica.due
         return due is None or applied < due
 
-    def propose(self, proposal: Proposal) -> None:
-        """Put a command into the log. Only after ``on_opened``."""
+    def propose(self, proposals: list[Proposal]) -> None:
+        """Put commands into the log, in this order. Only after ``on_opened``."""
         assert self._replica is not None
-        self._replica.intake.put(proposal)
+        self._replica.intake.put(proposals)
         self._waker.wake()
 
     def receive(self, sender: str, messages: tuple[Message, ...]) -> None:

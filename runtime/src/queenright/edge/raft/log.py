@@ -13,15 +13,17 @@ from pathlib import Path
 from queenright.wire.raft import Envelope, SnapshotHead
 
 from .applier import Applier, StateMachine, restored_aside
+from .barriers import Barriers, fail_all
 from .core import Committed
 from .disk import Disk
 from .engine import FEATURE_LEVEL, Engine, Opened
 from .errors import FailedError, NotLeaderError, RaftError, StoppedError
+from .mailbox import Mailbox
 from .members import Config, Member
 from .membership import Membership
 from .opening import SNAPSHOT_NAME
 from .ports import Network, NoNetwork
-from .proposals import Proposals
+from .proposals import Proposal, Proposals
 from .replica import ReadResult, Status
 from .shipping import Shipping
 from .snapshot import Snapshot
@@ -78,10 +80,12 @@ class RaftLog:
         self._on_fatal = on_fatal
         self._on_leadership = on_leadership
         self._on_members = on_members
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._proposals = Proposals(self._post)
-        self._barriers: dict[int, asyncio.Future[int]] = {}
-        self._tickets = 0
+        self._begun = False
+        self._mailbox = Mailbox()
+        post = self._mailbox.post
+        self._proposals = Proposals(post)
+        self._proposed: list[Proposal] = []
+        self._barriers = Barriers()
         self._applier = Applier(
             machine,
             clock,
@@ -95,12 +99,12 @@ class RaftLog:
             directory / SNAPSHOT_NAME,
             snapshot_every,
             clock,
-            self._post,
+            post,
             done=self._on_snapshot,
             broken=self._fail,
         )
         founders = Config.of([Member(member_id, addr)]) if founding else Config()
-        self._engine = Engine(directory, member_id, disk, self._post, self, founding=founders, dice=dice)
+        self._engine = Engine(directory, member_id, disk, post, self, founding=founders, dice=dice)
         self._shipping = Shipping(
             disk, directory, self._engine, self._network, self._snapshotter, self._applier, machine
         )
@@ -190,9 +194,10 @@ class RaftLog:
         Raises LockedError, FormatError (DamagedError, NewerFormatError, InconsistentError), LibraryError, OSError, or
         what the state machine raised; then nothing is left running.
         """
-        if self._loop is not None:
+        if self._begun:
             raise StoppedError("a RaftLog is started once; make a new one")
-        self._loop = asyncio.get_running_loop()
+        self._begun = True
+        self._mailbox.open(asyncio.get_running_loop())
         self._engine.start()
         try:
             await self._started.wait()
@@ -214,7 +219,7 @@ class RaftLog:
         self._snapshotter.cancel()
         await self._shipping.stop()
         self._engine.stop()
-        if self._loop is not None:
+        if self._begun:
             await _within(STOP, self._snapshotter.idle)
             await _within(STOP, self._ended)
         if not self._engine.join(0.1):
@@ -235,8 +240,16 @@ class RaftLog:
         if not self._status.is_leader or term not in (None, self._status.term):
             raise self._not_leader()
         proposal = self._proposals.admit(command, term)
-        self._engine.propose(proposal)
+        if not self._proposed:
+            asyncio.get_running_loop().call_soon(self._hand_over)
+        self._proposed.append(proposal)
         return await proposal.future
+
+    def _hand_over(self) -> None:
+        """What was proposed in one turn of the loop shares a flush: many callers go on when one entry is applied."""
+        proposed, self._proposed = self._proposed, []
+        if proposed:
+            self._engine.propose(proposed)
 
     async def barrier(self) -> int:
         """Return when all that was acknowledged anywhere before the call, and all that was proposed here, is applied;
@@ -244,10 +257,9 @@ class RaftLog:
         self._check_running()
         if not self._status.is_leader:
             raise self._not_leader()
-        self._tickets += 1
-        future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        self._barriers[self._tickets] = future
-        self._engine.read(self._tickets)
+        self._hand_over()  # what was proposed before comes before
+        ticket, future = self._barriers.begin()
+        self._engine.read(ticket)
         return await future
 
     # -- members, see ``membership.py``
@@ -312,8 +324,7 @@ class RaftLog:
         """Directory, snapshot and log are good; entries follow."""
         self._opened_term = opened.status.term
         self._take_status(opened.status)
-        assert self._loop is not None
-        self._opening = self._loop.create_task(self._restore(opened))
+        self._opening = asyncio.get_running_loop().create_task(self._restore(opened))
 
     async def _restore(self, opened: Opened) -> None:
         """Bring the state machine up to the snapshot, then let in the entries that came meanwhile."""
@@ -358,8 +369,8 @@ class RaftLog:
     def on_reads(self, results: list[ReadResult]) -> None:
         """Reads that a majority confirmed, or that this member may not answer."""
         for result in results:
-            future = self._barriers.pop(result.ticket, None)
-            if future is None or future.done():
+            future = self._barriers.take(result.ticket)
+            if future is None:
                 continue
             if result.index is None:
                 future.set_exception(self._not_leader())
@@ -380,14 +391,6 @@ class RaftLog:
         self._ended.set()
 
     # -- within
-
-    def _post(self, function: Callable[..., None], *arguments: object) -> None:
-        """Run ``function`` on the loop; called from any thread. A loop that is closed has nobody left to tell."""
-        assert self._loop is not None
-        try:
-            self._loop.call_soon_threadsafe(function, *arguments)
-        except RuntimeError:
-            logger.debug("the event loop is closed; %s is not told", function)
 
     def _check_running(self) -> None:
         if self._error is not None:
@@ -415,10 +418,7 @@ class RaftLog:
 
     def _lose_leadership(self) -> None:
         """Those who wait for entries of this leadership wait in vain."""
-        for future in (*self._barriers.values(), *self._applier.waiting()):
-            if not future.done():
-                future.set_exception(self._not_leader())
-        self._barriers.clear()
+        fail_all((*self._barriers.take_all(), *self._applier.waiting()), self._not_leader())
         self._tell_end_of_leadership()
 
     def _tell_end_of_leadership(self) -> None:
@@ -466,10 +466,7 @@ class RaftLog:
         """Nobody who still waits will hear anything better than ``error``."""
         self._proposals.fail_all(error)
         self.membership.fail(error)
-        for future in (*self._barriers.values(), *self._applier.waiting()):
-            if not future.done():
-                future.set_exception(error)
-        self._barriers.clear()
+        fail_all((*self._barriers.take_all(), *self._applier.waiting()), error)
 
 
 async def _within(timeout: float, event: asyncio.Event) -> None:

@@ -128,8 +128,8 @@ class Intake:
         self.held = False
         """Take none for the moment: the leadership is being handed over."""
 
-    def put(self, proposal: Proposal) -> None:
-        self._waiting.append(proposal)
+    def put(self, proposals: list[Proposal]) -> None:
+        self._waiting.extend(proposals)
 
     def take(self) -> list[Proposal]:
         """Those that wait, unless they are held."""

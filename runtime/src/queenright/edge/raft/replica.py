@@ -206,7 +206,8 @@ class Replica:
         if self._leader is not None:
             if len(self._config.members) == 1:
                 return IDLE
-            return max(0.0, min(HEARTBEAT, self._core.beat_due() - self._clock()))
+            due = min(self._core.beat_due(), self._leader.notice_due)
+            return max(0.0, min(HEARTBEAT, due - self._clock()))
         if not self._votes_count():
             return IDLE
         return max(0.0, min(IDLE, self._deadline - self._clock()))
