@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from compat.engine import IMAGE, DockerEngine
 
+from queenright.agent.data import NodeData
 from queenright.agent.database import TaskDatabase
 from queenright.agent.reporter import Reporter
 from queenright.agent.worker import Worker
@@ -55,10 +56,18 @@ class Node:
         self.reports: list[tuple[str, TaskStatus]] = []
 
     async def start(self) -> None:
-        self.executor = DockerExecutor(self.cluster_id, wall=time.time_ns, socket=self.engine.socket, prefer_local=True)
+        data = NodeData()
+        self.executor = DockerExecutor(
+            self.cluster_id,
+            wall=time.time_ns,
+            supplies=data,
+            data_root=self.path.parent / "data",
+            socket=self.engine.socket,
+            prefer_local=True,
+        )
         self.executor.open()
         database = TaskDatabase(self.path, encode=encode_task, decode=decode_task)
-        self.worker = Worker(self.executor, database, Reporter(lambda: 0.5), Clock())
+        self.worker = Worker(self.executor, database, Reporter(lambda: 0.5), Clock(), data)
         await self.worker.start()
         self.worker.connected(self._send)
 

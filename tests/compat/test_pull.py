@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import pathlib
 import subprocess
@@ -16,6 +15,7 @@ from compat.engine import IMAGE, DockerEngine
 from queenright.agent.ports import TaskError
 from queenright.edge.docker.executor import DockerExecutor
 from queenright.model.objects import Task
+from queenright.model.payloads import Payload
 from queenright.spec.container import ContainerSpec
 from queenright.spec.service import TaskSpec
 
@@ -85,7 +85,9 @@ def _push(engine: DockerEngine) -> str:
 
 @pytest.fixture
 async def executor(engine: DockerEngine, digest: str) -> AsyncIterator[DockerExecutor]:
-    executor = DockerExecutor("pulling", wall=time.time_ns, socket=engine.socket)
+    executor = DockerExecutor(
+        "pulling", wall=time.time_ns, supplies=Wallet(), data_root=engine.folder / "q", socket=engine.socket
+    )
     yield executor
     await executor.close()
     with engine.client() as client:
@@ -94,15 +96,28 @@ async def executor(engine: DockerEngine, digest: str) -> AsyncIterator[DockerExe
         engine.make_image()
 
 
+class Wallet:
+    """Supplies tasks with the password that is their id."""
+
+    def payloads(self, task: Task) -> tuple[Payload, ...]:
+        return ()
+
+    def credentials(self, task: Task) -> bytes:
+        auth = {"username": USER, "password": task.id, "serveraddress": REGISTRY}
+        return json.dumps(auth).encode() if task.id else b""
+
+
+def nobody(text: str) -> None:
+    """Hears of the progress."""
+
+
 def task_of(image: str, password: str = "") -> Task:
-    auth = {"username": USER, "password": password, "serveraddress": REGISTRY}
     return Task(
-        id="t",
+        id=password,
         service_id="s",
         service_name="web",
         slot=1,
         spec=TaskSpec(container=ContainerSpec(image=image, args=("true",))),
-        registry_auth=base64.urlsafe_b64encode(json.dumps(auth).encode()).decode() if password else "",
     )
 
 
@@ -115,7 +130,7 @@ async def test_with_the_services_credentials_a_private_image_is_pulled(
     engine: DockerEngine, executor: DockerExecutor
 ) -> None:
     assert not is_there(engine, NAME)
-    await executor.pull(task_of(NAME, PASSWORD))
+    await executor.pull(task_of(NAME, PASSWORD), nobody)
     assert is_there(engine, NAME)
 
 
@@ -124,7 +139,7 @@ async def test_without_the_right_ones_the_reason_is_given_and_the_password_is_no
     executor: DockerExecutor, password: str
 ) -> None:
     with pytest.raises(TaskError, match=f"No such image: {NAME} \\(") as caught:
-        await executor.pull(task_of(NAME, password))
+        await executor.pull(task_of(NAME, password), nobody)
     assert not password or password not in str(caught.value)
 
 
@@ -133,15 +148,15 @@ async def test_an_image_pinned_to_its_digest_is_pulled_once_and_then_used_withou
     engine: DockerEngine, executor: DockerExecutor, digest: str, form: str
 ) -> None:
     pinned = form.format(repository=f"{REGISTRY}/private", digest=digest)
-    await executor.pull(task_of(pinned, PASSWORD))
-    await executor.pull(task_of(pinned))
+    await executor.pull(task_of(pinned, PASSWORD), nobody)
+    await executor.pull(task_of(pinned), nobody)
     assert (await executor.create(task_of(pinned))).container_id
     with engine.client() as client:
-        client.remove_container("web.1.t", force=True)
+        client.remove_container("web.1.", force=True)
 
 
 async def test_an_image_that_is_there_is_used_though_the_registry_refuses(
     executor: DockerExecutor,
 ) -> None:
-    await executor.pull(task_of(NAME, PASSWORD))
-    await executor.pull(task_of(NAME, "wrong by now"))
+    await executor.pull(task_of(NAME, PASSWORD), nobody)
+    await executor.pull(task_of(NAME, "wrong by now"), nobody)

@@ -8,15 +8,17 @@ import asyncio
 import dataclasses
 import pathlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
+from queenright.agent.data import NodeData
 from queenright.agent.database import TaskDatabase
-from queenright.agent.ports import EngineLostError, ExecutorError, Found
+from queenright.agent.ports import EngineLostError, ExecutorError, Found, Supplies
 from queenright.agent.reporter import Reporter
 from queenright.agent.worker import Worker
 from queenright.decide.task_step import Health, Phase, Seen
 from queenright.model.objects import NodeDescription, Task, TaskStatus
+from queenright.model.payloads import Payload
 from queenright.model.states import TaskState
 from queenright.spec.container import ContainerSpec
 from queenright.spec.service import TaskSpec
@@ -76,6 +78,10 @@ class FakeEngine:
         self.stubborn = False  # containers ignore the stop signal
         self.stops: list[tuple[str, str, float]] = []
         self.news = asyncio.Event()
+        self.supplies: Supplies = NodeData()  # of the agent that uses it now
+        self.files: dict[str, tuple[Payload, ...]] = {}  # task id -> secrets and configs that are mounted
+        self.pulled: list[bytes] = []  # credentials of the pulls that succeeded
+        self.words: list[str] = []  # what each pull says of its progress
 
     def set(self, container_id: str, **changes: Any) -> None:
         """Something happens to a container."""
@@ -116,11 +122,15 @@ class FakeEngine:
         await self._enter("look")
         return self.containers.get(container_id or f"c-{task.id}", Seen(phase=Phase.ABSENT))
 
-    async def pull(self, task: Task) -> None:
+    async def pull(self, task: Task, told: Callable[[str], None]) -> None:
+        for text in self.words:
+            told(text)
         await self._enter("pull")
+        self.pulled.append(self.supplies.credentials(task))
 
     async def create(self, task: Task) -> Seen:
         await self._enter("create")
+        self.files[task.id] = tuple(self.supplies.payloads(task))
         container_id = f"c-{task.id}"
         if container_id not in self.containers:
             self.containers[container_id] = Seen(phase=Phase.CREATED, container_id=container_id)
@@ -150,10 +160,20 @@ class FakeEngine:
             self.exit(container_id, 137 if self.stubborn else 0)
         return self.now(container_id)
 
-    async def remove(self, container_id: str) -> None:
+    async def release(self, task_id: str) -> None:
+        await self._enter("release")
+        self.files.pop(task_id, None)
+
+    async def sweep(self, keep: Collection[str]) -> None:
+        await self._enter("sweep")
+        for task_id in self.files.keys() - set(keep):
+            del self.files[task_id]
+
+    async def remove(self, container_id: str, task_id: str) -> None:
         await self._enter("remove")
         if container_id in self.containers:
             self.destroy(container_id)
+        self.files.pop(task_id, None)
 
 
 class Node:
@@ -168,7 +188,8 @@ class Node:
     async def start(self) -> None:
         database = TaskDatabase(self.path, encode=encode_task, decode=decode_task)
         self.reporter = Reporter(lambda: 0.5)
-        self.worker = Worker(self.engine, database, self.reporter, TickingClock())
+        self.data = self.engine.supplies = NodeData()
+        self.worker = Worker(self.engine, database, self.reporter, TickingClock(), self.data)
         await self.worker.start()
         self.worker.connected(self._send)
 

@@ -77,6 +77,7 @@ class Agent:
         self.managers = {name: Manager() for name in names}
         self.connects: list[tuple[str, str]] = []
         self.applied: list[tuple[str, list[str], list[str]]] = []
+        self.data: list[str] = []  # tokens of the sets whose data was taken
         self.send: Callable[[Sequence[StatusUpdate]], Awaitable[None]] | None = None
         self.news: list[SessionNews] = []
         self.description = HERE
@@ -99,6 +100,9 @@ class Agent:
 
     async def describe(self) -> NodeDescription:
         return self.description
+
+    def take_data(self, assigned: AssignmentSet) -> None:
+        self.data.append(assigned.results_in)
 
     async def apply_complete(self, tasks: Sequence[Task]) -> None:
         self.applied.append(("complete", [task.id for task in tasks], []))

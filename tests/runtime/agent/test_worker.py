@@ -23,7 +23,7 @@ async def test_a_task_goes_from_assigned_to_running_with_each_step_said(node: No
     status = await node.reaches(TaskState.RUNNING)
     assert (status.message, status.err) == ("started", "")
     assert (status.container_id, status.pid) == ("c-t1", 4711)
-    assert node.engine.calls[:4] == ["found", "pull", "create", "start"]
+    assert node.engine.calls[:5] == ["found", "sweep", "pull", "create", "start"]
 
 
 async def test_a_program_that_ends_well_is_complete(node: Node) -> None:
@@ -168,7 +168,7 @@ async def test_after_a_restart_running_containers_are_adopted_and_not_touched(no
     node.reports.clear()
     await node.restart()
     await until(lambda: node.reported().state == TaskState.RUNNING and "changed" in node.engine.calls)
-    assert set(node.engine.calls) == {"found", "look", "changed"}
+    assert set(node.engine.calls) == {"found", "sweep", "look", "changed"}
     node.engine.exit("c-t1", 1)
     await node.reaches(TaskState.FAILED)
 

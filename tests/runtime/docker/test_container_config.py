@@ -206,6 +206,7 @@ def test_options_of_the_task(given: dict[str, Any], expected: dict[str, Any]) ->
 
 def test_every_field_of_a_container_has_a_row_above() -> None:
     covered = {key for given, _ in TOP + HOST for key in given} | {"Image", "Labels"}
+    covered |= {"Secrets", "Configs"}  # files of their own, see test_data_mounts
     assert covered == {row.api for _, _, row in fields.rows(ContainerSpec)}
     shown = {key for given, _ in TOP for key in given.get("Healthcheck", {})}
     assert shown == {row.api for _, _, row in fields.rows(Healthcheck)}

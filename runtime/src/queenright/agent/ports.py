@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Protocol
 
 from queenright.decide.task_step import Seen
 from queenright.model.objects import NodeDescription, Task, TaskStatus
+from queenright.model.payloads import Payload
 
 
 class ExecutorError(Exception):
@@ -36,10 +37,23 @@ class Found:
     running: bool
 
 
+class Supplies(Protocol):
+    """What a task needs besides its specification (``agent.data``). Never written to a disk."""
+
+    def payloads(self, task: Task) -> Sequence[Payload]:
+        """Its secrets and configs, templates not expanded. Raises TaskError or TemporaryError."""
+        ...
+
+    def credentials(self, task: Task) -> bytes:
+        """The JSON document with which its image is pulled, as it now is; empty for none."""
+        ...
+
+
 class Executor(Protocol):
     """Runs the containers of one node of one cluster (``edge/docker``). Any call may raise ExecutorError.
 
-    ``look``, ``create``, ``start`` and ``remove`` are short and not to be cancelled on the way; the others may be.
+    ``look``, ``create``, ``start``, ``release`` and ``remove`` are short and not to be cancelled on the way; the others
+    may be. What a task needs besides its specification the executor asks of its ``Supplies``.
     """
 
     async def describe(self) -> NodeDescription:
@@ -54,8 +68,8 @@ class Executor(Protocol):
         """What there is of a task's container, by id or else by the task's name. Never UNKNOWN."""
         ...
 
-    async def pull(self, task: Task) -> None:
-        """Make sure that the image is there."""
+    async def pull(self, task: Task, told: Callable[[str], None]) -> None:
+        """Make sure that the image is there. ``told`` gets words on the progress, about once a second."""
         ...
 
     async def create(self, task: Task) -> Seen:
@@ -72,8 +86,18 @@ class Executor(Protocol):
         """Signal ("" for the container's own), grace in seconds, kill. Returns once it has ended or is gone."""
         ...
 
-    async def remove(self, container_id: str) -> None:
-        """Remove the container and its anonymous volumes, running or not; one that is gone is fine."""
+    async def release(self, task_id: str) -> None:
+        """Take away the secrets and configs of a task that has ended; one that has none is fine."""
+        ...
+
+    async def sweep(self, keep: Collection[str]) -> None:
+        """Take away the secrets and configs of all tasks but these: what a crash left."""
+        ...
+
+    async def remove(self, container_id: str, task_id: str) -> None:
+        """Remove the container, its anonymous volumes and its secrets and configs, running or not; what is gone is
+        fine.
+        """
         ...
 
 

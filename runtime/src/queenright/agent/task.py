@@ -12,7 +12,7 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-from queenright.agent.ports import Clock, EngineLostError, Executor, Report, TaskError, TemporaryError
+from queenright.agent.ports import Clock, EngineLostError, Executor, ExecutorError, Report, TaskError, TemporaryError
 from queenright.decide.task_step import RETRY_AFTER, Action, Kind, Phase, Seen, Step, Trouble, next_step
 from queenright.model.objects import Task, TaskStatus
 from queenright.model.states import TaskState
@@ -24,6 +24,7 @@ SECOND = 1_000_000_000
 STOP_GRACE = 10 * SECOND
 RECONNECT_FIRST = 0.1  # seconds; doubled after each failure
 RECONNECT_MOST = 4.0
+PULLS = 4  # tries in a row, 1, 2 and 4 seconds apart; then the task fails and may be placed where its registry answers
 
 
 class TaskRunner:
@@ -51,6 +52,7 @@ class TaskRunner:
         self._ending = asyncio.Event()
         self._changed = asyncio.Event()
         self._delay = RECONNECT_FIRST
+        self._pulls = 0  # that failed in a row
         self.update(task)
 
     def update(self, task: Task) -> None:
@@ -75,6 +77,7 @@ class TaskRunner:
             if step.action != Action.DONE:
                 await self._perform(step)
             elif not self.removing:
+                await self._release()
                 await self._changed.wait()
             elif await self._try(self._remove()):
                 self._removed(self.task.id)
@@ -95,7 +98,7 @@ class TaskRunner:
             case Action.PULL:
                 await self._until_ending(self._pull())
             case Action.RETRY:
-                await self._wait(RETRY_AFTER)
+                await self._wait(RETRY_AFTER * 2 ** max(0, self._pulls - 1))
             case Action.RECONNECT:
                 await self._wait(self._delay)
                 self._delay = min(RECONNECT_MOST, 2 * self._delay)
@@ -114,13 +117,32 @@ class TaskRunner:
     def _take(self, status: TaskStatus) -> None:
         if self.trouble is not None and self.trouble.kind == Kind.FATAL:
             self.trouble = None
-        self.status = status
         if not self.removing:
             self._report(self.task.id, status)
+        self.status = status
 
     async def _pull(self) -> Seen:
-        await self._executor.pull(self.task)
+        try:
+            await self._executor.pull(self.task, self._pulling)
+        except TemporaryError as error:
+            self._pulls += 1
+            if self._pulls >= PULLS:
+                raise TaskError(f"{error}; tried {PULLS} times") from error
+            raise
+        self._pulls = 0
         return Seen(phase=Phase.IMAGE)
+
+    def _pulling(self, text: str) -> None:
+        """How far the pull is. Late words on a pull that is over, or that nobody waits for any more, do not count."""
+        if self.status.state == TaskState.PREPARING and self.seen.phase < Phase.IMAGE and not self._ending.is_set():
+            self._take(dataclasses.replace(self.status, message=text, err="", at=self._clock.wall()))
+
+    async def _release(self) -> None:
+        """The task has ended: its secrets and configs go, though its container may stay as history."""
+        try:
+            await self._executor.release(self.task.id)
+        except ExecutorError as error:  # they go with the container, or at the next start of the daemon
+            log.warning("secrets and configs of an ended task are still there: %s", error, extra={"task": self.task.id})
 
     async def _stop(self) -> Seen:
         container = self.task.spec.container
@@ -131,7 +153,9 @@ class TaskRunner:
     async def _remove(self) -> Seen:
         container_id = self.seen.container_id or self.status.container_id
         if container_id:
-            await self._executor.remove(container_id)
+            await self._executor.remove(container_id, self.task.id)
+        else:
+            await self._executor.release(self.task.id)
         return Seen(phase=Phase.ABSENT)
 
     async def _wait(self, seconds: float) -> None:

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
+from queenright.agent.data import NodeData
 from queenright.agent.database import TaskDatabase
 from queenright.agent.log_ports import LogPlace
 from queenright.agent.ports import Clock, Executor, ExecutorError, Found
@@ -18,6 +19,7 @@ from queenright.decide.task_step import RETRY_AFTER, Phase, Seen
 from queenright.lib.tasks import Background
 from queenright.model.objects import Task, TaskStatus
 from queenright.model.states import TaskState
+from queenright.wire.messages import AssignmentSet
 
 log = logging.getLogger(__name__)
 
@@ -32,8 +34,11 @@ class Worker:
     runs already is not known.
     """
 
-    def __init__(self, executor: Executor, database: TaskDatabase, reporter: Reporter, clock: Clock) -> None:
+    def __init__(
+        self, executor: Executor, database: TaskDatabase, reporter: Reporter, clock: Clock, data: NodeData
+    ) -> None:
         self._executor = executor
+        self._data = data
         self._database = database
         self._reporter = reporter
         self._clock = clock
@@ -57,6 +62,10 @@ class Worker:
         await self._background.stop()
         self._runners.clear()
         await self._database.close()
+
+    def take_data(self, assigned: AssignmentSet) -> None:
+        """Secrets, configs and credentials of the tasks that are about to be applied."""
+        self._data.take(assigned)
 
     async def apply_complete(self, tasks: Sequence[Task]) -> None:
         """These are all tasks of the node: any other one is ended and removed, and so are strays of this cluster."""
@@ -141,6 +150,7 @@ class Worker:
                     await self._gone.wait()
         except TimeoutError:
             pass
+        self._data.forget()
         return sorted(self._runners)
 
     # -- assignments
@@ -180,7 +190,9 @@ class Worker:
     def _report(self, task_id: str, status: TaskStatus) -> None:
         self._database.put_status(task_id, status)
         self._reporter.report(task_id, status)
-        log.info("task %s", status.state.text, extra={"task": task_id, "err": status.err})
+        runner = self._runners.get(task_id)
+        if runner is None or runner.status.state != status.state or status.err:
+            log.info("task %s", status.state.text, extra={"task": task_id, "err": status.err})
 
     def _removed(self, task_id: str) -> None:
         self._runners.pop(task_id, None)
@@ -203,12 +215,20 @@ class Worker:
             await asyncio.sleep(delay)
             delay = min(RECONNECT_MOST, 2 * delay)
         self.engine_error = ""
+        await self._sweep(found)
         self._found = {item.task_id: item for item in found}
         for runner in list(self._runners.values()):
             self._begin(runner)
         self._gone.set()
         if self._told:
             self._remove_strays()
+
+    async def _sweep(self, found: Sequence[Found]) -> None:
+        """Take away what a crash left of the secrets and configs of tasks that are gone."""
+        try:
+            await self._executor.sweep({*self._runners, *(item.task_id for item in found)})
+        except ExecutorError as error:
+            log.warning("secrets and configs of former tasks may still be in memory: %s", error)
 
     def _remove_strays(self) -> None:
         """Containers of this cluster without a task: left over from a crash, or from a former membership."""
@@ -224,7 +244,7 @@ class Worker:
             try:
                 if item.running:
                     await self._executor.stop(item.container_id, "", STRAY_GRACE)
-                await self._executor.remove(item.container_id)
+                await self._executor.remove(item.container_id, item.task_id)
                 break
             except ExecutorError as error:
                 log.warning("a container whose task is gone cannot be removed, trying again: %s", error)

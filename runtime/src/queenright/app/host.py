@@ -197,7 +197,8 @@ class Host:
     async def _give_up(self, held: MemberState) -> None:
         from queenright.app import working
 
-        await working.remove_containers(self._settings.docker_socket, held.cluster_id, self._clock)
+        settings = self._settings
+        await working.remove_containers(settings.docker_socket, settings.data_root, held.cluster_id, self._clock)
 
     # -- the daemon's start and end
 

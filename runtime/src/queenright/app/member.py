@@ -75,10 +75,12 @@ class Member:
         self._working = Working(
             settings.state_dir / "tasks.db",
             settings.docker_socket,
+            settings.data_root,
             state.cluster_id,
             state.managers,
             self._credentials,
             clock,
+            prefer_local=settings.prefer_local_images,
             here=self._here,
             addr=host_of(state.advertise_addr),
             on_news=self._on_news,

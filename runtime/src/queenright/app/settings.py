@@ -52,6 +52,15 @@ def _level(value: Any) -> str:
     return str(value)
 
 
+def _flag(value: Any) -> bool:
+    """TOML has truth values; flags and variables are texts."""
+    if isinstance(value, bool):
+        return value
+    if value not in ("true", "false"):
+        raise ValueError(f"must be true or false, not {value!r}")
+    return bool(value == "true")
+
+
 def _positive(value: Any) -> int:
     number = int(value) if isinstance(value, str) and value.isdigit() else value
     if isinstance(number, bool) or not isinstance(number, int) or number < 1:
@@ -69,6 +78,7 @@ class Settings:
     socket: Path = _setting(Path("/run/queenright/engine.sock"), "the host socket that clients use", _path)
     socket_group: str = _setting("docker", "the group that may use the host socket", _text)
     docker_socket: Path = _setting(Path("/var/run/docker.sock"), "where the Docker Engine listens", _path)
+    prefer_local_images: bool = _setting(False, "use images that the node has without asking their registry", _flag)
     log_level: str = _setting("info", "debug, info, warning or error", _level)
     log_file: Path | None = _setting(None, "log file instead of standard error (reopened on SIGHUP)", _optional_path)
     listen_addr: str = _setting("", "where a manager listens from now on, instead of what init or join said", _any_text)
@@ -80,6 +90,11 @@ class Settings:
     idle_timeout: int = _setting(
         30, "seconds without a client after which a daemon in no swarm, started by its socket, ends", _positive
     )
+
+    @property
+    def data_root(self) -> Path:
+        """Where the secrets and configs of the node's tasks are mounted, each task's in memory of its own."""
+        return self.socket.parent / "data"
 
     def shown(self) -> dict[str, Any]:
         """For people and JSON."""

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from queenright import __version__
+from queenright.agent.data import NodeData
 from queenright.agent.database import DatabaseError, TaskDatabase
 from queenright.agent.link import LinkError
 from queenright.agent.logs import LogPublisher
@@ -58,11 +59,13 @@ class Working:
         self,
         database: Path,
         docker_socket: Path,
+        data_root: Path,
         cluster_id: str,
         managers: tuple[tuple[str, str], ...],
         credentials: Credentials,
         clock: Clock,
         *,
+        prefer_local: bool,
         here: Mapping[str, str],
         addr: str,
         on_news: Callable[[SessionNews], None],
@@ -71,9 +74,17 @@ class Working:
     ) -> None:
         self._credentials = credentials
         self._described: NodeDescription | None = None
-        self._executor = DockerExecutor(cluster_id, wall=clock.wall, socket=str(docker_socket))
+        data = NodeData()
+        self._executor = DockerExecutor(
+            cluster_id,
+            wall=clock.wall,
+            supplies=data,
+            data_root=data_root,
+            socket=str(docker_socket),
+            prefer_local=prefer_local,
+        )
         database_file = TaskDatabase(database, encode=codec.encode_task, decode=codec.decode_task)
-        self.worker = Worker(self._executor, database_file, Reporter(world.dice), clock)
+        self.worker = Worker(self._executor, database_file, Reporter(world.dice), clock, data)
         self._remotes = Remotes(managers, world.dice)
         self._connector = _Connector(credentials, here)
         self.session = SessionLoop(
@@ -166,14 +177,16 @@ class Working:
         return self._described
 
 
-async def remove_containers(docker_socket: Path, cluster_id: str, clock: Clock) -> None:
+async def remove_containers(docker_socket: Path, data_root: Path, cluster_id: str, clock: Clock) -> None:
     """End and remove every container of a membership that cannot go on; what resists is logged."""
-    executor = DockerExecutor(cluster_id, wall=clock.wall, socket=str(docker_socket))
+    executor = DockerExecutor(
+        cluster_id, wall=clock.wall, supplies=NodeData(), data_root=data_root, socket=str(docker_socket)
+    )
 
     async def remove(item: Found) -> None:
         if item.running:
             await executor.stop(item.container_id, "", GIVE_UP_GRACE)
-        await executor.remove(item.container_id)
+        await executor.remove(item.container_id, item.task_id)
 
     executor.open()
     try:
@@ -183,6 +196,7 @@ async def remove_containers(docker_socket: Path, cluster_id: str, clock: Clock) 
             for item, error in zip(found, ends, strict=True):
                 if error is not None:
                     log.error("container %s is still there: %s", item.container_id[:12], error)
+            await executor.sweep(())
     except (ExecutorError, TimeoutError) as error:
         log.error("containers of the swarm that was left may still be there: %s", error)
     finally:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from queenright.model.objects import NodeDescription, Task
 from queenright.spec.container import ContainerSpec, Mount, VolumeDriver, VolumeOptions
@@ -33,15 +33,24 @@ _LABELS = ".Service.Labels"
 
 
 class TemplateError(ValueError):
-    """A placeholder that cannot be expanded. The text quotes it and names what there is."""
+    """A placeholder that cannot be expanded. The text quotes it and names what there is; ``at`` is where it begins."""
+
+    at = 0
+
+
+class MissingTargetError(TemplateError):
+    """A placeholder names a file that the task does not have. The text says no more than that."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Context:
-    """What placeholders stand for. ``fields`` maps ``.Task.Slot`` to its text; labels are apart."""
+    """What placeholders stand for. ``fields`` maps ``.Task.Slot`` to its text; labels are apart. ``functions`` are
+    those besides ``join`` and ``index``; each takes one text.
+    """
 
     fields: Mapping[str, str]
     labels: Mapping[str, str]
+    functions: Mapping[str, Callable[[str], str]] = dataclasses.field(default_factory=dict)
 
 
 def context_of(task: Task, node: NodeDescription) -> Context:
@@ -75,9 +84,17 @@ def expand(text: str, context: Context) -> str:
             before, body = before.rstrip(), body[1:]
         out.append(_literal(before, trim))
         trim = body[-1:] == "-" and body[-2:-1].isspace()
-        out.append(_evaluate(body[:-1] if trim else body, text[start : end + 2], context))
+        try:
+            out.append(_evaluate(body[:-1] if trim else body, text[start : end + 2], context))
+        except TemplateError as error:
+            error.at = start
+            raise
         position = end + 2
-    out.append(_literal(text[position:], trim))
+    try:
+        out.append(_literal(text[position:], trim))
+    except TemplateError as error:
+        error.at = text.find("{{", position)
+        raise
     return "".join(out)
 
 
@@ -123,6 +140,10 @@ def _evaluate(body: str, action: str, context: Context) -> str:
         if [kind for kind, _ in rest] != ["field", "text"] or rest[0][1] != _LABELS:
             raise TemplateError(f'{action}: write it as {{{{index .Service.Labels "key"}}}}')
         return context.labels.get(rest[1][1], "")
+    if kind == "word" and head in context.functions:
+        if [kind for kind, _ in rest] not in (["field"], ["text"]):
+            raise TemplateError(f'{action}: write it as {{{{{head} "name"}}}}')
+        return context.functions[head](_operand(rest[0], action, context))
     if rest:
         raise TemplateError(f"{action}: one value was expected")
     return _operand(words[0], action, context)
@@ -157,7 +178,7 @@ def _operand(word: tuple[str, str], action: str, context: Context) -> str:
     if kind == "text":
         return value
     if kind == "word":
-        raise TemplateError(f"{action}: there is no function {value!r}; known are join and index")
+        raise TemplateError(f"{action}: there is no function {value!r}; known are {_functions(context)}")
     if value in context.fields:
         return context.fields[value]
     if value.startswith(_LABELS + "."):
@@ -166,6 +187,10 @@ def _operand(word: tuple[str, str], action: str, context: Context) -> str:
             return context.labels[key]
         raise TemplateError(f"{action}: the service has no label {key!r}")
     raise TemplateError(f"{action}: there is no {value}; {_known()}")
+
+
+def _functions(context: Context) -> str:
+    return ", ".join((*sorted(context.functions), "join")) + " and index" if context.functions else "join and index"
 
 
 def _known() -> str:

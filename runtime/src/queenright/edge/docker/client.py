@@ -79,6 +79,10 @@ class Engine:
         """Call the function with a client, on a thread. Raises TaskError, TemporaryError or EngineLostError."""
         return await self._pool.run(lambda: self._guarded(function))
 
+    async def on_thread(self, function: Callable[[], T]) -> T:
+        """Call what blocks, and is not for the engine, on one of its threads."""
+        return await self._pool.run(function)
+
     def client(self) -> APIClient:
         """The client, connected if it is not. Raises what the SDK raises."""
         with self._lock:

@@ -5,18 +5,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+import pathlib
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
-from queenright.agent.ports import ExecutorError, Found, TaskError, TemporaryError
+from queenright.agent.ports import ExecutorError, Found, Supplies, TaskError, TemporaryError
 from queenright.decide.task_step import Health, Phase, Seen
 from queenright.edge.docker import calls
 from queenright.edge.docker.client import Engine
 from queenright.edge.docker.container_config import CLUSTER_LABEL, TASK_LABEL, create_body
 from queenright.edge.docker.containers import Event, Watched
+from queenright.edge.docker.data_mounts import DataMounts
 from queenright.edge.docker.description import read_info
 from queenright.edge.docker.events import EventStream
 from queenright.edge.docker.images import Images
+from queenright.edge.docker.task_files import TaskFiles, has_files
 from queenright.lib.tasks import Background
 from queenright.model.objects import NodeDescription, Task
 
@@ -32,7 +35,8 @@ class DockerExecutor:
     """Fulfils ``agent.ports.Executor`` for one node of one cluster. Belongs to the event loop's thread.
 
     ``socket`` is the path of the engine's socket; ``wall`` gives nanoseconds since the epoch; ``prefer_local`` never
-    pulls an image that is there. ``error`` says why the engine cannot be reached, "" while it can.
+    pulls an image that is there. ``supplies`` knows the secrets, configs and credentials of tasks; the former two are
+    mounted below ``data_root``. ``error`` says why the engine cannot be reached, "" while it can.
     """
 
     def __init__(
@@ -40,6 +44,8 @@ class DockerExecutor:
         cluster_id: str,
         *,
         wall: Callable[[], int],
+        supplies: Supplies,
+        data_root: pathlib.Path,
         socket: str = "/var/run/docker.sock",
         prefer_local: bool = False,
         threads: int = 64,
@@ -47,7 +53,9 @@ class DockerExecutor:
         self._cluster_id = cluster_id
         self._wall = wall
         self._engine = Engine(socket, threads)
+        self._supplies = supplies
         self._images = Images(self._engine, prefer_local=prefer_local)
+        self._files = TaskFiles(DataMounts(data_root), self._engine, supplies)
         self._watched: dict[str, Watched] = {}
         self._background = Background()
         self._gap = asyncio.Event()
@@ -76,7 +84,9 @@ class DockerExecutor:
         self._engine.close()
 
     async def describe(self) -> NodeDescription:
-        self._description = read_info(await self._engine.call(lambda client: client.info()))
+        info = await self._engine.call(lambda client: client.info())
+        self._files.take_info(info)
+        self._description = read_info(info)
         return self._description
 
     async def found(self) -> Sequence[Found]:
@@ -93,12 +103,14 @@ class DockerExecutor:
                 return self._watch(inspected["Id"]).seen
         return Seen(phase=Phase.ABSENT)
 
-    async def pull(self, task: Task) -> None:
-        await self._images.ensure(task.spec.container.image or "", task.registry_auth)
+    async def pull(self, task: Task, told: Callable[[str], None]) -> None:
+        await self._images.ensure(task.spec.container.image or "", self._supplies.credentials(task), told)
 
     async def create(self, task: Task) -> Seen:
         node = self._description or await self.describe()
         body = create_body(task, node, self._cluster_id)
+        if has_files(task):
+            await self._files.lay_out(task, node, body)
         container_id = await self._engine.call(lambda client: calls.create(client, task.name, body))
         if container_id is None:
             return await self._created_before(task)
@@ -109,6 +121,8 @@ class DockerExecutor:
     async def start(self, task: Task, container_id: str) -> Seen:
         watched = self._watch(container_id)
         before = watched.events
+        if has_files(task):
+            await self._files.make_sure(task, self._description or await self.describe())
         inspected = await self._engine.call(lambda client: calls.start(client, container_id))
         self._take_answer(watched, inspected, before)
         return watched.seen
@@ -128,9 +142,16 @@ class DockerExecutor:
                 raise TemporaryError(f"container {container_id[:12]} was killed but does not end")
         return watched.seen
 
-    async def remove(self, container_id: str) -> None:
+    async def release(self, task_id: str) -> None:
+        await self._files.drop(task_id)
+
+    async def sweep(self, keep: Collection[str]) -> None:
+        await self._files.sweep(keep)
+
+    async def remove(self, container_id: str, task_id: str) -> None:
         await self._engine.call(lambda client: calls.remove(client, container_id))
         self._watched.pop(container_id, None)
+        await self._files.drop(task_id)
 
     # -- calls
 

@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
+import contextlib
+import dataclasses
 import json
 import logging
-import re
+from collections.abc import Callable
 from typing import Any
 
 from docker.api.client import APIClient
@@ -16,11 +16,26 @@ from docker.errors import NotFound
 
 from queenright.agent.ports import TaskError, TemporaryError
 from queenright.edge.docker.client import Engine
+from queenright.edge.docker.pulling import pull
+from queenright.model.images import is_id, is_pinned
 
 log = logging.getLogger(__name__)
 
 PULLS_AT_ONCE = 32  # leaves threads for everything else
-_ID = re.compile(r"(sha256:)?[0-9a-f]{64}")
+
+Told = Callable[[str], None]
+
+
+def nobody(text: str) -> None:
+    """For who does not want to hear of a pull's progress."""
+
+
+@dataclasses.dataclass(slots=True, eq=False)
+class _Pull:
+    """One that is under way, and who wants to hear of it."""
+
+    work: asyncio.Task[None]
+    listeners: list[Told]
 
 
 class Images:
@@ -29,43 +44,60 @@ class Images:
     def __init__(self, engine: Engine, *, prefer_local: bool = False) -> None:
         self._engine = engine
         self._prefer_local = prefer_local
-        self._running: dict[tuple[str, str], asyncio.Task[None]] = {}
+        self._running: dict[tuple[str, bytes], _Pull] = {}
         self._slots = asyncio.Semaphore(PULLS_AT_ONCE)
 
-    async def ensure(self, image: str, auth: str) -> None:
-        """The image, pulled if need be. ``auth`` is the value of ``X-Registry-Auth`` or "".
+    async def ensure(self, image: str, auth: bytes, told: Told = nobody) -> None:
+        """The image, pulled if need be. ``auth`` is the JSON document of the credentials or empty; ``told`` gets words
+        on the progress.
 
-        May be cancelled; the pull goes on for the others. Raises TaskError if there is no such image.
+        May be cancelled; the pull goes on for the others. Raises TaskError if there is no such image, TemporaryError
+        if its registry cannot say so now.
         """
         key = (image, auth)
-        task = self._running.get(key)
-        if task is None:
-            task = self._running[key] = asyncio.create_task(self._ensure(image, auth), name=f"pull-{image}")
-            task.add_done_callback(lambda done: self._ended(key, done))
-        await asyncio.shield(task)
+        running = self._running.get(key)
+        if running is None:
+            work = asyncio.create_task(self._ensure(image, auth), name=f"pull-{image}")
+            running = self._running[key] = _Pull(work, [])
+            work.add_done_callback(lambda done: self._ended(key, done))
+        running.listeners.append(told)
+        try:
+            await asyncio.shield(running.work)
+        finally:
+            running.listeners.remove(told)
 
     def close(self) -> None:
-        for task in self._running.values():
-            task.cancel()
+        for running in self._running.values():
+            running.work.cancel()
 
-    def _ended(self, key: tuple[str, str], task: asyncio.Task[None]) -> None:
+    def _ended(self, key: tuple[str, bytes], task: asyncio.Task[None]) -> None:
         del self._running[key]
         if not task.cancelled():
             task.exception()  # all who waited have it; if none did, nobody misses it
 
-    async def _ensure(self, image: str, auth: str) -> None:
-        fixed = _ID.fullmatch(image) is not None
-        if (fixed or "@" in image or self._prefer_local) and await self._is_local(image):
+    def _tell(self, key: tuple[str, bytes], text: str) -> None:
+        running = self._running.get(key)
+        for told in list(running.listeners) if running is not None else ():
+            told(text)
+
+    async def _ensure(self, image: str, auth: bytes) -> None:
+        if (is_pinned(image) or self._prefer_local) and await self._is_local(image):
             return
-        if fixed:
+        if is_id(image):
             raise TaskError(f"No such image: {image}")
         credentials = read_auth(auth)
+        loop = asyncio.get_running_loop()
+
+        def told(text: str) -> None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended
+                loop.call_soon_threadsafe(self._tell, (image, auth), text)
+
         try:
             async with self._slots:
-                await self._engine.call(lambda client: _pull(client, image, credentials))
+                await self._engine.call(lambda client: pull(client, image, credentials, told))
         except (TaskError, TemporaryError) as error:
             if not await self._is_local(image):
-                raise TaskError(f"No such image: {image} ({error})") from error
+                raise type(error)(f"No such image: {image} ({error})") from error
             log.warning("image %s could not be pulled, the one that is there is used: %s", image, error)
 
     async def _is_local(self, image: str) -> bool:
@@ -82,23 +114,14 @@ class Images:
             raise TaskError(f"image {image}: {error}") from error
 
 
-def read_auth(auth: str) -> dict[str, Any]:
+def read_auth(auth: bytes) -> dict[str, Any]:
     """The credentials of a task; none of them appears in an error."""
     if not auth:
         return {}
     try:
-        value = json.loads(base64.urlsafe_b64decode(auth + "=" * (-len(auth) % 4)))
-    except (binascii.Error, ValueError):
+        value = json.loads(auth)
+    except ValueError:
         value = None
     if not isinstance(value, dict):
         raise TaskError("the registry credentials of the service cannot be read: give them again with its next update")
     return value
-
-
-def _pull(client: APIClient, image: str, credentials: dict[str, Any]) -> None:
-    """Pull and read the progress to its end, where an error may stand. (Empty credentials keep the SDK from looking
-    for some of its own.)
-    """
-    for line in client.pull(image, stream=True, decode=True, auth_config=credentials):
-        if "error" in line:
-            raise TaskError(str(line["error"]))

@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Secrets and configs of tasks as files in memory: a small tmpfs for each task, of which every file is bound into the
+task's container.
+
+A tmpfs is filled and then made read-only; one that is not read-only was left by a crash and is made anew. Nothing of
+it is on a disk. All functions block and belong to the engine's threads.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import errno
+import os
+import pathlib
+import re
+import shutil
+from collections.abc import Callable, Collection, Sequence
+
+from queenright.lib import mounts
+from queenright.model.payloads import Payload
+
+GUARDS = mounts.MS_NODEV | mounts.MS_NOSUID | mounts.MS_NOEXEC
+SELINUX = pathlib.Path("/sys/fs/selinux/enforce")
+LABELS = ("system_u:object_r:container_file_t:s0", "system_u:object_r:svirt_sandbox_file_t:s0")  # new, and before 2017
+PAGE = 4096
+SPARE = 16 * PAGE  # for the root folder and what the kernel needs besides the files
+_TASK = re.compile(r"[0-9A-Za-z_.-]+")
+
+
+class DataMountError(Exception):
+    """The files of a task cannot be laid out. The text names the place and never what is in them."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Bind:
+    """A file on the node and where the container sees it."""
+
+    source: str
+    target: str
+
+
+class DataMounts:
+    """The task folders below ``root``, which has to be where the Docker Engine sees what is mounted there.
+
+    ``owner`` is the (user, group) on the node that the container's root is.
+    """
+
+    def __init__(
+        self,
+        root: pathlib.Path,
+        *,
+        mount: Callable[[str, str, str, int, str], None] = mounts.mount,
+        unmount: Callable[[str], None] = mounts.unmount,
+        is_mount: Callable[[str], bool] = os.path.ismount,
+    ) -> None:
+        self._root = root
+        self._mount = mount
+        self._unmount = unmount
+        self._is_mount = is_mount
+
+    def lay_out(self, task_id: str, files: Sequence[Payload], owner: tuple[int, int] = (0, 0)) -> tuple[Bind, ...]:
+        """Write a task's files, instead of any that are there. Raises DataMountError; then nothing is left of them."""
+        place = self._place(task_id)
+        try:
+            self._clear(place)
+            self._make_root(owner)
+            place.mkdir(mode=0o700)
+            self._mount_empty(place, files)
+            for number, item in enumerate(files):
+                _write(place / str(number), item, owner)
+            flags = GUARDS | mounts.MS_REMOUNT | mounts.MS_RDONLY
+            self._mount("tmpfs", str(place), "tmpfs", flags, "")
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                self._clear(place)
+            raise DataMountError(_explained(place, error)) from error
+        return self.binds(task_id, files)
+
+    def binds(self, task_id: str, files: Sequence[Payload]) -> tuple[Bind, ...]:
+        """Where a task's files are and have to be."""
+        place = self._place(task_id)
+        return tuple(Bind(str(place / str(number)), item.path) for number, item in enumerate(files))
+
+    def is_laid_out(self, task_id: str) -> bool:
+        """Whether a task's files are there, all of them: a crash in the middle leaves a tmpfs that can be written."""
+        place = str(self._place(task_id))
+        return self._is_mount(place) and bool(os.statvfs(place).f_flag & os.ST_RDONLY)
+
+    def drop(self, task_id: str) -> None:
+        """Take a task's files away; containers that still run keep theirs. Raises DataMountError."""
+        place = self._place(task_id)
+        try:
+            self._clear(place)
+        except OSError as error:
+            raise DataMountError(_explained(place, error)) from error
+
+    def sweep(self, keep: Collection[str]) -> list[str]:
+        """Take away the files of all tasks but these, gives the ids of those that had any. Raises DataMountError."""
+        try:
+            left = [entry.name for entry in os.scandir(self._root) if entry.name not in keep]
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise DataMountError(_explained(self._root, error)) from error
+        for task_id in left:
+            self.drop(task_id)
+        return sorted(left)
+
+    def _place(self, task_id: str) -> pathlib.Path:
+        if not _TASK.fullmatch(task_id) or task_id in (".", ".."):
+            raise DataMountError(f"{task_id!r} is no id of a task")
+        return self._root / task_id
+
+    def _make_root(self, owner: tuple[int, int]) -> None:
+        """Nobody but the containers' root gets past it: what the files' own modes allow counts inside only."""
+        self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.chown(self._root, *owner)
+        self._root.chmod(0o700)
+
+    def _mount_empty(self, place: pathlib.Path, files: Sequence[Payload]) -> None:
+        size = SPARE + sum(-(-len(item.data) // PAGE) * PAGE for item in files)
+        options = f"size={size},nr_inodes={len(files) + 8},mode=0711"
+        labels = LABELS if SELINUX.exists() else ()
+        for label in labels:
+            try:
+                self._mount("tmpfs", str(place), "tmpfs", GUARDS, f'{options},context="{label}"')
+                return
+            except OSError as error:
+                if error.errno != errno.EINVAL:  # a label that the policy does not know
+                    raise
+        self._mount("tmpfs", str(place), "tmpfs", GUARDS, options)
+
+    def _clear(self, place: pathlib.Path) -> None:
+        while self._is_mount(str(place)):
+            self._unmount(str(place))
+        if place.is_dir() and not place.is_symlink():
+            shutil.rmtree(place)
+        elif place.is_symlink() or place.exists():
+            place.unlink()
+
+
+def _write(path: pathlib.Path, item: Payload, owner: tuple[int, int]) -> None:
+    """A file that nobody can read before it has its owner."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    with open(descriptor, "wb") as file:
+        file.write(item.data)
+        os.fchown(descriptor, owner[0] + item.uid, owner[1] + item.gid)
+        os.fchmod(descriptor, item.mode)
+
+
+def _explained(place: pathlib.Path, error: OSError) -> str:
+    reason = error.strerror or type(error).__name__
+    hint = ""
+    if error.errno == errno.EPERM:
+        hint = ": the daemon has to be root and to have CAP_SYS_ADMIN"
+    elif error.errno in (errno.ENOMEM, errno.ENOSPC):
+        hint = ": the node is out of memory"
+    return f"the secrets and configs of a task cannot be laid out in memory at {place}: {reason}{hint}"
