@@ -83,7 +83,7 @@ def test_what_a_description_names_is_there(record: type) -> None:
     for name, item in documented(record).items():
         for line in item["description"]:
             for macro, what in _MACRO.findall(line):
-                assert macro in "VO", f"{macro}() in {name}"
+                assert macro in "VOM", f"{macro}() in {name}"
                 if macro == "O":
                     assert what.replace("[]", "") in names, f"{name} speaks of {what}"
     assert any("O(replicas)" in line for line in documented(ServiceSpec)["mode"]["description"])

@@ -10,6 +10,7 @@ import dataclasses
 from typing import TypeVar
 
 from queenright.decide.base import SECOND
+from queenright.decide.meaning import plainest, same_endpoint
 from queenright.model.objects import Cluster, Service, Task
 from queenright.model.states import UpdateState
 from queenright.spec.container import ContainerSpec
@@ -173,13 +174,11 @@ def is_dirty(service: Service, task: Task) -> bool:
     """Whether the task is of another revision than the service's present one (see also ``revision``)."""
     if task.spec_version == service.spec_version:
         return False
-    return task.endpoint != service.spec.endpoint or not same_meaning(task.spec, service.spec.task)
+    return not (same_endpoint(task.endpoint, service.spec.endpoint) and same_meaning(task.spec, service.spec.task))
 
 
 def _plainest(spec: TaskSpec) -> TaskSpec:
-    return dataclasses.replace(
-        task_with_defaults(spec), force_update=spec.force_update or 0, runtime=spec.runtime or "container"
-    )
+    return plainest(task_with_defaults(spec))
 
 
 def _filled(config: C) -> C:
