@@ -110,7 +110,7 @@ def test_pools_place_as_one_would_who_looks_at_all_nodes_for_each_task(seed: int
                 if best is None:
                     break
                 expected.append((best.id, plain.take(sample, best)))
-            assert [(one.id, given) for one, given in pools.place(sample, count)] == expected, of.id
+            assert [(given.node.id, given.generic) for given in pools.place(sample, count)] == expected, of.id
 
 
 def test_services_that_ask_for_the_same_share_the_look_at_the_nodes(monkeypatch: pytest.MonkeyPatch) -> None:

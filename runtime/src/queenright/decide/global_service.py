@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from queenright.decide import restart, slots, tasks
+from queenright.decide import cause, restart, slots, tasks
 from queenright.decide.base import Decision, Dirty, Now
 from queenright.decide.revision import placement_fits
 from queenright.model.changes import Change
@@ -83,4 +83,5 @@ def _first(
         node_id=node.id,
         desired=TaskState.READY if stopping else TaskState.RUNNING,
         replaces=newest,
+        cause=cause.on_node(service, node, newest),
     )

@@ -12,7 +12,7 @@ import enum
 import itertools
 from collections.abc import Callable, Iterable
 
-from queenright.decide import defaults, restart, slots, tasks
+from queenright.decide import cause, defaults, restart, slots, tasks
 from queenright.decide.base import Decision, Dirty, Now
 from queenright.decide.global_service import belongs
 from queenright.model.changes import Change
@@ -122,4 +122,5 @@ def _first(view: Store, service: Service, slot: slots.Slot, now: Now, ids: Calla
         node_id=slot.node_id,
         desired=TaskState.READY if waits else None,
         replaces=slot.tasks[-1] if slot.tasks else None,
+        cause=cause.wanted(service),
     )

@@ -13,7 +13,8 @@ apart. Thus nodes are looked at once for each kind of request, and then one by o
 from __future__ import annotations
 
 import heapq
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
+from typing import NamedTuple
 
 from queenright.decide import filters
 from queenright.decide.plan import Plan
@@ -25,7 +26,16 @@ FAULTY_AFTER = 5
 Path = tuple[str, ...]  # values of the labels over which tasks are spread, first to last
 Ready = tuple[int, str, Node]  # (tasks, id, node)
 Ranked = tuple[int, int, int, str, Node]  # (failures, tasks of the service, tasks, id, node)
-Given = tuple[Node, tuple[GenericResource, ...]]
+FEW = 16  # nodes; among so few each is asked
+NAMED = 4  # nodes; so many that are refused for the same reason are named
+
+
+class Given(NamedTuple):
+    """A node for a task, the generic resources that it gets there, and in words which nodes were passed over."""
+
+    node: Node
+    generic: tuple[GenericResource, ...]
+    refused: str = ""
 
 
 class Pools:
@@ -36,7 +46,7 @@ class Pools:
         self._now = now
         self._nodes = tuple(plan.view.nodes)
         self._active = {node.id: plan.active(node.id) for node in self._nodes}
-        self._fit: dict[Hashable, list[Node]] = {}
+        self._fit: dict[Hashable, tuple[list[Node], str]] = {}
         self._pools: dict[Hashable, Pool] = {}
 
     def place(self, sample: Task, count: int) -> list[Given]:
@@ -47,8 +57,12 @@ class Pools:
         asked = filters.request(sample)
         turn = _Turn(self._pool(sample, asked), sample, asked, self._plan, self._active, self._now)
         placed: list[Given] = []
-        while len(placed) < count and (given := turn.next()) is not None:
-            placed.append(given)
+        while len(placed) < count:
+            refused = self._refused(sample, asked)
+            given = turn.next()
+            if given is None:
+                break
+            placed.append(given._replace(refused=refused) if refused else given)
         turn.end()
         return placed
 
@@ -57,17 +71,39 @@ class Pools:
         key = (asked.of("node", "room").key, descriptors)
         pool = self._pools.get(key)
         if pool is None:
-            pool = self._pools[key] = Pool(self._fitting(sample, asked.of("node")), descriptors, self._active)
+            pool = self._pools[key] = Pool(self._fitting(sample, asked)[0], descriptors, self._active)
         return pool
 
-    def _fitting(self, sample: Task, asked: filters.Request) -> list[Node]:
-        """The nodes that are what the task asks for; room is looked for when a node's turn comes."""
-        fit = self._fit.get(asked.key)
-        if fit is None:
-            none = self._plan.load("")
-            fit = [node for node in self._nodes if filters.first_refusal(asked.filters, sample, node, none) is None]
-            self._fit[asked.key] = fit
-        return fit
+    def _fitting(self, sample: Task, asked: filters.Request) -> tuple[list[Node], str]:
+        """The nodes that are what the task asks for, and why the others are not; room is looked for when a node's turn
+        comes.
+        """
+        steady = asked.of("node")
+        found = self._fit.get(steady.key)
+        if found is None:
+            none, fit = self._plan.load(""), []
+            refused: dict[str, list[Node]] = {}
+            for node in self._nodes:
+                refusal = filters.first_refusal(steady.filters, sample, node, none)
+                if refusal is None:
+                    fit.append(node)
+                else:
+                    refused.setdefault(refusal[1].brief, []).append(node)
+            found = self._fit[steady.key] = (fit, _told(refused))
+        return found
+
+    def _refused(self, sample: Task, asked: filters.Request) -> str:
+        """The nodes that cannot take the task, as they are now. Among many, only those that are not what it asks for:
+        to ask all of them once more for each task would be too much.
+        """
+        if len(self._nodes) > FEW:
+            return self._fitting(sample, asked)[1]
+        refused: dict[str, list[Node]] = {}
+        for node in self._nodes:
+            refusal = filters.first_refusal(asked.filters, sample, node, self._plan.load(node.id))
+            if refusal is not None:
+                refused.setdefault(refusal[1].brief, []).append(node)
+        return _told(refused)
 
 
 class Pool:
@@ -156,7 +192,7 @@ class _Turn:
                 if filters.first_refusal(self._own_limits, self._sample, node, self._plan.load(node.id)) is None:
                     given = self._take(node)
                     heapq.heapreplace(own, self._rank(node))
-                    return node, given
+                    return Given(node, given)
                 heapq.heappop(own)
             elif shared:
                 node = heapq.heappop(shared)[2]
@@ -166,7 +202,7 @@ class _Turn:
                     self._known.add(node.id)
                     self._aside.append(node)
                     heapq.heappush(own, self._rank(node))
-                    return node, given
+                    return Given(node, given)
             else:
                 return None
 
@@ -195,6 +231,15 @@ class _Turn:
         failures = load.recent_failures(sample.service_id, sample.spec_version, self._now)
         of_service = self._plan.of_service(node.id, sample.service_id)
         return failures if failures >= FAULTY_AFTER else 0, of_service, self._active[node.id], node.id, node
+
+
+def _told(refused: Mapping[str, Sequence[Node]]) -> str:
+    """``h1, h3: no memory; 12 nodes: drained``, the nodes by id."""
+    parts = []
+    for brief, nodes in sorted(refused.items()):
+        names = [node.hostname or node.id for node in sorted(nodes, key=lambda node: node.id)]
+        parts.append(f"{', '.join(names) if len(names) <= NAMED else f'{len(names)} nodes'}: {brief}")
+    return "; ".join(parts)
 
 
 def _descriptors(task: Task) -> Path:

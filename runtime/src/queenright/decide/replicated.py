@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Sequence
 
-from queenright.decide import defaults, restart, slots, tasks
+from queenright.decide import cause, defaults, restart, slots, tasks
 from queenright.decide.base import Decision, Dirty, Now
 from queenright.model.changes import Change
 from queenright.model.objects import Service
@@ -90,4 +90,5 @@ def _fill(view: Store, service: Service, number: int, now: Now, ids: Callable[[]
         slot=number,
         desired=TaskState.READY if stopping else TaskState.RUNNING,
         replaces=newest,
+        cause=cause.wanted(service),
     )

@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable
 
-from queenright.decide import defaults, slots, tasks, trial
+from queenright.decide import cause, defaults, slots, tasks, trial
 from queenright.decide.base import SECOND, Decision, Dirty, Now, earliest
 from queenright.decide.revision import placement_fits
 from queenright.model.changes import Change, Update
@@ -125,11 +125,13 @@ def _replace(view: Store, service: Service, task: Task, now: Now, ids: Callable[
         # A task that failed while it was prepared counts as ended when its own time had come: one try in each delay.
         ended = max(trial.ended_at(task, now.wall), min(task.not_before, now.wall))
         not_before = ended + defaults.restart(task.spec).delay
+    why = cause.restarted(view, task, not_before, trial.ended_at(task, now.wall))
     stopping = [other for other in slot.tasks if other is task or not other.wanted]
     at_once = not_before <= now.wall and all(slots.stopped(view, other) for other in stopping)
     desired = task.goal if at_once else TaskState.READY
     if own:
-        return [tasks.same_again(task, task_id=ids(), now=now, desired=desired, not_before=not_before), stop]
+        again = tasks.same_again(task, task_id=ids(), now=now, desired=desired, not_before=not_before, cause=why)
+        return [again, stop]
     replacement = tasks.new_task(
         service,
         task_id=ids(),
@@ -140,6 +142,7 @@ def _replace(view: Store, service: Service, task: Task, now: Now, ids: Callable[
         replaces=task,
         not_before=not_before,
         restart=True,
+        cause=why,
     )
     return [replacement, stop]
 

@@ -12,11 +12,11 @@ from collections.abc import Callable, Hashable
 
 from queenright.decide import filters
 from queenright.decide.base import Decision, Dirty, Now
-from queenright.decide.placement import Pools
+from queenright.decide.placement import Given, Pools
 from queenright.decide.plan import Plan
 from queenright.decide.refusal import Refusal
 from queenright.model.changes import Change, Update
-from queenright.model.objects import GenericResource, Node, Task
+from queenright.model.objects import Node, Task
 from queenright.model.states import TaskState
 from queenright.store.store import Store
 
@@ -38,7 +38,7 @@ def decide(view: Store, dirty: Dirty, now: Now, ids: Callable[[], str]) -> Decis
             continue
         node = view.nodes.get(task.node_id)
         if node is not None and _refusal(task, node, plan) is None:
-            changes.append(_assign(task, node, plan.take(task, node), CONFIRMED, now))
+            changes.append(_assign(task, Given(node, plan.take(task, node)), CONFIRMED, now))
         else:
             left.append(task)
     for service_id in {task.service_id for group in groups.values() for task in group if _displaces(view, task)}:
@@ -46,8 +46,7 @@ def decide(view: Store, dirty: Dirty, now: Now, ids: Callable[[], str]) -> Decis
     pools = Pools(plan, now.wall)
     for group in groups.values():
         placed = pools.place(group[0], len(group))
-        pairs = zip(group, placed, strict=False)
-        changes.extend(_assign(task, node, given, ASSIGNED, now) for task, (node, given) in pairs)
+        changes.extend(_assign(task, given, ASSIGNED, now) for task, given in zip(group, placed, strict=False))
         left.extend(group[len(placed) :])
     return Decision((*changes, *_refuse_all(view, left, plan, now)))
 
@@ -131,11 +130,15 @@ def _no_node(view: Store, task: Task, asked: filters.Request, plan: Plan) -> str
     return f"no suitable node ({text})" if text else "no suitable node"
 
 
-def _assign(task: Task, node: Node, given: tuple[GenericResource, ...], message: str, now: Now) -> Change:
+def _assign(task: Task, given: Given, message: str, now: Now) -> Change:
     status = dataclasses.replace(
         task.status, state=TaskState.ASSIGNED, at=now.wall, applied_at=now.wall, message=message, err=""
     )
-    return Update(dataclasses.replace(task, node_id=node.id, status=status, assigned_generic=given))
+    return Update(
+        dataclasses.replace(
+            task, node_id=given.node.id, status=status, assigned_generic=given.generic, refused=given.refused
+        )
+    )
 
 
 def _refuse(task: Task, err: str, now: Now) -> list[Change]:

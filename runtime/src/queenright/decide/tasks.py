@@ -24,12 +24,13 @@ def new_task(
     replaces: Task | None = None,
     not_before: int = 0,
     restart: bool = False,
+    cause: str = "",
 ) -> Create:
     """A task of the service's present revision, waiting to be scheduled.
 
     It is to be started at once (a job's: run to its end) unless ``desired`` says otherwise.
     With ``node_id`` it is for that node only (a global service). ``replaces`` is the task before it in its slot;
-    ``restart`` counts it as a further attempt at the same revision.
+    ``restart`` counts it as a further attempt at the same revision. ``cause``: why, in words (see ``cause``).
     """
     again = restart and replaces is not None and replaces.spec_version == service.spec_version
     goal = TaskState.COMPLETE if service.job_iteration else TaskState.RUNNING
@@ -52,11 +53,12 @@ def new_task(
             not_before=not_before,
             replaces=replaces.id if replaces is not None else "",
             attempt=replaces.attempt + 1 if again and replaces is not None else 0,
+            cause=cause,
         )
     )
 
 
-def same_again(old: Task, *, task_id: str, now: Now, desired: TaskState, not_before: int) -> Create:
+def same_again(old: Task, *, task_id: str, now: Now, desired: TaskState, not_before: int, cause: str = "") -> Create:
     """A replacement of the old task's own revision."""
     return Create(
         dataclasses.replace(
@@ -71,6 +73,9 @@ def same_again(old: Task, *, task_id: str, now: Now, desired: TaskState, not_bef
             not_before=not_before,
             replaces=old.id,
             attempt=old.attempt + 1,
+            assigned_generic=(),
+            cause=cause,
+            refused="",
         )
     )
 

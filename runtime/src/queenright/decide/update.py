@@ -12,7 +12,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Container, Iterable, Sequence
 
-from queenright.decide import defaults, slots, tasks, trial
+from queenright.decide import cause, defaults, slots, tasks, trial
 from queenright.decide.base import SECOND, Decision, Dirty, Now, earliest
 from queenright.decide.progress import Progress, Stage, progress
 from queenright.decide.revision import Revision
@@ -69,7 +69,7 @@ def _steer(view: Store, service: Service, now: Now, ids: Callable[[], str]) -> t
         service = judged
         states = progress(view, service, now)
     if all(each.stage in (Stage.DONE, Stage.FAILED) for each in states):
-        return [Update(_completed(service, now)), *_finish(view, service, states, now)], None
+        return [Update(_completed(service, states, now)), *_finish(view, service, states, now)], None
     first = [Update(service)] if service is not held else []
     superfluous = _finish(view, service, states, now)
     stopped = {change.object.id for change in superfluous}
@@ -155,6 +155,7 @@ def _renew(
         node_id=slot.node_id,
         desired=TaskState.RUNNING if start_first and slot.running else TaskState.READY,
         replaces=old[-1] if old else slot.newest,
+        cause=cause.renewed(service),
     )
     if start_first and slot.running:
         return [renewed]
@@ -216,7 +217,12 @@ def _rollback_message(status: UpdateStatus) -> str:
     return f"rollback completed ({status.message})" if by_itself else "rollback completed"
 
 
-def _completed(service: Service, now: Now) -> Service:
+def _borne(states: Sequence[Progress]) -> str:
+    failed = sum(1 for each in states if each.stage is Stage.FAILED)
+    return f"; {failed} of {sum(1 for each in states if each.new)} new tasks failed, which is borne" if failed else ""
+
+
+def _completed(service: Service, states: Sequence[Progress], now: Now) -> Service:
     status = service.update_status
     assert status is not None
     back = status.state == UpdateState.ROLLBACK_STARTED
@@ -224,6 +230,6 @@ def _completed(service: Service, now: Now) -> Service:
         status,
         state=UpdateState.ROLLBACK_COMPLETED if back else UpdateState.COMPLETED,
         completed_at=now.wall,
-        message=_rollback_message(status) if back else "update completed",
+        message=(_rollback_message(status) if back else "update completed") + _borne(states),
     )
     return dataclasses.replace(service, update_status=done)
