@@ -51,7 +51,7 @@ def test_by_default_the_next_task_follows_when_the_one_before_it_runs() -> None:
 def test_tasks_that_run_make_room_one_by_one_by_default() -> None:
     made = updated(world(app_2=Behaviour(starts=4)), Parallelism=2)
     made.until(lambda: len([task for task in made.tasks("web") if task.state == TaskState.STARTING]) == 2)
-    first = [task for task in made.tasks("web") if task.state == TaskState.STARTING][0]
+    first = next(task for task in made.tasks("web") if task.state == TaskState.STARTING)
     made.report(first, TaskState.RUNNING)
     made.settle()
     assert new(made) == 3

@@ -24,6 +24,8 @@ def waiting_for(view: Store, service: Service, now: Now) -> str:
     states = progress(view, service, now)
     renewed = [each for each in states if each.new]
     taking_part = len(renewed) + sum(1 for each in states if each.stage is Stage.DIRTY)
+    if not taking_part:
+        return ""
     running = sum(1 for each in renewed if each.task is not None and each.task.state == TaskState.RUNNING)
     if status.state.paused:
         return _paused(states, taking_part)
@@ -56,11 +58,9 @@ def _held_up(view: Store, service: Service, states: Sequence[Progress], now: Now
     starting = [each for each in on_trial if each.task is not None and each.task.state != TaskState.RUNNING]
     parts = []
     if starting:
-        first = starting[0]
-        assert first.task is not None
-        parts.append(f"waits for {_named(view, starting)}, which {_doing(view, first.task)}")
-        if first.until:
-            parts[-1] += f" and has until {clock(first.until)}"
+        parts.append(f"waits for {_named(view, starting, doing=True)}")
+        if starting[0].until:
+            parts[-1] += f", until {clock(starting[0].until)} at most"
     more = any(each.stage is Stage.DIRTY for each in states)
     watched = [each for each in on_trial if each not in starting]
     resting = [each for each in states if each.busy and each not in starting and each.until > now.wall]
@@ -79,8 +79,9 @@ def _passes(each: Progress, rollout: defaults.Rollout) -> int:
     return (status.running_since or status.applied_at) + rollout.monitor
 
 
-def _named(view: Store, states: Sequence[Progress]) -> str:
-    names = [_title(view, each.task) for each in states[:MOST_NAMED] if each.task is not None]
+def _named(view: Store, states: Sequence[Progress], doing: bool = False) -> str:
+    tasks = [each.task for each in states[:MOST_NAMED] if each.task is not None]
+    names = [_title(view, task) + (f" ({_doing(view, task)})" if doing else "") for task in tasks]
     more = len(states) - len(names)
     if more > 0:
         names.append(f"{more} more")
@@ -96,9 +97,9 @@ def _title(view: Store, task: Task) -> str:
 def _doing(view: Store, task: Task) -> str:
     """What a task that does not run yet is about."""
     if task.state < TaskState.ASSIGNED:
-        return f"has no node yet ({task.status.err})" if task.status.err else "has no node yet"
+        return task.status.err or "it has no node yet"
     before = view.tasks.get(task.replaces)
     if task.desired_state == TaskState.READY and before is not None and not slots.stopped(view, before):
-        return f"starts when the task before it has stopped (it is {before.state.text})"
+        return f"starts when the task before it has stopped, which is {before.state.text}"
     detail = task.status.err or task.status.message
-    return f"is {task.state.text}" + (f" ({detail})" if detail and detail != task.state.text else "")
+    return task.state.text + (f": {detail}" if detail and detail != task.state.text else "")

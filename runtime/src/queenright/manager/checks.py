@@ -54,7 +54,7 @@ def check_service(spec: ServiceSpec) -> None:
     check_update(spec.update_config)
     check_update(spec.rollback_config)
     check_endpoint(spec.endpoint)
-    check_brought(spec)
+    check_job(spec)
     for network in spec.task.networks:
         check_network(network)
     if len(spec.task.networks) > 1:
@@ -65,13 +65,13 @@ def check_service(spec: ServiceSpec) -> None:
         raise InvalidArgument(f"ContainerSpec: {error}") from error
 
 
-def check_brought(spec: ServiceSpec) -> None:
-    """Refuse what the orchestration does not do."""
-    if spec.mode.is_job:
-        raise InvalidArgument("Mode: jobs are not supported by this version of queenright")
-    for kind in ("secrets", "configs"):
-        if getattr(spec.task.container, kind):
-            raise InvalidArgument(f"ContainerSpec: {kind} are not supported by this version of queenright")
+def check_job(spec: ServiceSpec) -> None:
+    """Refuse configurations of updates in a job, which is not updated but run again."""
+    if not spec.mode.is_job:
+        return
+    for name, config in (("UpdateConfig", spec.update_config), ("RollbackConfig", spec.rollback_config)):
+        if config is not None:
+            raise InvalidArgument(f"{name} is not supported for jobs: each change of a job runs it again")
 
 
 def check_values(document: Any) -> None:
