@@ -112,6 +112,12 @@ def _check_room(view: Store, task: Task) -> None:
         raise Broken(f"node {node.id} was given more tasks than it has CPUs")
     if reserved.memory and load.memory > node.description.memory_bytes:
         raise Broken(f"node {node.id} was given more tasks than it has memory")
+    has: Counter[tuple[str, str]] = Counter()
+    for one in node.description.generic_resources:
+        has[one.kind, one.name] += 1 if one.name else one.value
+    for one in task.assigned_generic:
+        if load.generic.get((one.kind, one.name), 0) > has[one.kind, one.name]:
+            raise Broken(f"node {node.id} gave more {one.kind} {one.name} than it has")
 
 
 def _check_removal(view: Store, task: Task) -> None:
@@ -126,7 +132,7 @@ def check_aggregates(view: Store) -> None:
     fresh.restore(view.index, view.freeze()())
     for node in view.nodes:
         kept, counted = view.load(node.id), fresh.load(node.id)
-        for field in ("active", "cpus", "memory", "services", "ports"):
+        for field in ("active", "cpus", "memory", "services", "ports", "generic"):
             if getattr(kept, field) != getattr(counted, field):
                 raise Broken(f"{field} of node {node.id}: kept {getattr(kept, field)}, is {getattr(counted, field)}")
     for index in ("service", "slot", "place", "node", "pending", "waiting"):

@@ -96,7 +96,7 @@ def picture(view: Store) -> set[tuple[object, ...]]:
         (
             *(task.service_id, task.slot, task.node_id, task.spec_version, task.desired_state, task.state),
             *(task.attempt, task.not_before, bool(task.replaces), task.status.message, task.status.err),
-            task.job_iteration,
+            *(task.job_iteration, task.assigned_generic, task.cause, task.refused),
         )
         for task in view.tasks
     ]

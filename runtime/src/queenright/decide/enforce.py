@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 
-from queenright.decide import tasks, trial
+from queenright.decide import generic, tasks, trial
 from queenright.decide.base import Decision, Dirty, Now
 from queenright.decide.revision import placement_fits
 from queenright.model.changes import Change, Update
@@ -43,19 +43,22 @@ def _check(view: Store, node: Node, now: Now) -> list[Change]:
     load = view.load(node.id)
     short = load.cpus > node.description.nano_cpus or load.memory > node.description.memory_bytes
     cpus, memory = node.description.nano_cpus, node.description.memory_bytes
+    taken: dict[tuple[str, str], int] = {}
     changes: list[Change] = []
     for task in sorted(held, key=lambda task: (task.created_at, task.id)):
         if not placement_fits(node, task.spec) and not _moving(view, task):
             changes.append(_reject(task, UNMET, now))
             continue
         reserved = task.spec.resources.reservations
-        if reserved is None or not short:
+        if reserved is None:
             continue
-        if (reserved.cpus or 0) > cpus or (reserved.memory or 0) > memory:
+        over = short and ((reserved.cpus or 0) > cpus or (reserved.memory or 0) > memory)
+        if over or generic.lacks(task.assigned_generic, node, taken):
             changes.append(_reject(task, SHORT, now))
             continue
         cpus -= reserved.cpus or 0
         memory -= reserved.memory or 0
+        generic.take(task.assigned_generic, taken)
     return changes
 
 
