@@ -12,8 +12,18 @@ from queenright.edge.docker.container_config import create_body
 from queenright.model.objects import NodeDescription, Task
 from queenright.spec import fields
 from queenright.spec.container import ContainerSpec, Healthcheck, Ulimit
-from queenright.spec.service import EndpointSpec, Limits, LogDriver, NetworkAttachment, Port, Resources, TaskSpec
+from queenright.spec.service import (
+    EndpointSpec,
+    GenericResource,
+    Limits,
+    LogDriver,
+    NetworkAttachment,
+    Port,
+    Resources,
+    TaskSpec,
+)
 
+MIB = 1 << 20
 NODE = NodeDescription(hostname="h1", architecture="x86_64", os="linux")
 BARE: dict[str, Any] = {
     "Image": "app:1",
@@ -194,6 +204,10 @@ TASK = [
         {"log_driver": LogDriver(name="local", options={"max-size": "1m"})},
         {"LogConfig": {"Type": "local", "Config": {"max-size": "1m"}}},
     ),
+    ({"resources": Resources(swap_bytes=-1, limits=Limits(memory=MIB))}, {"Memory": MIB, "MemorySwap": -1}),
+    ({"resources": Resources(swap_bytes=0, limits=Limits(memory=MIB))}, {"Memory": MIB, "MemorySwap": MIB}),
+    ({"resources": Resources(swap_bytes=MIB, limits=Limits(memory=MIB))}, {"Memory": MIB, "MemorySwap": 2 * MIB}),
+    ({"resources": Resources(memory_swappiness=0)}, {"MemorySwappiness": 0}),
     ({"networks": (NetworkAttachment(target="host"),)}, {"NetworkMode": "host"}),
     ({"networks": (NetworkAttachment(target="bridge"),)}, {"NetworkMode": "bridge"}),
 ]
@@ -202,6 +216,17 @@ TASK = [
 @pytest.mark.parametrize(("given", "expected"), TASK)
 def test_options_of_the_task(given: dict[str, Any], expected: dict[str, Any]) -> None:
     assert body_of(**given) == BARE | {"HostConfig": BARE["HostConfig"] | expected}
+
+
+def test_a_container_is_told_what_it_was_given_of_generic_resources() -> None:
+    given = (
+        GenericResource("gpu", name="uuid2"),
+        GenericResource("SSD", 3),
+        GenericResource("gpu", name="uuid1"),
+    )
+    task = Task(id="tid", service_id="sid", spec=TaskSpec(container=ContainerSpec(image="a", env=("A=1",))))
+    body = create_body(dataclasses.replace(task, assigned_generic=given), NODE, "cid")
+    assert body["Env"] == ["A=1", "DOCKER_RESOURCE_GPU=uuid2,uuid1", "DOCKER_RESOURCE_SSD=3"]
 
 
 def test_every_field_of_a_container_has_a_row_above() -> None:

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from queenright.edge.docker.description import read_info
-from queenright.model.objects import NodeDescription
+from queenright.model.objects import GenericResource, NodeDescription
 
 
 def test_the_machine_is_read_from_what_the_engine_says() -> None:
@@ -31,3 +31,14 @@ def test_the_machine_is_read_from_what_the_engine_says() -> None:
 def test_what_the_engine_does_not_say_is_empty_and_nothing_is_claimed() -> None:
     assert read_info({}) == NodeDescription()
     assert read_info({"Labels": None, "Plugins": None}) == NodeDescription()
+
+
+def test_generic_resources_are_read_with_their_numbers_and_names() -> None:
+    said = [
+        {"DiscreteResourceSpec": {"Kind": "SSD", "Value": 3}},
+        {"NamedResourceSpec": {"Kind": "GPU", "Value": "UUID1"}},
+        {"NamedResourceSpec": {"Kind": "GPU", "Value": 5}},
+        {},
+    ]
+    expected = (GenericResource("SSD", 3), GenericResource("GPU", name="UUID1"))
+    assert read_info({"GenericResources": said}).generic_resources == expected

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable
 
-from queenright.model.objects import NodeDescription
+from queenright.model.objects import GenericResource, NodeDescription
 
 MOST_NAME = 253  # characters of a host name or an address
 MOST_WORD = 128
@@ -37,6 +37,7 @@ def cleaned(said: NodeDescription) -> NodeDescription:
         issuer_subject=_line(said.issuer_subject, MOST_PEM),
         issuer_public_key=_line(said.issuer_public_key, MOST_PEM),
         runtime_version=_line(said.runtime_version, MOST_WORD),
+        generic_resources=tuple(_generic(said.generic_resources[:MOST_ITEMS])),
     )
 
 
@@ -52,6 +53,13 @@ def _line(text: str, most: int) -> str:
 
 def _lines(texts: Iterable[str]) -> Iterable[str]:
     return (_line(text, MOST_VALUE) for text in texts)
+
+
+def _generic(said: Iterable[GenericResource]) -> Iterable[GenericResource]:
+    for one in said:
+        kind, name = _line(one.kind, MOST_WORD), _line(one.name, MOST_WORD)
+        if kind and (name or one.value > 0):
+            yield GenericResource(kind, 0 if name else _number(one.value, MOST_MEMORY), name)
 
 
 def _number(value: int, most: int) -> int:

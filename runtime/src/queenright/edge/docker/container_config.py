@@ -6,14 +6,16 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+from collections.abc import Iterable
 from typing import Any
 
 from queenright.agent.ports import TaskError
+from queenright.edge.docker.mount_config import mount_keys
 from queenright.model.objects import NodeDescription, Task
 from queenright.model.templates import TemplateError, context_of, expand_container
 from queenright.spec import fields
-from queenright.spec.container import ContainerSpec, Mount, Privileges, SELinux
-from queenright.spec.service import NetworkAttachment, Port, TaskSpec
+from queenright.spec.container import ContainerSpec, Privileges, SELinux
+from queenright.spec.service import GenericResource, NetworkAttachment, Port, Resources, TaskSpec
 
 CLUSTER_LABEL = "queenright.cluster.id"
 TASK_LABEL = "com.docker.swarm.task.id"
@@ -37,10 +39,7 @@ def labels_of(task: Task, cluster_id: str) -> dict[str, str]:
 
 def create_body(task: Task, node: NodeDescription, cluster_id: str) -> Body:
     """The container of a task. Raises TaskError for what this executor cannot run."""
-    try:
-        spec = expand_container(task.spec.container, context_of(task, node))
-    except TemplateError as error:
-        raise TaskError(str(error)) from error
+    spec = expanded(task, node)
     if not spec.image:
         raise TaskError("ContainerSpec: image reference must be provided")
     ports = host_ports(task)
@@ -49,7 +48,7 @@ def create_body(task: Task, node: NodeDescription, cluster_id: str) -> Body:
         "Labels": labels_of(task, cluster_id),
         "Entrypoint": list(spec.command) or None,
         "Cmd": list(spec.args) or None,
-        "Env": list(spec.env) or None,
+        "Env": [*spec.env, *generic_env(task.assigned_generic)] or None,
         "Hostname": spec.hostname,
         "WorkingDir": spec.working_dir,
         "User": spec.user,
@@ -59,9 +58,20 @@ def create_body(task: Task, node: NodeDescription, cluster_id: str) -> Body:
         "OpenStdin": spec.open_stdin,
         "Healthcheck": fields.encode(spec.healthcheck) if spec.healthcheck else None,
         "ExposedPorts": {_port_key(port): {} for port in ports} or None,
-        "HostConfig": _host_config(task.spec, spec, ports),
+        "HostConfig": {
+            **_host_config(task.spec, spec, ports),
+            **mount_keys(spec.mounts, node.engine_version),
+        },
     }
     return _without_none(body)
+
+
+def expanded(task: Task, node: NodeDescription) -> ContainerSpec:
+    """The container's specification with its templates filled in. Raises TaskError."""
+    try:
+        return expand_container(task.spec.container, context_of(task, node))
+    except TemplateError as error:
+        raise TaskError(str(error)) from error
 
 
 def host_ports(task: Task) -> tuple[Port, ...]:
@@ -76,7 +86,6 @@ def _host_config(task: TaskSpec, spec: ContainerSpec, ports: tuple[Port, ...]) -
         {
             "NetworkMode": _network(task.networks),
             "PortBindings": _bindings(ports) or None,
-            "Mounts": [_mount(mount) for mount in spec.mounts] or None,
             "GroupAdd": list(spec.groups) or None,
             "SecurityOpt": _security(spec.privileges) or None,
             "Init": bool(spec.init),
@@ -94,6 +103,8 @@ def _host_config(task: TaskSpec, spec: ContainerSpec, ports: tuple[Port, ...]) -
             "NanoCpus": limits.cpus if limits else None,
             "Memory": limits.memory if limits else None,
             "PidsLimit": limits.pids if limits else None,
+            "MemorySwap": _swap(task.resources),
+            "MemorySwappiness": task.resources.memory_swappiness,
             "LogConfig": {"Type": log.name or "", "Config": log.options} if log else None,
         }
     )
@@ -125,10 +136,26 @@ def _network(networks: tuple[NetworkAttachment, ...]) -> str:
     return names[0] if names else "default"
 
 
-def _mount(mount: Mount) -> Body:
-    body = fields.encode(mount)
-    body.setdefault("Type", "volume")
-    return body
+def generic_env(given: Iterable[GenericResource]) -> list[str]:
+    """What the task was given of generic resources: ``DOCKER_RESOURCE_GPU=gpu0,gpu1``, or a number."""
+    named: dict[str, list[str]] = {}
+    counted: dict[str, int] = {}
+    for item in given:
+        variable = f"DOCKER_RESOURCE_{item.kind.upper()}"
+        if item.name:
+            named.setdefault(variable, []).append(item.name)
+        else:
+            counted[variable] = counted.get(variable, 0) + item.value
+    texts = {**{name: str(number) for name, number in counted.items()}, **{n: ",".join(i) for n, i in named.items()}}
+    return [f"{name}={texts[name]}" for name in sorted(texts)]
+
+
+def _swap(resources: Resources) -> int | None:
+    """The engine counts memory and swap together; -1 is no limit of either."""
+    memory = resources.limits.memory if resources.limits else None
+    if resources.swap_bytes is None or resources.swap_bytes < 0 or not memory:
+        return resources.swap_bytes
+    return memory + resources.swap_bytes
 
 
 def _extra_host(line: str) -> str:

@@ -13,12 +13,13 @@ from queenright.agent.ports import ExecutorError, Found, Supplies, TaskError, Te
 from queenright.decide.task_step import Health, Phase, Seen
 from queenright.edge.docker import calls
 from queenright.edge.docker.client import Engine
-from queenright.edge.docker.container_config import CLUSTER_LABEL, TASK_LABEL, create_body
+from queenright.edge.docker.container_config import CLUSTER_LABEL, TASK_LABEL, create_body, expanded
 from queenright.edge.docker.containers import Event, Watched
 from queenright.edge.docker.data_mounts import DataMounts
 from queenright.edge.docker.description import read_info
 from queenright.edge.docker.events import EventStream
 from queenright.edge.docker.images import Images
+from queenright.edge.docker.mount_config import missing_source
 from queenright.edge.docker.task_files import TaskFiles, has_files
 from queenright.lib.tasks import Background
 from queenright.model.objects import NodeDescription, Task
@@ -109,6 +110,12 @@ class DockerExecutor:
     async def create(self, task: Task) -> Seen:
         node = self._description or await self.describe()
         body = create_body(task, node, self._cluster_id)
+        mounts = expanded(task, node).mounts
+        missing = (
+            await self._engine.call(lambda _client: missing_source(mounts)) if "Binds" in body["HostConfig"] else None
+        )
+        if missing is not None:
+            raise TaskError(f'invalid mount config for type "bind": bind source path does not exist: {missing}')
         if has_files(task):
             await self._files.lay_out(task, node, body)
         container_id = await self._engine.call(lambda client: calls.create(client, task.name, body))
