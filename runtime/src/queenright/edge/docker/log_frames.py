@@ -45,13 +45,18 @@ class Times:
 class _Messages:
     def __init__(self) -> None:
         self._times = Times()
+        self._at = 0
+        self._attributes = ""
 
     def lines(self, stream: int, message: bytes) -> list[LogLine]:
-        stamp, _, rest = message.partition(b" ")
-        at = self._times.read(stamp)
-        attributes, _, text = rest.partition(b" ")
-        said = attributes.decode("ascii", "replace")
-        return [LogLine(at, stream, said, text[start : start + PIECE]) for start in range(0, len(text) or 1, PIECE)]
+        """One message, in pieces if it is long; one without a time goes on where the last one ended."""
+        if _STAMP.match(message):
+            stamp, _, rest = message.partition(b" ")
+            attributes, _, message = rest.partition(b" ")
+            self._at = self._times.read(stamp)
+            self._attributes = attributes.decode("ascii", "replace")
+        pieces = (message[start : start + PIECE] for start in range(0, len(message) or 1, PIECE))
+        return [LogLine(self._at, stream, self._attributes, piece) for piece in pieces]
 
 
 class Frames:
