@@ -37,6 +37,9 @@ SERVER: Options = (
     ("grpc.so_reuseport", 0),  # a second daemon on the port is an error, not a rival
     ("grpc.max_receive_message_length", MAX_BULK + _ROOM),  # where less is allowed, the method's reader says so
     ("grpc.max_send_message_length", MAX_BULK + _ROOM),
+    ("grpc.http2.lookahead_bytes", 2 << 20),  # a batch of entries comes in one go, without asking for more room
+    ("grpc.http2.bdp_probe", 0),  # so nothing is to be found out about how much room a connection needs
+    ("grpc.http2.max_frame_size", 1 << 20),
     *_watched(20_000, 10_000),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.min_ping_interval_without_data_ms", 500),  # quiet streams of managers are watched closely

@@ -15,9 +15,8 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 import pysyncobj.syncobj
 from pysyncobj import FAIL_REASON, SyncObj, SyncObjConf
@@ -47,8 +46,7 @@ def library_clock() -> float:
     return float(pysyncobj.syncobj.monotonicTime())
 
 
-@dataclass(frozen=True, slots=True)
-class Committed:
+class Committed(NamedTuple):
     """An entry that is committed and durable. ``callbacks`` are those of the proposals that wait for it."""
 
     index: int
