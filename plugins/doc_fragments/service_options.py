@@ -444,14 +444,15 @@ options:
       secret_id:
         description:
           - >-
-            Id of the secret.
+            Id of the secret, where it shall be just that one.
           - >-
-            If it was never set, that of the secret of that name applies.
+            If it was never set, that of the newest version of O(secrets[].secret_name) applies.
         type: str
       secret_name:
         description:
           - >-
-            Name of the secret.
+            Name of the secret as M(queenright.swarm.swarm_secret) declares it, which means its newest
+            version. With the name of a later version, such as V(app.v2), it is just that one.
         type: str
         required: true
       filename:
@@ -459,7 +460,7 @@ options:
           - >-
             Name of the file below /run/secrets (a secret) or below the root (a config), or an absolute path.
           - >-
-            If it was never set, the object's name applies.
+            If it was never set, the object's name, without its version applies.
         type: str
       uid:
         description:
@@ -492,14 +493,15 @@ options:
       config_id:
         description:
           - >-
-            Id of the config.
+            Id of the config, where it shall be just that one.
           - >-
-            If it was never set, that of the config of that name applies.
+            If it was never set, that of the newest version of O(configs[].config_name) applies.
         type: str
       config_name:
         description:
           - >-
-            Name of the config.
+            Name of the config as M(queenright.swarm.swarm_config) declares it, which means its newest
+            version. With the name of a later version, such as V(app.v2), it is just that one.
         type: str
         required: true
       filename:
@@ -507,7 +509,7 @@ options:
           - >-
             Name of the file below /run/secrets (a secret) or below the root (a config), or an absolute path.
           - >-
-            If it was never set, the object's name applies.
+            If it was never set, the object's name, without its version applies.
         type: str
       uid:
         description:

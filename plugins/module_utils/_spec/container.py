@@ -178,7 +178,7 @@ class FileTarget:
         STR,
         "Name of the file below /run/secrets (a secret) or below the root (a config), or an absolute path.",
         option="filename",
-        default_doc="the object's name",
+        default_doc="the object's name, without its version",
     )
     uid: str | None = opt("UID", STR, "Owner of the file as a number.", always="0", default_doc="0")
     gid: str | None = opt("GID", STR, "Group of the file as a number.", always="0", default_doc="0")
@@ -193,15 +193,39 @@ class FileTarget:
 
 @dataclasses.dataclass(frozen=True)
 class SecretReference:
-    secret_id: str | None = opt("SecretID", STR, "Id of the secret.", default_doc="that of the secret of that name")
-    secret_name: str | None = opt("SecretName", STR, "Name of the secret.", required=True)
+    secret_id: str | None = opt(
+        "SecretID",
+        STR,
+        "Id of the secret, where it shall be just that one.",
+        default_doc="that of the newest version of O(secrets[].secret_name)",
+        no_log=False,
+    )
+    secret_name: str | None = opt(
+        "SecretName",
+        STR,
+        "Name of the secret as M(queenright.swarm.swarm_secret) declares it, which means its newest version. With the "
+        "name of a later version, such as V(app.v2), it is just that one.",
+        required=True,
+        no_log=False,
+    )
     file: FileTarget = opt("File", Inline(FileTarget), "The file in the container.")
 
 
 @dataclasses.dataclass(frozen=True)
 class ConfigReference:
-    config_id: str | None = opt("ConfigID", STR, "Id of the config.", default_doc="that of the config of that name")
-    config_name: str | None = opt("ConfigName", STR, "Name of the config.", required=True)
+    config_id: str | None = opt(
+        "ConfigID",
+        STR,
+        "Id of the config, where it shall be just that one.",
+        default_doc="that of the newest version of O(configs[].config_name)",
+    )
+    config_name: str | None = opt(
+        "ConfigName",
+        STR,
+        "Name of the config as M(queenright.swarm.swarm_config) declares it, which means its newest version. With the "
+        "name of a later version, such as V(app.v2), it is just that one.",
+        required=True,
+    )
     file: FileTarget = opt("File", Inline(FileTarget), "The file in the container.")
     runtime: bool | None = opt("Runtime", PRESENCE, "Used by the runtime itself, and no file.", option="")
 
@@ -253,7 +277,7 @@ class ContainerSpec:
         "OomScoreAdj", INT, "How readily the kernel ends the container when memory is short.", since=(1, 46)
     )
     secrets: tuple[SecretReference, ...] = opt(
-        "Secrets", NestedList(SecretReference), "Secrets that the containers can read as files.", level=2
+        "Secrets", NestedList(SecretReference), "Secrets that the containers can read as files.", level=2, no_log=False
     )
     configs: tuple[ConfigReference, ...] = opt(
         "Configs", NestedList(ConfigReference), "Configs that the containers can read as files.", level=2

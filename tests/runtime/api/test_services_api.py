@@ -330,13 +330,3 @@ async def test_published_host_ports_are_shown_in_the_endpoint() -> None:
     endpoint = (await api.get(f"/services/{key}"))["Endpoint"]
     assert endpoint["Spec"]["Mode"] == "vip"
     assert endpoint["Ports"] == [port] == endpoint["Spec"]["Ports"]
-
-
-async def test_logs_say_where_to_look_instead() -> None:
-    api = Api.manager(World.make())
-    await created(api)
-    status, message = await api.error("GET", "/services/web/logs?stdout=1")
-    assert status == 501
-    assert "docker logs" in message
-    assert (await api.error("GET", "/services/web/logs"))[0] == 400
-    assert await api.error("GET", "/services/nosuch/logs?stdout=1") == (404, "service nosuch not found")

@@ -8,17 +8,21 @@ somebody else wrote in between.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from queenright.manager import revisions
+from queenright.manager.apply_data import DataPlanner
+from queenright.manager.apply_registry import RegistryPlanner
 from queenright.manager.apply_swarm import refuse_immutable, without_immutable
 from queenright.manager.checks import check_service
 from queenright.manager.context import MOST_TRIES, Context
 from queenright.manager.control_cluster import ClusterControl
+from queenright.manager.control_data import DataControl
 from queenright.manager.control_nodes import Nodes
 from queenright.manager.control_services import Services
 from queenright.manager.plans import ABSENT, HIDDEN, PRESENT, Plan, Wish, plan_of
+from queenright.manager.references import check_existence, resolve
 from queenright.manager.swarm_spec import with_defaults
 from queenright.model.changes import Change, Create, Delete, Update
 from queenright.model.errors import InvalidArgument, NotFound, OutOfSequence
@@ -32,7 +36,14 @@ from queenright.spec.service import ServiceSpec
 class Applier:
     """Plans and applies wishes."""
 
-    def __init__(self, context: Context, services: Services, nodes: Nodes, cluster: ClusterControl) -> None:
+    def __init__(
+        self,
+        context: Context,
+        services: Services,
+        nodes: Nodes,
+        cluster: ClusterControl,
+        data: Sequence[DataControl] = (),
+    ) -> None:
         self._context = context
         self._services = services
         self._nodes = nodes
@@ -41,6 +52,8 @@ class Applier:
             "service": self._plan_service,
             "node": self._plan_node,
             "swarm": self._plan_swarm,
+            **{control.kind.name: DataPlanner(context, control).plan for control in data},
+            "registry": RegistryPlanner(context).plan,
         }
 
     async def apply(self, wish: Wish, *, dry_run: bool) -> dict[str, Any]:
@@ -50,6 +63,7 @@ class Applier:
         is an answer that must be true now, so the leader makes sure first that it still leads.
         """
         await self._context.fresh()
+        wish = dataclasses.replace(wish, dry_run=dry_run)
         for attempt in range(MOST_TRIES):
             plan = self.plan(wish)
             if dry_run or not plan.changes:
@@ -99,16 +113,30 @@ class Applier:
         auth = _text(wish.context, "registry_auth")
         if found is None:
             spec = dataclasses.replace(merge(ServiceSpec, None, dict(wish.options)), name=wish.name)
+            spec, warnings = self._resolved(wish, spec)
             made = self._services.new(spec, auth)
-            return plan_of(made.id, None, encode(made.spec), f"create service {made.name}", (Create(made),))
-        return self._plan_update(found, merge(ServiceSpec, found.spec, dict(wish.options)), auth)
+            plan = plan_of(made.id, None, encode(made.spec), f"create service {made.name}", (Create(made),))
+            return dataclasses.replace(plan, warnings=warnings)
+        spec, warnings = self._resolved(wish, merge(ServiceSpec, found.spec, dict(wish.options)))
+        plan = self._plan_update(found, spec, auth)
+        return dataclasses.replace(plan, warnings=(*warnings, *plan.warnings))
+
+    def _resolved(self, wish: Wish, spec: ServiceSpec) -> tuple[ServiceSpec, tuple[str, ...]]:
+        """The spec with names of secrets and configs turned into references; and words on those that are missing, which
+        only a plan bears.
+        """
+        store = self._context.store
+        spec, warnings = resolve(store, spec, planned=wish.dry_run)
+        if not warnings:
+            check_existence(store, spec)
+        return spec, warnings
 
     def _plan_update(self, found: Service, spec: ServiceSpec, auth: str) -> Plan:
         check_service(spec)
         revisions.check_followable(found, spec)
         before, after = encode(found.spec), encode(spec)
         if before != after:
-            changed = revisions.updated(found, spec, auth or found.registry_auth)
+            changed = revisions.updated(found, spec, auth or found.registry_auth, self._context.clock.wall())
             return plan_of(found.id, before, after, f"update service {found.name}", (Update(changed),))
         if auth and auth != found.registry_auth:
             plan = plan_of(

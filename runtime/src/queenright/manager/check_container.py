@@ -6,6 +6,7 @@ from __future__ import annotations
 import posixpath
 import re
 
+from queenright.manager.check_data import check_references
 from queenright.model.errors import InvalidArgument
 from queenright.spec.container import ContainerSpec, Healthcheck, Mount
 
@@ -41,6 +42,7 @@ def check_container(container: ContainerSpec) -> None:
     for limit in container.ulimits:
         if not limit.name:
             raise InvalidArgument("ContainerSpec: a ulimit must have a name")
+    check_references(container)
 
 
 def check_image(image: str) -> None:

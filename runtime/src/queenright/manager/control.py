@@ -8,8 +8,10 @@ from queenright.manager.apply import Applier
 from queenright.manager.authority import Authority
 from queenright.manager.context import Context
 from queenright.manager.control_cluster import ClusterControl
+from queenright.manager.control_data import DataControl
 from queenright.manager.control_nodes import Nodes
 from queenright.manager.control_services import Services
+from queenright.manager.data_kinds import CONFIG, SECRET
 from queenright.manager.log_reader import LogReader
 from queenright.manager.wait import Waiter
 from queenright.manager.why import Why
@@ -29,7 +31,9 @@ class Control:
         self.services = Services(context)
         self.nodes = Nodes(context)
         self.cluster = ClusterControl(context)
-        self.applier = Applier(context, self.services, self.nodes, self.cluster)
+        self.secrets = DataControl(context, SECRET)
+        self.configs = DataControl(context, CONFIG)
+        self.applier = Applier(context, self.services, self.nodes, self.cluster, (self.secrets, self.configs))
         self.waiter = Waiter(context)
         self.why = Why(context)
 

@@ -9,6 +9,7 @@ from queenright.manager import revisions
 from queenright.manager.checks import check_service
 from queenright.manager.context import MOST_TRIES, Context
 from queenright.manager.names import two_words
+from queenright.manager.references import check_existence
 from queenright.model.changes import Create, Delete, Update
 from queenright.model.errors import AlreadyExists, OutOfSequence
 from queenright.model.objects import Service
@@ -28,6 +29,7 @@ class Services:
         """
         for attempt in range(MOST_TRIES):
             service = self.new(spec, registry_auth)
+            check_existence(self._context.store, service.spec)
             try:
                 await self._context.write([Create(service)])
             except OutOfSequence:  # another call took the name (the next try says so) or the id
@@ -43,13 +45,17 @@ class Services:
         """Put another spec in force. ``version`` is the one the caller has read; raises OutOfSequence if it is old."""
         check_service(spec)
         service = self._read(ref, version)
+        check_existence(self._context.store, spec)
         auth = registry_auth or revisions.auth_from(service, registry_auth_from)
-        await self._context.write([Update(revisions.updated(service, spec, auth))])
+        await self._write(revisions.updated(service, spec, auth, self._context.clock.wall()))
 
     async def rollback(self, ref: str, version: int) -> None:
-        """Put the previous spec in force. Raises FailedPrecondition if there is none."""
+        """Put the previous spec in force. Raises FailedPrecondition if there is none, InvalidArgument if it
+        needs a secret or config that was removed.
+        """
         service = self._read(ref, version)
-        await self._context.write([Update(revisions.rolled_back(service, self._context.clock.wall()))])
+        check_existence(self._context.store, service.previous_spec)
+        await self._write(revisions.rolled_back(service, self._context.clock.wall()))
 
     async def remove(self, ref: str) -> None:
         """Delete a service; its tasks follow by the deciders."""
@@ -63,7 +69,15 @@ class Services:
         name = spec.name or ""
         if self._context.store.services.count("name", name.lower()):
             raise AlreadyExists(f"name conflicts with an existing object: service {name} already exists")
-        return Service(id=self._context.ids(), spec=spec, registry_auth=registry_auth)
+        return revisions.created(self._context.ids(), spec, registry_auth, self._context.clock.wall())
+
+    async def _write(self, service: Service) -> None:
+        """Write an update. A secret or config that was removed in this very moment is named, not the race."""
+        try:
+            await self._context.write([Update(service)])
+        except OutOfSequence:
+            check_existence(self._context.store, service.spec)
+            raise
 
     def _free_name(self) -> str:
         taken = self._context.store.services
