@@ -26,7 +26,9 @@ from typing import Any
 
 from benchmarks._lib.process import rss_mib
 from queenright.decide import nodes as liveness
-from queenright.decide.orchestrate import DECIDERS
+from queenright.decide.base import Decision, Dirty, Now
+from queenright.decide.liveness import Beat
+from queenright.decide.orchestrate import DECIDERS, Decider
 from queenright.decide.revision import placement_fits
 from queenright.manager.proposer import ConflictError
 from queenright.manager.reconcile import Reconciler
@@ -101,10 +103,19 @@ class Scene:
         self.store, self.ids = Store(), Ids()
         self.proposer = AtOnce(self.store, coded)
         self._put(Create(Cluster(id="swarm")), *(Create(node(number)) for number in range(nodes)))
-        beats = {each.id: liveness.Beat(deadline=NEVER) for each in self.store.nodes}
+        beats = {each.id: Beat(heard=NEVER) for each in self.store.nodes}
+        self._asked = 0
         deciders = [("nodes", liveness.decider(lambda: beats, 0.0)), *DECIDERS]
-        self._reconciler = Reconciler(self.store, self.proposer, Clock(), self.ids, deciders)
+        counted = [(name, self._counted(decide)) for name, decide in deciders]
+        self._reconciler = Reconciler(self.store, self.proposer, Clock(), self.ids, counted)
         self._loop: asyncio.Task[None] | None = None
+
+    def _counted(self, decide: Decider) -> Decider:
+        def ask(view: Store, dirty: Dirty, now: Now, ids: Callable[[], str]) -> Decision:
+            self._asked += 1
+            return decide(view, dirty, now, ids)
+
+        return ask
 
     def _put(self, *changes: Change) -> None:
         conflict = self.store.apply(self.store.index + 1, Batch(time.time_ns(), changes))
@@ -127,14 +138,14 @@ class Scene:
             self._put(*map(Create, made))
 
     async def settled(self) -> None:
-        """Until nothing is left to decide: the loop has written nothing while it had its turns."""
+        """Until nothing is left to decide: no decider is asked while the loop has its turns."""
         if self._loop is None:
             self._loop = asyncio.create_task(self._reconciler.run())
         quiet = 0
         while quiet < 50:
-            index = self.store.index
+            asked = self._asked
             await asyncio.sleep(0)
-            quiet = quiet + 1 if index == self.store.index else 0
+            quiet = quiet + 1 if asked == self._asked else 0
             if self._loop.done():
                 raise RuntimeError("the loop has ended") from self._loop.exception()
 

@@ -10,6 +10,7 @@ from laws import invariants, kit
 from laws.builders import SECOND, cluster, counter
 from queenright.decide import nodes as liveness
 from queenright.decide.base import Decision, Dirty, Now
+from queenright.decide.liveness import Beat
 from queenright.decide.orchestrate import DECIDERS, mark
 from queenright.manager import revisions
 from queenright.model.changes import Change, Create, Delete, Update
@@ -48,7 +49,7 @@ class World:
         self.ids = counter("t")
         self.laws = laws
         self.behaviours: dict[str, Behaviour] = {}
-        self.beats: dict[str, liveness.Beat] = {}
+        self.beats: dict[str, Beat] = {}
         self.dead: set[str] = set()  # nodes whose agents do nothing
         self.seen: list[tuple[int, Event]] = []  # with the wall time
         self._agents: dict[str, tuple[str, float]] = {}  # task id -> (what its container does, until when)
@@ -74,14 +75,14 @@ class World:
                 mark(dirty, event)
 
     def create(self, spec: ServiceSpec) -> Service:
-        self.do(Create(Service(id=spec.name or "", spec=spec)))
+        self.do(Create(revisions.created(spec.name or "", spec, "", self.wall)))
         return self.service(spec.name or "")
 
     def service(self, name: str) -> Service:
         return self.store.service(name)
 
     def update(self, spec: ServiceSpec) -> None:
-        self.do(Update(revisions.updated(self.service(spec.name or ""), spec, "")))
+        self.do(Update(revisions.updated(self.service(spec.name or ""), spec, "", self.wall)))
 
     def change(self, name: str, **fields: object) -> None:
         """Update fields of a service's specification."""
@@ -108,17 +109,27 @@ class World:
         self.do(*liveness.remove_node(self.store, self.store.node(name), self.wall))
 
     def beat(self, name: str) -> None:
-        """A heartbeat; a node that was away is ready again."""
+        """The node opens a session, and is heard from now on; one that was away is ready again."""
         self.dead.discard(name)
-        self.beats[name] = liveness.Beat(deadline=self.mono + 15)
+        self.beats[name] = Beat(heard=FOREVER)
         held = self.store.node(name)
         if held.status.state != NodeState.READY:
-            status = dataclasses.replace(held.status, state=NodeState.READY, message="")
+            status = liveness.moved(held.status, NodeState.READY, "", self.wall)
             self.do(Update(dataclasses.replace(held, status=status)))
 
-    def silence(self, name: str) -> None:
-        """The node falls silent: its agent does nothing from now on."""
+    def silence(self, name: str, **known: float | None) -> None:
+        """The node falls silent: its agent does nothing from now on. ``known``: what else its manager knows of it."""
         self.dead.add(name)
+        self.beats[name] = Beat(heard=self.mono, **known)  # type: ignore[arg-type]
+        self._wakes["nodes"] = self.mono
+
+    def breaks(self, name: str) -> None:
+        """The node's agent dies, and its host says so."""
+        self.silence(name, broken=self.mono)
+
+    def restarts(self, name: str, grace: float = 60.0) -> None:
+        """The node's agent says that it restarts."""
+        self.silence(name, broken=self.mono, restarting_until=self.mono + grace)
 
     def tasks(self, name: str) -> list[Task]:
         """A service's tasks by slot, old to new."""
@@ -163,9 +174,6 @@ class World:
     def _move(self, mono: float) -> None:
         self.wall += round((mono - self.mono) * SECOND)
         self.mono = mono
-        for name in self.beats:
-            if name not in self.dead and name in self.store.nodes:
-                self.beats[name] = liveness.Beat(deadline=self.mono + 15)
 
     # -- deciders
 
@@ -185,10 +193,14 @@ class World:
             acted = acted or bool(decision.changes)
         return acted
 
-    def change_leader(self) -> None:
-        """A new leader: nothing is remembered but the store (as a snapshot would bring it), no node has reported."""
+    def change_leader(self, *lost: str) -> None:
+        """A new leader: nothing is remembered but the store (as a snapshot would bring it). Nodes find it at once, but
+        for those that are ``lost`` or silent.
+        """
         self.store = kit.clone(self.store)
         self.since = self.mono
+        self.dead.update(lost)
+        self.beats = {name: beat for name, beat in self.beats.items() if name not in self.dead}
         self._seats = {name: Dirty(everything=True) for name in self._seats}
         self._wakes = {}
 

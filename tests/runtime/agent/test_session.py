@@ -18,7 +18,7 @@ from queenright.agent.remotes import Remotes
 from queenright.agent.session import SECOND, SessionLoop
 from queenright.model.objects import Node, NodeDescription, Task, TaskStatus
 from queenright.model.states import TaskState
-from queenright.wire.messages import AssignmentSet, SessionNews, StatusUpdate
+from queenright.wire.messages import AssignmentSet, Ping, SessionNews, StatusUpdate
 
 HERE = NodeDescription(hostname="here")
 NOW = 1_700_000_000 * SECOND
@@ -28,7 +28,7 @@ class Manager:
     """One that can be told what to say; ``None`` in a queue ends the stream, an error breaks it."""
 
     def __init__(self) -> None:
-        self.news: asyncio.Queue[SessionNews | LinkError | None] = asyncio.Queue()
+        self.news: asyncio.Queue[SessionNews | Ping | LinkError | None] = asyncio.Queue()
         self.sets: asyncio.Queue[AssignmentSet | LinkError | None] = asyncio.Queue()
         self.heart: LinkError | None = None
         self.beats = 0
@@ -45,7 +45,7 @@ class Manager:
                 raise item
             yield item
 
-    def session(self, description: NodeDescription, addr: str) -> AsyncIterator[SessionNews]:
+    def session(self, description: NodeDescription, addr: str) -> AsyncIterator[SessionNews | Ping]:
         self.described.append((description, addr))
         return self._stream(self.news)
 
@@ -214,6 +214,43 @@ async def test_heartbeats_go_out_at_the_period_the_manager_says() -> None:
         manager.news.put_nowait(dataclasses.replace(told(), heartbeat=SECOND // 100))
         await until(lambda: manager.beats >= 3)
         assert agent.loop.state.session_id == "s1"
+
+
+async def test_where_the_manager_pings_no_heartbeats_go_out() -> None:
+    agent = Agent("m")
+    async with running(agent):
+        manager = agent.managers["m"]
+        manager.news.put_nowait(dataclasses.replace(told(), heartbeat=SECOND // 100, ping=SECOND))
+        await until(lambda: agent.loop.state.session_id == "s1")
+        manager.news.put_nowait(Ping(SECOND))
+        await asyncio.sleep(0.1)
+        assert (manager.beats, manager.opened, len(agent.news)) == (0, 1, 1)
+
+
+async def test_a_manager_that_stops_pinging_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session_room, "LEAST_PATIENCE", 0.1)
+    agent = Agent("m")
+    async with running(agent):
+        manager = agent.managers["m"]
+        manager.news.put_nowait(dataclasses.replace(told(), ping=SECOND // 1000))
+        await until(lambda: manager.closed == 1)
+        assert "the manager was silent for 0.1 s" in agent.loop.state.error
+        await opened(agent, session_id="s2")
+
+
+async def test_pings_keep_a_session_and_say_how_long_to_wait_for_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session_room, "LEAST_PATIENCE", 0.01)
+    agent = Agent("m")
+    async with running(agent):
+        manager = agent.managers["m"]
+        manager.news.put_nowait(dataclasses.replace(told(), ping=3600 * SECOND))
+        manager.news.put_nowait(Ping(3600 * SECOND))
+        await until(lambda: agent.loop.state.session_id == "s1" and manager.news.empty())
+        await asyncio.sleep(0.05)
+        assert manager.closed == 0
+        manager.news.put_nowait(Ping(1))
+        await until(lambda: manager.closed == 1)
+        assert "was silent" in agent.loop.state.error
 
 
 async def test_a_manager_that_refuses_is_left_for_another(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -392,7 +429,7 @@ def test_pauses_are_short_while_a_leader_may_be_elected_and_long_later() -> None
     pause = session_room._Pause(lambda: 1.0)
     quick = [pause.next() for _ in range(session_room.QUICK_TRIES)]
     assert max(quick) <= session_room.QUICK_MOST
-    assert max(pause.next() for _ in range(10)) == 8.0
+    assert max(pause.next() for _ in range(10)) == session_room.SLOW_MOST
     pause.reset()
     assert pause.next() == 0.1
 

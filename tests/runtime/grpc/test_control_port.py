@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import datetime
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import grpc
 import pytest
@@ -19,8 +19,10 @@ from queenright.edge.pki.authority import create_root
 from queenright.model.changes import Create, Delete, Update
 from queenright.model.objects import Node, NodeDescription, Task, TaskStatus
 from queenright.model.states import TaskState
+from queenright.spec.cluster import DispatcherSpec
 from queenright.spec.service import TaskSpec
-from queenright.wire.messages import SessionNews
+from queenright.wire.gen import dispatcher_pb2
+from queenright.wire.messages import Ping, SessionNews
 
 from .kit import CLUSTER, MANAGER, OTHER, WORKER, Identity, Port
 
@@ -39,9 +41,17 @@ async def first_news(port: Port, identity: Identity | None = None, server: str =
     link = port.link(identity, server)
     try:
         async with asyncio.timeout(20):
-            return await anext(link.session(DESCRIPTION, ""))
+            news = await anext(link.session(DESCRIPTION, ""))
+            assert isinstance(news, SessionNews)
+            return news
     finally:
         await link.close()
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(60):
+        while not condition():  # noqa: ASYNC110 - a deadline, as all polls here
+            await asyncio.sleep(0.01)
 
 
 async def test_a_worker_opens_a_session_and_is_known_by_its_certificate(port: Port) -> None:
@@ -157,6 +167,69 @@ async def test_a_removed_node_s_open_streams_end_at_once(port: Port) -> None:
         with pytest.raises(LinkError, match="was removed from swarm"):
             while True:
                 await anext(session)  # news from before the removal may still come
+    await link.close()
+
+
+async def follow(stream: AsyncIterator[SessionNews | Ping], pings: list[Ping]) -> None:
+    async for told in stream:
+        if isinstance(told, Ping):
+            pings.append(told)
+
+
+async def test_pings_are_answered_on_the_stream_of_the_session(port: Port) -> None:
+    often = DispatcherSpec(ping_period=100_000_000)
+    cluster = port.store.cluster
+    assert cluster is not None
+    port.write(Update(dataclasses.replace(cluster, spec=dataclasses.replace(cluster.spec, dispatcher=often))))
+    link = port.link()
+    pings: list[Ping] = []
+    following = asyncio.create_task(follow(link.session(DESCRIPTION, ""), pings))
+    await until(lambda: len(pings) >= 1)
+    heard = port.dispatcher.beats()[WORKER].heard
+    await until(lambda: port.dispatcher.beats()[WORKER].heard > heard)
+    assert pings[0] == Ping(100_000_000)
+    beat = port.dispatcher.beats()[WORKER]
+    assert (beat.pinged, beat.broken) == (True, None)
+    following.cancel()
+    await link.close()
+
+
+async def test_a_stream_that_breaks_is_noticed_at_once_and_a_new_session_mends_it(port: Port) -> None:
+    link = port.link()
+    await anext(link.session(DESCRIPTION, ""))
+    assert port.dispatcher.beats()[WORKER].broken is None
+    await link.close()
+    await until(lambda: port.dispatcher.beats()[WORKER].broken is not None)
+    again = port.link()
+    await anext(again.session(DESCRIPTION, ""))
+    assert port.dispatcher.beats()[WORKER].broken is None
+    await again.close()
+
+
+async def test_an_agent_of_an_earlier_release_sends_one_message_and_is_not_pinged(port: Port) -> None:
+    link = port.link()
+    session = link._channel.unary_stream(
+        "/queenright.v1.Dispatcher/Session",
+        request_serializer=dispatcher_pb2.SessionRequest.SerializeToString,
+        response_deserializer=dispatcher_pb2.SessionMessage.FromString,
+    )(dispatcher_pb2.SessionRequest(addr="10.0.0.9"))
+    async with asyncio.timeout(20):
+        first = await session.read()
+    assert (first.session_id != "", first.ping_ns) == (True, 0)
+    await asyncio.sleep(0.05)
+    beat = port.dispatcher.beats()[WORKER]
+    assert (beat.pinged, beat.broken) == (False, None)
+    assert await link.heartbeat(first.session_id) == 5_000_000_000
+    await link.close()
+
+
+async def test_a_first_message_that_cannot_be_read_is_refused(port: Port) -> None:
+    link = port.link()
+    call = link._channel.stream_stream("/queenright.v1.Dispatcher/Session")()
+    await call.write(b"\xff\xff")
+    with pytest.raises(grpc.aio.AioRpcError, match="the message of Session cannot be read"):
+        async with asyncio.timeout(20):
+            await call.read()
     await link.close()
 
 

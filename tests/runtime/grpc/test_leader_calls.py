@@ -261,7 +261,7 @@ async def test_a_dispatcher_that_says_who_leads_is_believed(two: tuple[Member, M
     follower, leads = two
     follower.leader = None
 
-    async def elsewhere(*_: object) -> None:
+    async def elsewhere(*_: object, **__: object) -> None:
         raise NotLeading("this manager does not lead", (B, leads.addr))
 
     follower.dispatcher.open = elsewhere  # type: ignore[assignment,method-assign]

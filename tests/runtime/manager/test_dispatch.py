@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
+from queenright.decide.liveness import Beat
 from queenright.manager.dispatch import Dispatcher
 from queenright.manager.proposer import ConflictError
 from queenright.manager.statuses import merge_status
@@ -19,6 +20,7 @@ from queenright.model.objects import Cluster, Node, NodeDescription, Task, TaskS
 from queenright.model.states import NodeState, TaskState
 from queenright.spec.service import TaskSpec
 from queenright.store.store import Store
+from queenright.wire.messages import Ping, SessionNews
 
 DESCRIPTION = NodeDescription(hostname="h1", nano_cpus=2_000_000_000)
 
@@ -124,19 +126,94 @@ async def test_too_many_sessions_in_a_short_time_are_put_off(scene: Scene) -> No
     assert await scene.dispatcher.open("n1", DESCRIPTION, "a")
 
 
-async def test_a_heartbeat_moves_the_deadline_by_three_periods(scene: Scene) -> None:
-    session = await scene.dispatcher.open("n1", DESCRIPTION, "a")
-    scene.clock.now += 4
-    assert scene.dispatcher.heartbeat("n1", session.id) == 5_000_000_000
-    assert scene.dispatcher.beats()["n1"].deadline == scene.clock.now + 15
+async def test_a_refused_session_is_a_sign_of_life_too(scene: Scene) -> None:
+    for _ in range(3):
+        await scene.dispatcher.open("n1", DESCRIPTION, "a")
+    scene.clock.now += 3
+    with pytest.raises(Unavailable, match="too many sessions"):
+        await scene.dispatcher.open("n1", DESCRIPTION, "a")
+    assert scene.dispatcher.beats()["n1"].heard == scene.clock.now
+
+
+async def test_what_a_node_says_is_a_sign_of_life(scene: Scene) -> None:
+    session = await scene.dispatcher.open("n1", DESCRIPTION, "a", pinged=True)
+
+    async def statuses() -> None:
+        await scene.dispatcher.update_statuses("n1", session.id, [])
+
+    async def heartbeat() -> None:
+        assert scene.dispatcher.heartbeat("n1", session.id) == 5_000_000_000
+
+    async def pong() -> None:
+        scene.dispatcher.pong(session)
+
+    for say in (statuses, heartbeat, pong):
+        scene.clock.now += 0.5
+        await say()
+        assert scene.dispatcher.beats()["n1"].heard == scene.clock.now
 
 
 async def test_a_node_that_restarts_gets_a_grace_of_a_minute(scene: Scene) -> None:
     session = await scene.dispatcher.open("n1", DESCRIPTION, "a")
     assert scene.dispatcher.restarting("n1", session.id) == 60_000_000_000
-    beat = scene.dispatcher.beats()["n1"]
-    assert beat.restarting_until == scene.clock.now + 60
-    assert beat.deadline >= scene.clock.now + 60
+    assert scene.dispatcher.beats()["n1"].restarting_until == scene.clock.now + 60
+
+
+async def test_a_session_whose_stream_broke_is_none_any_more(scene: Scene) -> None:
+    session = await scene.dispatcher.open("n1", DESCRIPTION, "a", pinged=True)
+    scene.clock.now += 0.5
+    scene.dispatcher.lost(session)
+    assert scene.dispatcher.beats()["n1"].broken == scene.clock.now
+    with pytest.raises(InvalidArgument, match="session invalid"):
+        scene.dispatcher.heartbeat("n1", session.id)
+    await scene.dispatcher.open("n1", DESCRIPTION, "a", pinged=True)
+    assert scene.dispatcher.beats()["n1"].broken is None
+
+
+async def test_the_end_of_a_stream_whose_session_was_replaced_says_nothing(scene: Scene) -> None:
+    earlier = await scene.dispatcher.open("n1", DESCRIPTION, "a", pinged=True)
+    await scene.dispatcher.open("n1", DESCRIPTION, "a", pinged=True)
+    heard = scene.dispatcher.beats()["n1"].heard
+    scene.clock.now += 0.5
+    scene.dispatcher.lost(earlier)
+    scene.dispatcher.pong(earlier)
+    assert scene.dispatcher.beats()["n1"] == Beat(heard=heard)
+
+
+async def test_pings_come_between_news_on_the_same_stream(scene: Scene) -> None:
+    session = await scene.dispatcher.open("n1", DESCRIPTION, "a", pinged=True)
+    stream = scene.dispatcher.news(session)
+    first = await anext(stream)
+    assert isinstance(first, SessionNews)
+    assert first.ping == 1_000_000_000
+    scene.clock.now += 1
+    scene.dispatcher._pulse.tick()
+    scene.dispatcher._pulse.tick()
+    told = [await asyncio.wait_for(anext(stream), 8)]
+    while not isinstance(told[-1], Ping):  # what was written before the session opened
+        told.append(await asyncio.wait_for(anext(stream), 8))
+    assert told[-1] == Ping(1_000_000_000)
+    assert not session.stirred.is_set()
+
+
+async def test_an_agent_that_answers_no_pings_gets_none(scene: Scene) -> None:
+    session = await scene.dispatcher.open("n1", DESCRIPTION, "a")
+    first = await anext(scene.dispatcher.news(session))
+    assert isinstance(first, SessionNews)
+    assert first.ping == 0
+    scene.clock.now += 1
+    scene.dispatcher._pulse.tick()
+    assert not session.ping_due
+
+
+async def test_a_node_that_is_down_has_no_session_and_is_forgotten(scene: Scene) -> None:
+    session = await scene.dispatcher.open("n1", DESCRIPTION, "a", pinged=True)
+    node = scene.store.nodes.get("n1")
+    assert node is not None
+    down = dataclasses.replace(node.status, state=NodeState.DOWN, message="heartbeat failure")
+    scene.write(Update(dataclasses.replace(node, status=down)))
+    await asyncio.sleep(0.01)
+    assert (session.closed, scene.dispatcher.beats()) == ("heartbeat failure", {})
 
 
 async def test_assignments_begin_with_the_complete_set_of_the_own_node(scene: Scene) -> None:
@@ -348,8 +425,7 @@ async def test_it_begins_anew_with_nothing_of_the_leadership_before(scene: Scene
     scene.dispatcher.start(other)
     assert (scene.dispatcher.beats(), scene.dispatcher.since) == ({}, scene.clock.now)
     for _ in range(3):  # the rate of the leadership before does not count
-        session = await scene.dispatcher.open("n2", DESCRIPTION, "b")
-    assert session.deadline == scene.clock.now + 15
+        await scene.dispatcher.open("n2", DESCRIPTION, "b")
     assert (scene.proposer.entries, other.entries) == (entries, 1)
     with pytest.raises(RuntimeError, match="runs already"):
         scene.dispatcher.start()
@@ -386,23 +462,20 @@ async def test_statuses_that_were_being_written_when_leadership_ended_are_refuse
     assert {scene.status_of(key).state for key in ("t1", "t2")} == {TaskState.ASSIGNED}
 
 
-async def test_after_a_standstill_every_node_has_a_fresh_grace(scene: Scene) -> None:
-    session = await scene.dispatcher.open("n1", DESCRIPTION, "a")
-    began = scene.dispatcher.since
-    scene.clock.now += 4
-    assert scene.dispatcher.beats()["n1"].deadline == 115, "a loop that was late by less than a period"
-    assert scene.dispatcher.since == began
-    scene.clock.now += 20
-    assert scene.dispatcher.beats()["n1"].deadline == scene.clock.now + 15
-    assert scene.dispatcher.since == scene.clock.now
-    assert not session.closed
-
-
-async def test_a_standstill_does_not_shorten_a_restart(scene: Scene) -> None:
-    session = await scene.dispatcher.open("n1", DESCRIPTION, "a")
-    scene.dispatcher.restarting("n1", session.id)
-    scene.clock.now += 10
-    assert scene.dispatcher.beats()["n1"].deadline == 160
+async def test_a_session_tells_since_when_the_node_is_ready(scene: Scene) -> None:
+    await scene.dispatcher.open("n1", DESCRIPTION, "a")
+    began = scene.clock.wall()
+    scene.clock.now += 3
+    await scene.dispatcher.open("n1", NodeDescription(hostname="other"), "a")
+    node = scene.store.nodes.get("n1")
+    assert node is not None
+    assert (node.hostname, node.status.since, node.status.silent_since) == ("other", began, 0)
+    gone = dataclasses.replace(node.status, state=NodeState.DISCONNECTED, since=5, silent_since=4)
+    scene.write(Update(dataclasses.replace(node, status=gone)))
+    await scene.dispatcher.open("n1", DESCRIPTION, "a")
+    node = scene.store.nodes.get("n1")
+    assert node is not None
+    assert (node.status.since, node.status.silent_since) == (scene.clock.wall(), 0)
 
 
 def manager(key: str) -> Node:
@@ -422,11 +495,13 @@ async def test_agents_hear_of_managers_that_come_move_and_go_but_not_of_their_st
     stream = scene.dispatcher.news(session)
     await anext(stream)
     await asyncio.sleep(0.01)
-    while session.node_changed.is_set():  # what was written before it opened
+    while session.stirred.is_set():  # what was written before it opened
         await asyncio.wait_for(anext(stream), 8)
 
     async def told() -> tuple[tuple[str, str], ...]:
-        return (await asyncio.wait_for(anext(stream), 8)).managers
+        news = await asyncio.wait_for(anext(stream), 8)
+        assert isinstance(news, SessionNews)
+        return news.managers
 
     scene.write(Create(manager("m1")))
     assert await told() == (("m1", "m1:2377"),)
@@ -434,7 +509,7 @@ async def test_agents_hear_of_managers_that_come_move_and_go_but_not_of_their_st
     assert held is not None
     scene.write(Update(dataclasses.replace(held, description=DESCRIPTION)))
     await asyncio.sleep(0.01)
-    assert not session.node_changed.is_set()
+    assert not session.stirred.is_set()
     held = scene.store.nodes.get("m1")
     assert held is not None
     scene.write(Update(dataclasses.replace(held, manager_addr="m1.new:2377")))

@@ -12,9 +12,13 @@ from queenright.model import objects
 from queenright.model.changes import Batch, Create, Delete, Update
 from queenright.model.objects import (
     Cluster,
+    Config,
+    GenericResource,
     Node,
     NodeDescription,
     NodeStatus,
+    Registry,
+    Secret,
     Service,
     Task,
     TaskStatus,
@@ -24,6 +28,7 @@ from queenright.model.objects import (
 from queenright.model.states import NodeState, TaskState, UpdateState
 from queenright.spec import fields
 from queenright.spec.cluster import NodeSpec, SwarmSpec
+from queenright.spec.data import ConfigSpec, RegistrySpec, SecretSpec, Templating
 from queenright.spec.service import Port, ServiceSpec
 from queenright.wire import codec, messages
 from queenright.wire.gen import objects_pb2 as pb
@@ -41,6 +46,10 @@ SPEC = fields.merge(
         "publish": [{"target_port": 80, "published_port": 8080, "mode": "host"}],
         "update_config": {"parallelism": 0, "max_failure_ratio": 0.25},
         "healthcheck": {"test": ["CMD", "true"], "interval": "1s"},
+        "reservations": {"generic_resources": [{"kind": "gpu", "value": 2}]},
+        "swap": "-1",
+        "secrets": [{"secret_id": "s1", "secret_name": "key", "filename": "k", "mode": "0400"}],
+        "configs": [{"config_id": "c1", "config_name": "conf"}],
         "placement": {"constraints": ["node.role == worker"], "preferences": [{"spread": "node.labels.rack"}]},
     },
 )
@@ -52,12 +61,15 @@ TASK = Task(
     node_id="n1",
     spec=SPEC.task,
     endpoint=SPEC.endpoint,
-    registry_auth="secret",
     desired_state=TaskState.READY,
     status=TaskStatus(state=TaskState.FAILED, at=5, exit_code=0, ports=(Port(target_port=80, published_port=81),)),
     not_before=7,
     replaces="t0",
     attempt=2,
+    job_iteration=3,
+    assigned_generic=(GenericResource("gpu", 2), GenericResource("fpga", name="f1")),
+    cause="node1 is down",
+    refused="node2: no memory",
 )
 SERVICE = Service(
     id="s1",
@@ -73,9 +85,13 @@ NODE = Node(
 )
 CLUSTER = Cluster(id="c1", spec=fields.merge(SwarmSpec, None, {"node_cert_expiry": "48h"}), root_key="k")
 TICKET = Ticket(id="k1", secret_digest="d", labels={"a": "b"}, expires_at=9)
+SECRET = Secret(id="s1", spec=SecretSpec(name="key", labels={"a": "b"}), data=b"\x00\xff geheim")
+CONFIG = Config(id="c1", spec=ConfigSpec(name="conf", templating=Templating(name="golang")), data=b"{{ .Task.Slot }}")
+REGISTRY = Registry(id="r1", spec=RegistrySpec(server="r.example.com", username="me"), auth=b'{"password":"geheim"}')
+EACH = [TASK, SERVICE, NODE, CLUSTER, TICKET, SECRET, CONFIG, REGISTRY]
 
 
-@pytest.mark.parametrize("value", [TASK, SERVICE, NODE, CLUSTER, TICKET], ids=lambda value: value.kind)
+@pytest.mark.parametrize("value", EACH, ids=lambda value: value.kind)
 def test_an_object_comes_back_as_it_went(value: objects.Object) -> None:
     assert codec.decode_object(codec.encode_object(value)) == value
 
@@ -155,6 +171,27 @@ def test_assignments_are_split_below_the_limit_and_joined_again() -> None:
     assert messages.read_assignments(parts) == whole
 
 
+def test_what_tasks_need_travels_with_them_and_before_them() -> None:
+    whole = messages.AssignmentSet(
+        complete=False,
+        applies_to="4",
+        results_in="5",
+        updates=(TASK,),
+        secrets=tuple(dataclasses.replace(SECRET, id=f"s{n}", data=b"x" * 500) for n in range(6)),
+        configs=(CONFIG,),
+        secret_removes=("s9",),
+        config_removes=("c8", "c9"),
+        credentials={"t1": b'{"password":"geheim"}'},
+    )
+    for size in (1 << 20, 700):
+        parts = list(messages.assignment_messages(whole, part_bytes=size))
+        assert messages.read_assignments(parts) == whole
+        assert [part.more for part in parts] == [True] * (len(parts) - 1) + [False]
+    assert len(parts) > 6
+    assert [bool(part.updates) for part in parts].index(True) > max(n for n, part in enumerate(parts) if part.secrets)
+    assert "geheim" not in repr(whole) and "geheim" not in repr(REGISTRY)
+
+
 def test_a_task_larger_than_a_part_travels_alone() -> None:
     big = dataclasses.replace(TASK, service_labels={"fill": "x" * 5000})
     parts = list(
@@ -171,10 +208,16 @@ def test_an_empty_set_is_one_message() -> None:
 
 def test_session_news_and_statuses_come_back_as_they_went() -> None:
     news = messages.SessionNews("s", NODE, (("m", "1.2.3.4:2377"),), 5_000_000_000, "PEM", 12)
-    assert messages.read_news(messages.news_message(news)) == news
+    assert messages.read_session_message(messages.session_message(news)) == news
+    pinging = dataclasses.replace(news, ping=7)
+    assert messages.read_session_message(messages.session_message(pinging)) == pinging
+    ping = messages.Ping(1_000_000_000)
+    assert messages.read_session_message(messages.session_message(ping)) == ping
     updates = [("t1", TASK.status)]
     assert messages.read_status_request(messages.status_request("s", updates)) == updates
-    assert messages.read_session_request(messages.session_request(NODE.description, "a")) == (NODE.description, "a")
+    request = messages.session_request(NODE.description, "a")
+    assert messages.read_session_request(request) == (NODE.description, "a", True)
+    assert not request.pong and messages.PONG.pong
 
 
 def test_type_hints_of_all_records_are_understood() -> None:
@@ -185,7 +228,7 @@ def test_type_hints_of_all_records_are_understood() -> None:
 
 def test_redirects_and_news_are_told_apart() -> None:
     news = messages.SessionNews("s", NODE, (), 5, "PEM", 12)
-    assert messages.read_redirect(messages.news_message(news)) is None
+    assert messages.read_redirect(messages.session_message(news)) is None
     assert messages.read_redirect(messages.redirect_message("m", "h:2377")) == ("m", "h:2377")
 
 

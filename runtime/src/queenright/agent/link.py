@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 
 from queenright.model.objects import NodeDescription
-from queenright.wire.messages import AssignmentSet, SessionNews, StatusUpdate
+from queenright.wire.messages import AssignmentSet, Ping, SessionNews, StatusUpdate
 
 
 class LinkError(Exception):
@@ -37,8 +37,8 @@ class RedirectError(LinkError):
 class ManagerLink(Protocol):
     """One connection to one manager. Every call may raise LinkError."""
 
-    def session(self, description: NodeDescription, addr: str) -> AsyncIterator[SessionNews]:
-        """May begin with RedirectError."""
+    def session(self, description: NodeDescription, addr: str) -> AsyncIterator[SessionNews | Ping]:
+        """May begin with RedirectError. Pings are answered before they are told."""
         ...
 
     async def heartbeat(self, session_id: str) -> int:

@@ -2,7 +2,7 @@
 """The agent's connection to the swarm: pick a manager, hold a session, begin anew whenever any part of it breaks.
 
 A session is whole or not at all: its news stream, its heartbeats and its assignments end together, and the next session
-starts from a complete set.
+starts from a complete set. On the stream of news the manager pings; one that stops to is left for another.
 
 Only the manager that leads holds sessions. The others say which one that is, and it is asked next; one that was found
 dead a moment ago is not asked again at once, though others may not know yet.
@@ -20,7 +20,7 @@ from queenright.agent.link import Connector, LinkError, ManagerLink, NoLeaderErr
 from queenright.agent.remotes import Remotes
 from queenright.lib.backoff import Backoff
 from queenright.model.objects import NodeDescription, Task
-from queenright.wire.messages import SessionNews, StatusUpdate
+from queenright.wire.messages import AssignmentSet, Ping, SessionNews, StatusUpdate
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +32,9 @@ HOPS = 4  # redirects that are followed in a row
 SHUNNED = 3  # redirects to a manager that has just failed that are not followed
 QUICK_TRIES = 10  # after a session broke: a new leader is elected within seconds
 QUICK_MOST = 0.5  # seconds, the longest wait between these
+SLOW_MOST = 3.0  # the longest wait later: a node that was cut off must be back soon after it can
+MISSED_PINGS = 3
+LEAST_PATIENCE = 2.0  # seconds without a ping for which a manager is waited for, however often it pings
 
 
 Beside = Callable[[Any, str, tuple[str, str]], Coroutine[Any, Any, None]]
@@ -41,6 +44,10 @@ itself."""
 
 class Assignee(Protocol):
     """Who does the work (``agent.worker``)."""
+
+    def take_data(self, assigned: AssignmentSet) -> None:
+        """What the tasks of a set use; called before they are applied."""
+        ...
 
     async def apply_complete(self, tasks: Sequence[Task]) -> None: ...
 
@@ -68,7 +75,7 @@ class _Pause:
 
     def __init__(self, dice: Callable[[], float]) -> None:
         self._quick = Backoff(dice, most=QUICK_MOST)
-        self._slow = Backoff(dice)
+        self._slow = Backoff(dice, most=SLOW_MOST)
         self._tries = 0
 
     def next(self) -> float:
@@ -178,20 +185,22 @@ class SessionLoop:
             try:
                 async with asyncio.timeout(OPEN_TIMEOUT):
                     first = await anext(news_stream)
+                    assert isinstance(first, SessionNews)  # as the protocol says
             except TimeoutError:
                 raise LinkError("DeadlineExceeded", f"no answer within {OPEN_TIMEOUT:.0f} s") from None
             except StopAsyncIteration:
                 raise LinkError("Unavailable", "the session ended before it began") from None
             self._opened(node_id, addr, link, first)
             parts = [
-                asyncio.create_task(self._follow_news(news_stream), name="session-news"),
-                asyncio.create_task(self._beat(link, first), name="session-heartbeat"),
+                asyncio.create_task(self._follow_news(news_stream, first.ping), name="session-news"),
                 asyncio.create_task(self._follow_assignments(link, first.session_id), name="session-assignments"),
                 asyncio.create_task(self._watch_description(description), name="session-description"),
             ]
             if self._beside is not None:
                 work = self._beside(link, first.session_id, (node_id, addr))
                 parts.append(asyncio.create_task(work, name="session-beside"))
+            if not first.ping:
+                parts.append(asyncio.create_task(self._beat(link, first), name="session-heartbeat"))
             done, _ = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
             for part in done:
                 part.result()
@@ -230,10 +239,22 @@ class SessionLoop:
             )
         self._on_news(news)
 
-    async def _follow_news(self, stream: AsyncIterator[SessionNews]) -> None:
-        async for news in stream:
-            self._take_news(news)
-        raise LinkError("Unavailable", "the manager ended the session")
+    async def _follow_news(self, stream: AsyncIterator[SessionNews | Ping], every: int) -> None:
+        """``every``: nanoseconds between two pings, 0 if there are none."""
+        while True:
+            patience = max(LEAST_PATIENCE, MISSED_PINGS * every / SECOND) if every else None
+            try:
+                async with asyncio.timeout(patience):
+                    told = await anext(stream)
+            except TimeoutError:
+                raise LinkError("DeadlineExceeded", f"the manager was silent for {patience:.1f} s") from None
+            except StopAsyncIteration:
+                raise LinkError("Unavailable", "the manager ended the session") from None
+            if isinstance(told, Ping):
+                every = told.every
+            else:
+                every = told.ping
+                self._take_news(told)
 
     async def _beat(self, link: ManagerLink, first: SessionNews) -> None:
         period = first.heartbeat
@@ -245,8 +266,10 @@ class SessionLoop:
         token = ""
         async for assigned in link.assignments(session_id):
             if assigned.complete:
+                self._assignee.take_data(assigned)
                 await self._assignee.apply_complete(assigned.updates)
             elif assigned.applies_to == token:
+                self._assignee.take_data(assigned)
                 await self._assignee.apply_incremental(assigned.updates, assigned.removes)
             else:
                 raise LinkError("DataLoss", "an assignment message is missing; starting from a complete set")

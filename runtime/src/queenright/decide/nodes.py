@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which nodes are alive, and what becomes of the tasks of those that are not.
 
-Liveness counts on the monotonic clock by what the dispatcher knows (:class:`Beat`). A node that missed its heartbeats
-is DOWN; one that said it restarts is DISCONNECTED (it gets no new tasks and keeps its own) until its grace is over;
-one that has not reported since this manager began to lead is UNKNOWN for twice the usual time. Tasks of a node that
-has been down for a day are given up (ORPHANED).
+Liveness counts on the monotonic clock by what is heard of each node (see :mod:`queenright.decide.liveness`). One that
+is suspect or restarts is DISCONNECTED: it gets no new tasks and keeps its own. One of which nothing is heard any more
+is DOWN. One that has not reported since this manager began to lead is UNKNOWN for as long as nodes need to find a
+leader. Tasks of a node that has been down for a day are given up (ORPHANED). The status says since when, and since when
+nothing was heard, so that the chain of causes can be told afterwards.
 """
 
 from __future__ import annotations
@@ -12,37 +13,26 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 
-from queenright.decide import defaults, tasks
+from queenright.decide import liveness, tasks
 from queenright.decide.base import SECOND, Decision, Dirty, Now, earliest
+from queenright.decide.liveness import Beat, Standing, Tuning
 from queenright.model.changes import Change, Delete, Update
 from queenright.model.objects import Node, NodeStatus, Task
 from queenright.model.states import NodeState, TaskState
 from queenright.store.store import Store
 
-GRACE_BEATS = 3
-UNKNOWN_BEATS = 6
 ORPHAN_AFTER = 24 * 3600 * SECOND
 FAILURE = "heartbeat failure"
+SILENT = "the node does not answer"
 RESTARTING = "node is restarting"
 NEW_LEADER = "node has not reported since the leader of the swarm changed"
 NODE_REMOVED = "Task belonged to a node that has been deleted"
 NODE_LOST = "Task orphaned: its node has been down for 24 hours"
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Beat:
-    """What the dispatcher knows of a node with an open session; times in monotonic seconds.
-
-    After ``deadline`` the node is down. ``restarting_until`` is set from the moment the node says that it goes away for
-    a moment.
-    """
-
-    deadline: float
-    restarting_until: float | None = None
-
-
 def decide(view: Store, beats: Mapping[str, Beat], dirty: Dirty, now: Now, since: float = 0.0) -> Decision:
-    """Compare what is stored of each node with its heartbeats. ``since``: when this manager began to lead."""
+    """Compare what is stored of each node with what is heard of it. ``since``: when this manager began to lead."""
+    tuning = liveness.tuning(view.cluster, len(view.nodes))
     changes: list[Change] = []
     wakes: list[float | None] = []
     for node in view.nodes:
@@ -50,7 +40,8 @@ def decide(view: Store, beats: Mapping[str, Beat], dirty: Dirty, now: Now, since
             given_up, wake = _orphan(view, node, now)
             changes.extend(given_up)
         else:
-            status, wake = _judge(view, node, beats.get(node.id), now, since)
+            beat = beats.get(node.id)
+            status, wake = _unheard(node, tuning, now, since) if beat is None else _judge(node, beat, tuning, now)
             if status is not None:
                 changes.append(Update(dataclasses.replace(node, status=status)))
         wakes.append(wake)
@@ -69,40 +60,61 @@ def decider(
     return ask
 
 
+def moved(held: NodeStatus, state: NodeState, message: str, at: int, silent_since: int = 0) -> NodeStatus:
+    """The status of a node that has come into a state (or is still in it). ``at``: wall nanoseconds."""
+    since = held.since if state == held.state and held.since else at
+    return dataclasses.replace(held, state=state, message=message, since=since, silent_since=silent_since)
+
+
 def remove_node(view: Store, node: Node, at: int) -> list[Change]:
     """The changes that remove a node: its tasks are given up, then it goes. ``at``: wall nanoseconds."""
     now = Now(wall=at, mono=0.0)
     return [*_give_up(view, node, now, NODE_REMOVED), Delete("node", node.id, node.version)]
 
 
-def _judge(
-    view: Store, node: Node, beat: Beat | None, now: Now, since: float
-) -> tuple[NodeStatus | None, float | None]:
-    """The node's new status (None: as it is) and when to look again."""
-    state = node.status.state
-    if beat is None:
-        written = now.mono - max(0, now.wall - node.updated_at) / SECOND
-        deadline = max(since, written) + UNKNOWN_BEATS * defaults.heartbeat_period(view.cluster) / SECOND
-        if now.mono < deadline:
-            stale = state != NodeState.UNKNOWN and written < since
-            return (_status(node, NodeState.UNKNOWN, NEW_LEADER) if stale else None), deadline
-    else:
-        deadline = max(beat.deadline, beat.restarting_until or 0.0)
-        if now.mono < deadline:
-            # A session may have been opened while UNKNOWN was on its way into the log: who is heard is not unknown.
-            leaves = beat.restarting_until is not None
-            heard, message = (NodeState.DISCONNECTED, RESTARTING) if leaves else (NodeState.READY, "")
-            return (_status(node, heard, message) if state != heard else None), deadline
-    return _status(node, NodeState.DOWN, FAILURE), None
+def _judge(node: Node, beat: Beat, tuning: Tuning, now: Now) -> tuple[NodeStatus | None, float | None]:
+    """The new status of a node that has spoken to this manager (None: as it is) and when to look again."""
+    verdict = liveness.judge(beat, now.mono, tuning)
+    state, message = _shown(verdict.standing, node.status, beat)
+    if state == node.status.state:
+        return None, verdict.wake_at
+    heard = 0 if state == NodeState.READY else now.wall - round((now.mono - beat.heard) * SECOND)
+    return moved(node.status, state, message, now.wall, heard), verdict.wake_at
 
 
-def _status(node: Node, state: NodeState, message: str) -> NodeStatus:
-    return dataclasses.replace(node.status, state=state, message=message)
+def _shown(standing: Standing, held: NodeStatus, beat: Beat) -> tuple[NodeState, str]:
+    """What a node's status says where it stands like this."""
+    if standing == Standing.DOWN:
+        return NodeState.DOWN, FAILURE
+    if standing == Standing.RESTARTING:
+        return NodeState.DISCONNECTED, RESTARTING
+    if standing == Standing.SUSPECT and held.state == NodeState.READY:
+        return NodeState.DISCONNECTED, SILENT
+    if standing == Standing.ALIVE and beat.broken is None:
+        # A session may have been opened while UNKNOWN was on its way into the log: who is heard is not unknown.
+        return NodeState.READY, ""
+    return held.state, held.message
+
+
+def _unheard(node: Node, tuning: Tuning, now: Now, since: float) -> tuple[NodeStatus | None, float | None]:
+    """The same for a node that has not spoken to this manager. One that has only just joined may take longer."""
+    held = node.status
+    ago = now.wall - (held.since or node.created_at)
+    ahead = ago < 0  # the clock of another leader
+    entered = since if ahead else now.mono - ago / SECOND
+    joining = held.state == NodeState.UNKNOWN and held.message != NEW_LEADER
+    deadline = max(since, entered) + (liveness.JOINING if joining else tuning.report)
+    if now.mono >= deadline:
+        silent_since = held.silent_since or (0 if joining else held.since)
+        return moved(held, NodeState.DOWN, FAILURE, now.wall, silent_since), None
+    if held.state != NodeState.UNKNOWN and (ahead or entered < since):
+        return moved(held, NodeState.UNKNOWN, NEW_LEADER, now.wall, held.silent_since), deadline
+    return None, deadline
 
 
 def _orphan(view: Store, node: Node, now: Now) -> tuple[list[Change], float | None]:
-    """Give up the tasks of a node that has been down for a day, as its last write says."""
-    at = node.updated_at + ORPHAN_AFTER
+    """Give up the tasks of a node that has been down for a day."""
+    at = (node.status.since or node.updated_at) + ORPHAN_AFTER
     if now.wall >= at:
         return _give_up(view, node, now, NODE_LOST), None
     return [], now.wake_at(at)

@@ -8,6 +8,7 @@ import dataclasses
 from collections.abc import Callable
 
 from queenright.decide import roles
+from queenright.decide.nodes import moved
 from queenright.manager import slices, texts
 from queenright.manager.context import MOST_TRIES, Context
 from queenright.model.changes import Update
@@ -46,7 +47,7 @@ class Departure:
             node = self._context.store.nodes.get(node_id)
             why = f": {node.status.message}" if node is not None and node.status.message else ""
             raise Unavailable(f"node {node_id} did not lose its seat among the managers in time{why}") from None
-        await self._write(node_id, _gone)
+        await self._write(node_id, lambda node: _gone(node, self._context.clock.wall()))
 
     async def sole_manager(self, node_id: str) -> None:
         """After a new cluster was forced on ``node_id``: no other node is a manager any more, in one entry.
@@ -106,8 +107,8 @@ def _demoted(node: Node) -> Node:
     return dataclasses.replace(node, spec=dataclasses.replace(node.spec, role=WORKER))
 
 
-def _gone(node: Node) -> Node:
-    return dataclasses.replace(node, status=dataclasses.replace(node.status, state=NodeState.DOWN, message=texts.LEFT))
+def _gone(node: Node, at: int) -> Node:
+    return dataclasses.replace(node, status=moved(node.status, NodeState.DOWN, texts.LEFT, at))
 
 
 def _forced(node: Node) -> Node:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 
-from queenright.model.objects import Node, NodeDescription, Task, TaskStatus
+from queenright.model.objects import Config, Node, NodeDescription, Secret, Task, TaskStatus
 from queenright.wire.codec import from_message, to_message
 from queenright.wire.gen import control_pb2
 from queenright.wire.gen import dispatcher_pb2 as pb
@@ -18,7 +18,7 @@ PART_BYTES = 1 << 20  # an assignment message stays below this (a single larger 
 class SessionNews:
     """What an agent is told when its session opens and after each change.
 
-    ``heartbeat`` and ``manager_time`` in nanoseconds.
+    ``heartbeat``, ``manager_time`` and ``ping`` (the time between two pings, 0: there are none) in nanoseconds.
     """
 
     session_id: str
@@ -27,17 +27,34 @@ class SessionNews:
     heartbeat: int
     root_certificate: str
     manager_time: int
+    ping: int = 0
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Ping:
+    """The manager is there, and asks whether the agent is; the next ping comes ``every`` nanoseconds later."""
+
+    every: int
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class AssignmentSet:
-    """All tasks of a node (``complete``), or a difference that builds on the state named ``applies_to``."""
+    """All tasks of a node (``complete``), or a difference that builds on the state named ``applies_to``.
+
+    ``secrets`` and ``configs`` are those that the tasks read, with their data; ``credentials`` (by task id) what their
+    images are pulled with.
+    """
 
     complete: bool
     applies_to: str
     results_in: str
     updates: tuple[Task, ...] = ()
     removes: tuple[str, ...] = ()
+    secrets: tuple[Secret, ...] = ()
+    configs: tuple[Config, ...] = ()
+    secret_removes: tuple[str, ...] = ()
+    config_removes: tuple[str, ...] = ()
+    credentials: Mapping[str, bytes] = dataclasses.field(default_factory=dict, repr=False)
 
 
 StatusUpdate = tuple[str, TaskStatus]  # (task id, status)
@@ -70,29 +87,39 @@ class ForwardAnswer:
     index: int = 0
 
 
+PONG = pb.SessionRequest(pong=True)
+
+
 def session_request(description: NodeDescription, addr: str) -> pb.SessionRequest:
-    message = pb.SessionRequest(addr=addr)
+    """The first message of a session, of an agent that answers pings."""
+    message = pb.SessionRequest(addr=addr, answers_pings=True)
     to_message(description, message.description)
     return message
 
 
-def read_session_request(message: pb.SessionRequest) -> tuple[NodeDescription, str]:
-    return from_message(NodeDescription, message.description), message.addr
+def read_session_request(message: pb.SessionRequest) -> tuple[NodeDescription, str, bool]:
+    """(machine, address, whether pings are answered)."""
+    return from_message(NodeDescription, message.description), message.addr, message.answers_pings
 
 
-def news_message(news: SessionNews) -> pb.SessionMessage:
+def session_message(told: SessionNews | Ping) -> pb.SessionMessage:
+    if isinstance(told, Ping):
+        return pb.SessionMessage(ping_ns=told.every)
     message = pb.SessionMessage(
-        session_id=news.session_id,
-        managers=[pb.ManagerPeer(node_id=node_id, addr=addr, weight=10) for node_id, addr in news.managers],
-        heartbeat_ns=news.heartbeat,
-        root_certificate=news.root_certificate,
-        manager_time=news.manager_time,
+        session_id=told.session_id,
+        managers=[pb.ManagerPeer(node_id=node_id, addr=addr, weight=10) for node_id, addr in told.managers],
+        heartbeat_ns=told.heartbeat,
+        root_certificate=told.root_certificate,
+        manager_time=told.manager_time,
+        ping_ns=told.ping,
     )
-    to_message(news.node, message.node)
+    to_message(told.node, message.node)
     return message
 
 
-def read_news(message: pb.SessionMessage) -> SessionNews:
+def read_session_message(message: pb.SessionMessage) -> SessionNews | Ping:
+    if message.ping_ns and not message.session_id:
+        return Ping(message.ping_ns)
     return SessionNews(
         session_id=message.session_id,
         node=from_message(Node, message.node),
@@ -100,6 +127,7 @@ def read_news(message: pb.SessionMessage) -> SessionNews:
         heartbeat=message.heartbeat_ns,
         root_certificate=message.root_certificate,
         manager_time=message.manager_time,
+        ping=message.ping_ns,
     )
 
 
@@ -114,27 +142,37 @@ def read_redirect(message: pb.SessionMessage) -> tuple[str, str] | None:
 
 
 def assignment_messages(assigned: AssignmentSet, part_bytes: int = PART_BYTES) -> Iterator[pb.AssignmentsMessage]:
-    """The set in one or more messages, each below ``part_bytes``; all but the last say ``more``."""
+    """The set in one or more messages, each below ``part_bytes``; all but the last say ``more``.
+
+    What tasks need comes before them.
+    """
     part = _begin(assigned)
     size = 0
-    for task in assigned.updates:
-        message = pb.AssignmentsMessage().updates.add()
-        to_message(task, message)
-        weight = message.ByteSize() + 8
+    for piece, weight in _pieces(assigned):
         if size and size + weight > part_bytes:
             part.more = True
             yield part
             part, size = _begin(assigned), 0
-        part.updates.append(message)
+        part.MergeFrom(piece)
         size += weight
-    for task_id in assigned.removes:
-        if size and size + len(task_id) + 4 > part_bytes:
-            part.more = True
-            yield part
-            part, size = _begin(assigned), 0
-        part.removes.append(task_id)
-        size += len(task_id) + 4
     yield part
+
+
+def _pieces(assigned: AssignmentSet) -> Iterator[tuple[pb.AssignmentsMessage, int]]:
+    """Messages of one thing each, with their sizes in bytes."""
+    for name, records in (("secrets", assigned.secrets), ("configs", assigned.configs), ("updates", assigned.updates)):
+        for record in records:
+            piece = pb.AssignmentsMessage()
+            to_message(record, getattr(piece, name).add())
+            yield piece, piece.ByteSize()
+    for task_id, auth in assigned.credentials.items():
+        piece = pb.AssignmentsMessage(credentials={task_id: auth})
+        yield piece, piece.ByteSize()
+    for name in ("removes", "secret_removes", "config_removes"):
+        for key in getattr(assigned, name):
+            piece = pb.AssignmentsMessage()
+            getattr(piece, name).append(key)
+            yield piece, len(key) + 4
 
 
 def _begin(assigned: AssignmentSet) -> pb.AssignmentsMessage:
@@ -151,6 +189,11 @@ def read_assignments(parts: Sequence[pb.AssignmentsMessage]) -> AssignmentSet:
         results_in=last.results_in,
         updates=tuple(from_message(Task, task) for part in parts for task in part.updates),
         removes=tuple(task_id for part in parts for task_id in part.removes),
+        secrets=tuple(from_message(Secret, secret) for part in parts for secret in part.secrets),
+        configs=tuple(from_message(Config, config) for part in parts for config in part.configs),
+        secret_removes=tuple(key for part in parts for key in part.secret_removes),
+        config_removes=tuple(key for part in parts for key in part.config_removes),
+        credentials={key: auth for part in parts for key, auth in part.credentials.items()},
     )
 
 

@@ -12,6 +12,7 @@ import grpc.aio
 
 from queenright.agent.link import LinkError, NoLeaderError, RedirectError
 from queenright.edge.grpc import options
+from queenright.edge.grpc.connection import write
 from queenright.edge.grpc.gate import REFUSAL
 from queenright.edge.grpc.log_pipe import GrpcLogPipe
 from queenright.edge.grpc.ports import Certificates
@@ -21,12 +22,13 @@ from queenright.model.objects import NodeDescription
 from queenright.wire import logs, messages
 from queenright.wire.gen import control_pb2, control_pb2_grpc, dispatcher_pb2_grpc, logs_pb2, logs_pb2_grpc
 from queenright.wire.gen import dispatcher_pb2 as pb
-from queenright.wire.messages import AssignmentSet, SessionNews, StatusUpdate
+from queenright.wire.messages import AssignmentSet, Ping, SessionNews, StatusUpdate
 
 CONNECT_TIMEOUT = 3.0  # a host that is off must not hold an agent for long: another manager may lead already
 CALL_TIMEOUT = 5.0
 RENEW_TIMEOUT = 15.0
 STATUS_TIMEOUT = 30.0  # statuses are answered when they are durable
+PONG = messages.PONG.SerializeToString()
 
 
 class GrpcLink:
@@ -39,16 +41,20 @@ class GrpcLink:
         self._logs = logs_pb2_grpc.LogsStub(channel)  # type: ignore[no-untyped-call]
         self._certificates = control_pb2_grpc.CertificatesStub(channel)  # type: ignore[no-untyped-call]
 
-    async def session(self, description: NodeDescription, addr: str) -> AsyncIterator[SessionNews]:
-        call = self._stub.Session(messages.session_request(description, addr))
+    async def session(self, description: NodeDescription, addr: str) -> AsyncIterator[SessionNews | Ping]:
+        call = self._stub.Session()
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT):
                 await call.wait_for_connection()
+            await write(call, messages.session_request(description, addr).SerializeToString())
             async for message in call:
                 redirect = messages.read_redirect(message)
                 if redirect is not None:
                     raise RedirectError(*redirect)
-                yield messages.read_news(message)
+                told = messages.read_session_message(message)
+                if isinstance(told, Ping):
+                    await write(call, PONG)
+                yield told
         except TimeoutError:
             raise LinkError("Unavailable", f"{self._addr} did not answer within {CONNECT_TIMEOUT:.0f} s") from None
         except grpc.aio.AioRpcError as error:

@@ -12,7 +12,6 @@ from queenright.edge.grpc.ports import Leader
 from queenright.manager import dispatch
 from queenright.manager.ports import Peer
 from queenright.model.errors import NotLeading
-from queenright.model.objects import NodeDescription
 from queenright.wire import messages
 from queenright.wire.gen import dispatcher_pb2 as pb
 from queenright.wire.gen import dispatcher_pb2_grpc
@@ -33,18 +32,32 @@ class DispatcherService(dispatcher_pb2_grpc.DispatcherServicer):
         self._leader = leader
         self._watch: asyncio.Task[None] | None = None
 
-    async def Session(self, request: pb.SessionRequest, context: Any) -> AsyncIterator[pb.SessionMessage]:
+    async def Session(
+        self, requests: AsyncIterator[pb.SessionRequest], context: Any
+    ) -> AsyncIterator[pb.SessionMessage]:
         method = f"/{NAME}/Session"
         peer = await self._gate.identify(method, context)
+        request = await anext(requests, None)
         await self._gate.readable(method, request, peer, context)
-        description, addr = messages.read_session_request(request)
+        assert request is not None
         async with Told(context):
-            session = await self._open(method, peer, description, addr or source(context), context)
+            session = await self._open(method, peer, request, context)
             if isinstance(session, tuple):
                 yield messages.redirect_message(*session)
                 return
-            async for news in self._dispatcher.news(session):
-                yield messages.news_message(news)
+            pongs = asyncio.create_task(self._listen(requests, session), name=f"pongs-{peer.node_id}")
+            try:
+                async for told in self._dispatcher.news(session):
+                    yield messages.session_message(told)
+            finally:
+                pongs.cancel()
+                self._dispatcher.lost(session)
+
+    async def _listen(self, requests: AsyncIterator[pb.SessionRequest], session: dispatch.Session) -> None:
+        """Take pongs until the caller says no more, which agents that are not pinged do at once."""
+        async for request in requests:
+            if request is not None and request.pong:
+                self._dispatcher.pong(session)
 
     async def Assignments(self, request: pb.AssignmentsRequest, context: Any) -> AsyncIterator[pb.AssignmentsMessage]:
         peer = await self._gate.admit(f"/{NAME}/Assignments", request, context)
@@ -72,15 +85,17 @@ class DispatcherService(dispatcher_pb2_grpc.DispatcherServicer):
             return pb.RestartingResponse(grace_ns=self._dispatcher.restarting(peer.node_id, request.session_id))
 
     async def _open(
-        self, method: str, peer: Peer, description: NodeDescription, addr: str, context: Any
+        self, method: str, peer: Peer, request: pb.SessionRequest, context: Any
     ) -> dispatch.Session | tuple[str, str]:
         """The session, or where the leader is that can open it; waits a while for either. Raises a Refusal."""
+        description, addr, pinged = messages.read_session_request(request)
+        addr = addr or source(context)
         loop = asyncio.get_running_loop()
         deadline = loop.time() + LEADER_WAIT
         while (leader := self._leader()) is None:
             try:
                 await self._gate.require(method, peer, context)
-                return await self._dispatcher.open(peer.node_id, description, addr)
+                return await self._dispatcher.open(peer.node_id, description, addr, pinged=pinged)
             except NotLeading as error:
                 if error.leader is not None:
                     return error.leader

@@ -34,7 +34,7 @@ class DispatcherStub:
         Args:
             channel: A grpc.Channel.
         """
-        self.Session = channel.unary_stream(
+        self.Session = channel.stream_stream(
                 '/queenright.v1.Dispatcher/Session',
                 request_serializer=queenright_dot_wire_dot_gen_dot_dispatcher__pb2.SessionRequest.SerializeToString,
                 response_deserializer=queenright_dot_wire_dot_gen_dot_dispatcher__pb2.SessionMessage.FromString,
@@ -64,9 +64,9 @@ class DispatcherStub:
 class DispatcherServicer:
     """Missing associated documentation comment in .proto file."""
 
-    def Session(self, request, context):
+    def Session(self, request_iterator, context):
         """Opens a session: the first message names it; further ones follow when managers, the node's own object or the heartbeat period change.
-        A manager that does not lead answers with a redirect.
+        A manager that does not lead answers with a redirect. Between these come pings, each of which the caller answers with a pong.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -103,7 +103,7 @@ class DispatcherServicer:
 
 def add_DispatcherServicer_to_server(servicer, server):
     rpc_method_handlers = {
-            'Session': grpc.unary_stream_rpc_method_handler(
+            'Session': grpc.stream_stream_rpc_method_handler(
                     servicer.Session,
                     request_deserializer=queenright_dot_wire_dot_gen_dot_dispatcher__pb2.SessionRequest.FromString,
                     response_serializer=queenright_dot_wire_dot_gen_dot_dispatcher__pb2.SessionMessage.SerializeToString,
@@ -140,7 +140,7 @@ class Dispatcher:
     """Missing associated documentation comment in .proto file."""
 
     @staticmethod
-    def Session(request,
+    def Session(request_iterator,
             target,
             options=(),
             channel_credentials=None,
@@ -150,8 +150,8 @@ class Dispatcher:
             wait_for_ready=None,
             timeout=None,
             metadata=None):
-        return grpc.experimental.unary_stream(
-            request,
+        return grpc.experimental.stream_stream(
+            request_iterator,
             target,
             '/queenright.v1.Dispatcher/Session',
             queenright_dot_wire_dot_gen_dot_dispatcher__pb2.SessionRequest.SerializeToString,

@@ -773,7 +773,7 @@ class TaskStatus(_message.Message):
     def __init__(self, state: _Optional[int] = ..., at: _Optional[int] = ..., applied_at: _Optional[int] = ..., running_since: _Optional[int] = ..., message: _Optional[str] = ..., err: _Optional[str] = ..., container_id: _Optional[str] = ..., pid: _Optional[int] = ..., exit_code: _Optional[int] = ..., ports: _Optional[_Iterable[_Union[Port, _Mapping]]] = ...) -> None: ...
 
 class Task(_message.Message):
-    __slots__ = ("id", "version", "created_at", "updated_at", "service_id", "service_name", "service_labels", "slot", "node_id", "spec", "endpoint", "spec_version", "registry_auth", "desired_state", "status", "not_before", "replaces", "attempt", "job_iteration", "assigned_generic", "cause", "refused")
+    __slots__ = ("id", "version", "created_at", "updated_at", "service_id", "service_name", "service_labels", "slot", "node_id", "spec", "endpoint", "spec_version", "desired_state", "status", "not_before", "replaces", "attempt", "job_iteration", "assigned_generic", "cause", "refused")
     class ServiceLabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -793,7 +793,6 @@ class Task(_message.Message):
     SPEC_FIELD_NUMBER: _ClassVar[int]
     ENDPOINT_FIELD_NUMBER: _ClassVar[int]
     SPEC_VERSION_FIELD_NUMBER: _ClassVar[int]
-    REGISTRY_AUTH_FIELD_NUMBER: _ClassVar[int]
     DESIRED_STATE_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
     NOT_BEFORE_FIELD_NUMBER: _ClassVar[int]
@@ -815,7 +814,6 @@ class Task(_message.Message):
     spec: TaskSpec
     endpoint: EndpointSpec
     spec_version: int
-    registry_auth: str
     desired_state: int
     status: TaskStatus
     not_before: int
@@ -825,7 +823,7 @@ class Task(_message.Message):
     assigned_generic: _containers.RepeatedCompositeFieldContainer[GenericResource]
     cause: str
     refused: str
-    def __init__(self, id: _Optional[str] = ..., version: _Optional[int] = ..., created_at: _Optional[int] = ..., updated_at: _Optional[int] = ..., service_id: _Optional[str] = ..., service_name: _Optional[str] = ..., service_labels: _Optional[_Mapping[str, str]] = ..., slot: _Optional[int] = ..., node_id: _Optional[str] = ..., spec: _Optional[_Union[TaskSpec, _Mapping]] = ..., endpoint: _Optional[_Union[EndpointSpec, _Mapping]] = ..., spec_version: _Optional[int] = ..., registry_auth: _Optional[str] = ..., desired_state: _Optional[int] = ..., status: _Optional[_Union[TaskStatus, _Mapping]] = ..., not_before: _Optional[int] = ..., replaces: _Optional[str] = ..., attempt: _Optional[int] = ..., job_iteration: _Optional[int] = ..., assigned_generic: _Optional[_Iterable[_Union[GenericResource, _Mapping]]] = ..., cause: _Optional[str] = ..., refused: _Optional[str] = ...) -> None: ...
+    def __init__(self, id: _Optional[str] = ..., version: _Optional[int] = ..., created_at: _Optional[int] = ..., updated_at: _Optional[int] = ..., service_id: _Optional[str] = ..., service_name: _Optional[str] = ..., service_labels: _Optional[_Mapping[str, str]] = ..., slot: _Optional[int] = ..., node_id: _Optional[str] = ..., spec: _Optional[_Union[TaskSpec, _Mapping]] = ..., endpoint: _Optional[_Union[EndpointSpec, _Mapping]] = ..., spec_version: _Optional[int] = ..., desired_state: _Optional[int] = ..., status: _Optional[_Union[TaskStatus, _Mapping]] = ..., not_before: _Optional[int] = ..., replaces: _Optional[str] = ..., attempt: _Optional[int] = ..., job_iteration: _Optional[int] = ..., assigned_generic: _Optional[_Iterable[_Union[GenericResource, _Mapping]]] = ..., cause: _Optional[str] = ..., refused: _Optional[str] = ...) -> None: ...
 
 class Ticket(_message.Message):
     __slots__ = ("id", "version", "created_at", "updated_at", "secret_digest", "key_digest", "role", "availability", "labels", "expires_at")
