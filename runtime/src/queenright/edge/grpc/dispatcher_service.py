@@ -33,7 +33,7 @@ class DispatcherService(dispatcher_pb2_grpc.DispatcherServicer):
         self._watch: asyncio.Task[None] | None = None
 
     async def Session(
-        self, requests: AsyncIterator[pb.SessionRequest], context: Any
+        self, requests: AsyncIterator[pb.SessionRequest | None], context: Any
     ) -> AsyncIterator[pb.SessionMessage]:
         method = f"/{NAME}/Session"
         peer = await self._gate.identify(method, context)
@@ -53,7 +53,7 @@ class DispatcherService(dispatcher_pb2_grpc.DispatcherServicer):
                 pongs.cancel()
                 self._dispatcher.lost(session)
 
-    async def _listen(self, requests: AsyncIterator[pb.SessionRequest], session: dispatch.Session) -> None:
+    async def _listen(self, requests: AsyncIterator[pb.SessionRequest | None], session: dispatch.Session) -> None:
         """Take pongs until the caller says no more, which agents that are not pinged do at once."""
         async for request in requests:
             if request is not None and request.pong:
