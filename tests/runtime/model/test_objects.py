@@ -161,7 +161,6 @@ def test_a_service_is_named_by_its_spec() -> None:
 SECRETS = {
     "cluster": ("root_key", "worker_token", "manager_token"),
     "service": ("registry_auth", "previous_registry_auth"),
-    "task": ("registry_auth",),
 }
 
 

@@ -46,7 +46,6 @@ def new_task(
             spec=service.spec.task,
             endpoint=service.spec.endpoint,
             spec_version=service.spec_version,
-            registry_auth=service.registry_auth,
             job_iteration=service.job_iteration,
             desired_state=goal if desired is None else desired,
             status=_pending(now),

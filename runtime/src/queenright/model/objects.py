@@ -181,7 +181,6 @@ class Task:
     spec: TaskSpec
     endpoint: EndpointSpec = EndpointSpec()
     spec_version: int = 1
-    registry_auth: str = dataclasses.field(default="", repr=False)
     desired_state: TaskState = TaskState.RUNNING
     status: TaskStatus = TaskStatus()
     not_before: int = 0

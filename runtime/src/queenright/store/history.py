@@ -13,7 +13,7 @@ import dataclasses
 from collections import deque
 from collections.abc import Iterator
 
-from queenright.model.objects import Cluster, Config, Object, Registry, Secret, Service, Task, Ticket
+from queenright.model.objects import Cluster, Config, Object, Registry, Secret, Service, Ticket
 
 MOST_WEIGHT = 10_000
 WEIGHTS = {"service": 20, "node": 5, "cluster": 20}  # of one event, as many tasks; all others weigh 1
@@ -139,8 +139,6 @@ def _bare(row: Object) -> Object:
         return dataclasses.replace(row, auth=b"")
     if isinstance(row, Service) and (row.registry_auth or row.previous_registry_auth):
         return dataclasses.replace(row, registry_auth="", previous_registry_auth="")
-    if isinstance(row, Task) and row.registry_auth:
-        return dataclasses.replace(row, registry_auth="")
     if isinstance(row, Cluster):
         return dataclasses.replace(row, root_key="", worker_token="", manager_token="")
     if isinstance(row, Ticket):
