@@ -170,6 +170,11 @@ def same_meaning(one: TaskSpec, other: TaskSpec) -> bool:
     return one == other or _plainest(one) == _plainest(other)
 
 
+def same_service(one: ServiceSpec, other: ServiceSpec) -> bool:
+    """Whether two specifications of a service are one, however they are written."""
+    return one == other or plainest(with_defaults(one)) == plainest(with_defaults(other))
+
+
 def is_dirty(service: Service, task: Task) -> bool:
     """Whether the task is of another revision than the service's present one (see also ``revision``)."""
     if task.spec_version == service.spec_version:

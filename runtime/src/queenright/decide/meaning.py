@@ -29,7 +29,9 @@ from queenright.spec.service import (
     Port,
     Reservations,
     Resources,
+    RollbackConfig,
     TaskSpec,
+    UpdateConfig,
 )
 
 R = TypeVar("R")
@@ -48,10 +50,18 @@ _APPLIES: dict[tuple[type, str], Any] = {
     (Port, "protocol"): "tcp",
     (Port, "mode"): "ingress",
     (EndpointSpec, "mode"): "vip",
+    **{(config, "gate"): "running" for config in (UpdateConfig, RollbackConfig)},
+    **{(config, "timeout"): 15 * 60 * 1_000_000_000 for config in (UpdateConfig, RollbackConfig)},
 }
 """What applies where a field is silent, so that saying it says nothing."""
 
-_ZERO_COUNTS = {(Resources, "swap_bytes"), (Resources, "memory_swappiness"), (FileTarget, "mode")}
+_ZERO_COUNTS = {
+    (Resources, "swap_bytes"),
+    (Resources, "memory_swappiness"),
+    (FileTarget, "mode"),
+    (UpdateConfig, "timeout"),
+    (RollbackConfig, "timeout"),
+}
 """Fields in which 0 is not the same as nothing. (Durations that have a default are filled in before.)"""
 
 

@@ -15,6 +15,7 @@ from queenright.manager import revisions
 from queenright.manager.apply_data import DataPlanner
 from queenright.manager.apply_registry import RegistryPlanner
 from queenright.manager.apply_swarm import refuse_immutable, without_immutable
+from queenright.manager.check_ports import check_ports
 from queenright.manager.checks import check_service
 from queenright.manager.context import MOST_TRIES, Context
 from queenright.manager.control_cluster import ClusterControl
@@ -132,6 +133,7 @@ class Applier:
         return spec, warnings
 
     def _plan_update(self, found: Service, spec: ServiceSpec, auth: str) -> Plan:
+        check_ports(self._context.store, spec, found.id)
         check_service(spec)
         revisions.check_followable(found, spec)
         before, after = encode(found.spec), encode(spec)

@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-import posixpath
 import re
 
 from queenright.manager.check_data import check_references
+from queenright.manager.check_mounts import check_mounts
 from queenright.model.errors import InvalidArgument
-from queenright.spec.container import ContainerSpec, Healthcheck, Mount
+from queenright.spec.container import ContainerSpec, Healthcheck
 
 _LABEL = r"[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?"
 _DOMAIN = rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[a-fA-F0-9:]+\])"
@@ -51,34 +51,6 @@ def check_image(image: str) -> None:
     match = _REFERENCE.fullmatch(image) if len(image) <= MOST_REFERENCE else None
     if match is None or len(match["name"]) > MOST_NAME or _HEX_ID.fullmatch(image):
         raise InvalidArgument(f'ContainerSpec: "{image[:MOST_REFERENCE]}" is not a valid repository/tag')
-
-
-def check_mounts(mounts: tuple[Mount, ...]) -> None:
-    seen: set[str] = set()
-    for mount in mounts:
-        target = mount.target or ""
-        if not target.startswith("/"):
-            raise InvalidArgument(f"ContainerSpec: invalid mount target, must be an absolute path: {target}")
-        normal = posixpath.normpath(target)
-        if normal in seen:
-            raise InvalidArgument(f"ContainerSpec: duplicate mount point: {target}")
-        seen.add(normal)
-        _check_source(mount)
-
-
-def _check_source(mount: Mount) -> None:
-    kind, source = mount.type or "volume", mount.source or ""
-    if kind == "bind" and not source.startswith("/"):
-        raise InvalidArgument(f"ContainerSpec: invalid bind mount source, must be an absolute path: {source}")
-    if kind == "volume" and source.startswith("/"):
-        raise InvalidArgument(
-            f"ContainerSpec: invalid volume mount source, must not be an absolute path: {source} (a path of the node "
-            "is mounted with type bind)"
-        )
-    if kind == "tmpfs" and source:
-        raise InvalidArgument("ContainerSpec: invalid tmpfs source, source must be empty")
-    if mount.tmpfs is not None:
-        negative("ContainerSpec: SizeBytes in TmpfsOptions", mount.tmpfs.size)
 
 
 def check_healthcheck(probe: Healthcheck | None) -> None:

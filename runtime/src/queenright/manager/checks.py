@@ -20,6 +20,7 @@ from queenright.model.templates import TemplateError, validate_templates
 from queenright.spec.fields import encode
 from queenright.spec.service import (
     EndpointSpec,
+    GenericResource,
     NetworkAttachment,
     Placement,
     Port,
@@ -34,9 +35,11 @@ MOST_NAME = 63
 MOST_SPEC = 256 * 1024  # bytes of JSON: a log entry holds two specs, an assignment many tasks
 LEAST_CPUS = 1_000_000
 LEAST_MEMORY = 4 << 20
+MOST_SWAPPINESS = 100
 PREDEFINED_NETWORKS = frozenset({"bridge", "host"})
 
 _NAME = re.compile(r"[a-zA-Z0-9](?:[-_a-zA-Z0-9]*[a-zA-Z0-9])?", re.ASCII)
+_KIND = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,127}", re.ASCII)
 _INT64 = 1 << 63
 
 
@@ -127,6 +130,38 @@ def check_resources(resources: Resources) -> None:
             raise InvalidArgument(f"invalid memory value {part.memory}: Must be at least 4MiB")
     if resources.limits is not None and (resources.limits.pids or 0) < 0:
         raise InvalidArgument("invalid pids limit: Must not be negative")
+    _check_swap(resources)
+    if resources.reservations is not None:
+        _check_generic(resources.reservations.generic)
+
+
+def _check_swap(resources: Resources) -> None:
+    if resources.swap_bytes is not None:
+        if resources.swap_bytes < -1:
+            raise InvalidArgument(
+                f"invalid swap value {resources.swap_bytes}: Must not be negative, or -1 for no limit"
+            )
+        if resources.limits is None or not resources.limits.memory:
+            raise InvalidArgument("invalid swap value: a limit of swap needs a limit of memory")
+    swappiness = resources.memory_swappiness
+    if swappiness is not None and not -1 <= swappiness <= MOST_SWAPPINESS:
+        raise InvalidArgument(f"invalid memory swappiness {swappiness}: Must be within 0-100, or -1 for the node's own")
+
+
+def _check_generic(wanted: tuple[GenericResource, ...]) -> None:
+    kinds: set[str] = set()
+    for one in wanted:
+        if one.name:
+            raise InvalidArgument(f"invalid argument for resource {one.kind}: a number is reserved, not a name")
+        if _KIND.fullmatch(one.kind) is None:
+            raise InvalidArgument(
+                f"{one.kind!r} is no kind of a generic resource: use letters, digits, '-', '_' and '.'"
+            )
+        if one.value < 1:
+            raise InvalidArgument(f"invalid value {one.value} for resource {one.kind}: Must be at least 1")
+        if one.kind in kinds:
+            raise InvalidArgument(f"resource {one.kind} is reserved twice")
+        kinds.add(one.kind)
 
 
 def check_restart(policy: RestartPolicy | None) -> None:
@@ -151,6 +186,7 @@ def check_update(config: UpdateConfig | None) -> None:
     negative(f"TaskSpec: {word}-delay", config.delay)
     negative(f"TaskSpec: {word}-monitor", config.monitor)
     negative(f"TaskSpec: {word}-parallelism", config.parallelism)
+    negative(f"TaskSpec: {word}-timeout", config.timeout)
     if not 0 <= (config.max_failure_ratio or 0) <= 1:
         raise InvalidArgument(f"TaskSpec: {word}-maxfailureratio cannot be less than 0 or bigger than 1")
 

@@ -12,6 +12,7 @@ from queenright.model.errors import FailedPrecondition, OutOfSequence
 from queenright.model.objects import Cluster
 from queenright.model.tokens import SECRET_BYTES, make_join_token
 from queenright.spec.cluster import SwarmSpec
+from queenright.spec.fields import keep_own
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -30,12 +31,15 @@ class ClusterControl:
         self._context = context
 
     async def update(self, version: int, spec: SwarmSpec, rotation: Rotation) -> None:
-        """Put another spec in force; it must be whole, what it leaves out is unset. Then rotate."""
+        """Put another spec in force; it must be whole, what it leaves out is unset, except what clients of the Engine
+        API do not know. Then rotate.
+        """
         cluster = self._context.cluster
         if cluster.version != version:
             raise OutOfSequence
         if rotation.unlock_key:
             raise FailedPrecondition("cannot rotate the unlock key because autolock is not turned on", plain=True)
+        spec = keep_own(cluster.spec, spec)
         await self._context.write([Update(self.rotated(self.changed(cluster, spec), rotation))])
 
     def changed(self, cluster: Cluster, spec: SwarmSpec) -> Cluster:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import dataclasses
 
 from queenright.manager import revisions
+from queenright.manager.check_ports import check_ports
 from queenright.manager.checks import check_service
 from queenright.manager.context import MOST_TRIES, Context
 from queenright.manager.names import two_words
@@ -13,6 +14,7 @@ from queenright.manager.references import check_existence
 from queenright.model.changes import Create, Delete, Update
 from queenright.model.errors import AlreadyExists, OutOfSequence
 from queenright.model.objects import Service
+from queenright.spec.fields import keep_own
 from queenright.spec.service import ServiceSpec
 
 
@@ -43,8 +45,10 @@ class Services:
         self, ref: str, version: int, spec: ServiceSpec, *, registry_auth: str = "", registry_auth_from: str = ""
     ) -> None:
         """Put another spec in force. ``version`` is the one the caller has read; raises OutOfSequence if it is old."""
-        check_service(spec)
         service = self._read(ref, version)
+        spec = keep_own(service.spec, spec)
+        check_ports(self._context.store, spec, service.id)
+        check_service(spec)
         check_existence(self._context.store, spec)
         auth = registry_auth or revisions.auth_from(service, registry_auth_from)
         await self._write(revisions.updated(service, spec, auth, self._context.clock.wall()))
@@ -65,6 +69,7 @@ class Services:
         """A service that could be created now; nothing is written."""
         if not spec.name:
             spec = dataclasses.replace(spec, name=self._free_name())
+        check_ports(self._context.store, spec)
         check_service(spec)
         name = spec.name or ""
         if self._context.store.services.count("name", name.lower()):

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from queenright.decide.defaults import same_service
 from queenright.model.errors import FailedPrecondition, InvalidArgument, Unimplemented
 from queenright.model.objects import Service, UpdateStatus
 from queenright.model.states import UpdateState
@@ -35,13 +36,13 @@ def created(service_id: str, spec: ServiceSpec, registry_auth: str, now: int) ->
 def updated(service: Service, spec: ServiceSpec, registry_auth: str, now: int = 0) -> Service:
     """The service with ``spec`` in force. ``now``: wall nanoseconds.
 
-    A spec that says the same leaves the revision and the one to roll back to as they are, but takes a paused update up
-    again. A job is run again by each update, also by one that says the same.
+    A spec that says the same, in whatever words, leaves the revision and the one to roll back to as they are, but takes
+    a paused update up again. A job is run again by each update, also by one that says the same.
     """
     check_followable(service, spec)
     service = _again(service, now)
-    if spec == service.spec:
-        return dataclasses.replace(service, update_status=None, registry_auth=registry_auth)
+    if same_service(spec, service.spec):
+        return dataclasses.replace(service, spec=spec, update_status=None, registry_auth=registry_auth)
     return dataclasses.replace(
         service,
         spec=spec,

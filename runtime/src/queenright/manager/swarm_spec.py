@@ -22,6 +22,9 @@ SECOND = 1_000_000_000
 HOUR = 3600 * SECOND
 LEAST_EXPIRY = HOUR
 LEAST_HEARTBEAT = SECOND
+LEAST_SILENCE = SECOND
+LEAST_PING = SECOND // 10
+SILENCE = 5 * SECOND  # that applies where none is said
 NAME = "default"
 
 DEFAULT = SwarmSpec(
@@ -82,6 +85,7 @@ def check_swarm(spec: SwarmSpec, stored: SwarmSpec = DEFAULT) -> None:
     if expiry and expiry < LEAST_EXPIRY:
         raise InvalidArgument("minimum certificate expiry time is: 1h0m0s")
     _check_heartbeat(spec.dispatcher.heartbeat_period)
+    _check_patience(spec.dispatcher)
     _check_raft(spec.raft)
     if spec.encryption.autolock:
         raise Unimplemented("autolock of managers is not supported by this version of queenright")
@@ -96,6 +100,21 @@ def _check_heartbeat(period: int | None) -> None:
         raise InvalidArgument("heartbeat time period cannot be a negative duration")
     if period < LEAST_HEARTBEAT:
         raise InvalidArgument("minimum heartbeat time period is: 1s")
+
+
+def _check_patience(said: DispatcherSpec) -> None:
+    """Refuse times in which no node could answer."""
+    for name in ("ping_period", "silence", "probe_grace", "restart_grace"):
+        if (getattr(said, name) or 0) < 0:
+            raise InvalidArgument(f"Dispatcher: {name.replace('_', ' ')} cannot be a negative duration")
+    if said.silence and said.silence < LEAST_SILENCE:
+        raise InvalidArgument("Dispatcher: minimum silence is: 1s")
+    if said.ping_period and said.ping_period < LEAST_PING:
+        raise InvalidArgument("Dispatcher: minimum ping period is: 100ms")
+    if said.ping_period and said.ping_period >= (said.silence or SILENCE):
+        raise InvalidArgument(
+            "Dispatcher: the ping period must be shorter than the silence after which a node is suspect"
+        )
 
 
 def _check_raft(raft: RaftSpec) -> None:

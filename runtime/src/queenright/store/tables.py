@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 
 from queenright.model.objects import Cluster, Config, Node, Object, Registry, Secret, Service, Task, Ticket
 from queenright.model.states import TaskState
-from queenright.spec.service import TaskSpec
+from queenright.spec.service import Port, TaskSpec
 
 T = TypeVar("T", Cluster, Node, Service, Task, Ticket, Secret, Config, Registry)
 _EMPTY: Mapping[str, object] = {}
@@ -30,7 +30,7 @@ class Table(Generic[T]):
     def __iter__(self) -> Iterator[T]:
         return iter(self._rows.values())
 
-    def __contains__(self, key: str) -> bool:
+    def __contains__(self, key: object) -> bool:
         return key in self._rows
 
     def get(self, key: str) -> T | None:
@@ -158,9 +158,19 @@ def _rolling(service: Service) -> Iterable[object]:
     return (True,) if service.update_status is not None and service.update_status.state.active else ()
 
 
+def published(port: Port) -> tuple[tuple[str, int], ...]:
+    """The (protocol, port) that it takes outside; nothing if one is to be chosen."""
+    return ((port.protocol or "tcp", port.published_port),) if port.published_port else ()
+
+
+def _ports(service: Service) -> Iterable[object]:
+    ports = service.spec.endpoint.ports
+    return {key: None for port in ports for key in published(port)} if ports else ()
+
+
 def services() -> Table[Service]:
-    """Indexes: name (lower case), label (key, value), mode (kind of the mode), rolling (True: being updated), secret
-    and config (ids that its specification refers to).
+    """Indexes: name (lower case), label (key, value), mode (kind of the mode), rolling (True: being updated), port
+    (protocol, published port), secret and config (ids that its specification refers to).
     """
     return Table(
         {
@@ -168,6 +178,7 @@ def services() -> Table[Service]:
             "label": lambda service: service.spec.labels.items(),
             "mode": lambda service: (service.spec.mode.kind or "replicated",),
             "rolling": _rolling,
+            "port": _ports,
             "secret": lambda service: secret_ids(service.spec.task),
             "config": lambda service: config_ids(service.spec.task),
         }
@@ -247,6 +258,7 @@ __all__ = [
     "config_ids",
     "configs",
     "nodes",
+    "published",
     "registries",
     "secret_ids",
     "secrets",
