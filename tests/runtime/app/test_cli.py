@@ -165,6 +165,13 @@ def test_why_shows_what_a_manager_knows(server: Socket, capsys: pytest.CaptureFi
         "node": None,
         "state": "pending",
         "desired_state": "running",
+        "chain": {
+            "text": "h2 down -> restart any -> no node yet",
+            "steps": [
+                {"at": 1_700_000_000_000_000_000, "task": "t" * 25, "text": "runs"},
+                {"at": 0, "task": "u" * 25, "text": "waits"},
+            ],
+        },
         "explanation": ["no suitable node"],
         "filters": [{"name": "ready", "verdicts": {"h1": "", "h2": "the node is down"}}],
         "history": [{"id": "t" * 25, "state": "failed", "node": "h2", "err": "exit 1"}],
@@ -173,7 +180,10 @@ def test_why_shows_what_a_manager_knows(server: Socket, capsys: pytest.CaptureFi
     assert run(server, "why", "web.1/x") == 0
     assert capsys.readouterr().out.splitlines() == [
         "web.1: pending (wanted: running)",
+        "  (h2 down -> restart any -> no node yet)",
         "  no suitable node",
+        f"  22:13:20 {'t' * 12} runs",
+        f"  --:--:-- {'u' * 12} waits",
         "  ready: h1: fits",
         "  ready: h2: the node is down",
         f"  {'t' * 12} failed on h2: exit 1",

@@ -17,6 +17,7 @@ from queenright import __version__
 from queenright.app import settings as settings_room
 from queenright.app.ask import AskError, ask
 from queenright.app.settings import Settings, SettingsError
+from queenright.lib.clockface import of_day
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -154,8 +155,13 @@ def _why(settings: Settings, arguments: argparse.Namespace) -> int:
     task, node = answer["task"], answer.get("node") or {}
     where = f" on {node.get('hostname') or node.get('id')}" if node else ""
     print(f"{task['name']}: {answer['state']} (wanted: {answer['desired_state']}){where}")
+    chain = answer.get("chain") or {}
+    if chain.get("text"):
+        print(f"  ({chain['text']})")
     for line in answer.get("explanation", ()):
         print(f"  {line}")
+    for step in chain.get("steps", ()):
+        print(f"  {of_day(step['at']) if step['at'] else '--:--:--'} {step['task'][:12]} {step['text']}")
     for entry in answer.get("filters", ()):
         for name, reason in entry["verdicts"].items():
             print(f"  {entry['name']}: {name}: {reason or 'fits'}")

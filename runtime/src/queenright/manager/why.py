@@ -8,6 +8,7 @@ from typing import Any
 
 from queenright.decide import schedule, slots
 from queenright.decide.base import SECOND, Now
+from queenright.manager import chain
 from queenright.manager.context import Context
 from queenright.model.errors import InvalidArgument, NotFound
 from queenright.model.objects import Node, Service, Task
@@ -43,6 +44,7 @@ class Why:
             "desired_state": task.desired_state.text,
             "message": task.status.message,
             "err": task.status.err,
+            "chain": chain.document(store, task, now),
             "history": history(store, task),
             "explanation": sentences(store, task, service, node, now),
             "filters": verdicts(store, task, now),
@@ -66,6 +68,7 @@ def explain_locally(task_id: str, node_id: str, seen: dict[str, Any]) -> dict[st
         "desired_state": seen.get("desired_state", ""),
         "message": seen.get("message", ""),
         "err": seen.get("err", ""),
+        "chain": {"text": "", "steps": []},
         "history": [],
         "explanation": [
             f"{status}: {reason}." if reason else f"{status}.",
@@ -126,6 +129,8 @@ def history(store: Store, task: Task) -> list[dict[str, Any]]:
             "message": one.status.message,
             "err": one.status.err,
             "exit_code": one.status.exit_code,
+            "cause": one.cause,
+            "refused": one.refused,
             "created_at": one.created_at,
             "at": one.status.applied_at or one.status.at,
         }
