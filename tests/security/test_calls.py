@@ -30,16 +30,20 @@ DISPATCH = {
     DISPATCHER + "UpdateTaskStatus": NO_SESSION,
     DISPATCHER + "Restarting": NO_SESSION,
     "/queenright.v1.Certificates/Renew": ("INVALID_ARGUMENT", ""),
+    "/queenright.v1.Logs/Subscriptions": NO_SESSION,
+    "/queenright.v1.Logs/Publish": ("INVALID_ARGUMENT", ""),  # no message says of which session
 }
 BETWEEN_MANAGERS = (
     "/queenright.v1.Control/Forward",
     "/queenright.v1.Control/Admit",
+    "/queenright.v1.Logs/Read",
     "/queenright.v1.Raft/Exchange",
     "/queenright.v1.Raft/InstallSnapshot",
 )
 MANAGER = DISPATCH | {
     "/queenright.v1.Control/Forward": (OK, ""),  # the answer holds an error of the API
     "/queenright.v1.Control/Admit": (OK, ""),  # the same of the join
+    "/queenright.v1.Logs/Read": (OK, ""),  # of nothing there is nothing
     "/queenright.v1.Raft/Exchange": (OK, ""),  # no message is none to refuse
     "/queenright.v1.Raft/InstallSnapshot": ("INVALID_ARGUMENT", "a part of a snapshot"),
 }

@@ -199,13 +199,3 @@ async def test_a_long_list_comes_in_parts_and_is_still_one_list() -> None:
     expected = {world.task(web, slot).id for slot in range(1, 600)}
     found = await api.get("/tasks")
     assert {one["ID"] for one in found} == expected
-
-
-async def test_logs_of_a_task_say_where_to_look_instead() -> None:
-    world = World.make()
-    api = Api.manager(world)
-    task = world.task(await world.service())
-    status, message = await api.error("GET", f"/tasks/{task.id}/logs?stderr=true")
-    assert status == 501
-    assert "not in this version" in message
-    assert await api.error("GET", "/tasks/nosuch/logs?stderr=true") == (404, "task nosuch not found")
