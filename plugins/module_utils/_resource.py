@@ -136,7 +136,8 @@ def wait(
 ) -> t.Dict[str, t.Any]:
     """Wait until the object is as declared. The runtime answers by event; nothing is polled.
 
-    Raises WaitError when the time is over, and at once for an update that paused or was rolled back.
+    Raises WaitError when the time is over, and at once for an update that paused or was rolled back and for a job that
+    failed.
     """
     title = title or "%s %s" % (kind, name)
     left = float(timeout)
@@ -151,6 +152,8 @@ def wait(
         left -= part
         if state in ("paused", "rolled_back"):
             raise WaitError("%s: the update %s" % (title, _words(state, last)), last)
+        if state == "failed":
+            raise WaitError("%s: the job will not complete%s" % (title, _reasons(last, "completed")), last)
         if left <= 0:
             raise WaitError("%s: not there after %d s%s" % (title, timeout, _reasons(last)), last)
 
@@ -179,11 +182,11 @@ def _words(state: str, last: t.Dict[str, t.Any]) -> str:
     return words + (": %s" % update["message"] if update.get("message") else "") + _reasons(last)
 
 
-def _reasons(last: t.Dict[str, t.Any]) -> str:
+def _reasons(last: t.Dict[str, t.Any], done: str = "running") -> str:
     reasons = last.get("reasons") or []
     shown = "; ".join(str(reason) for reason in reasons[:SHOWN_REASONS])
     more = " (and %d more)" % (len(reasons) - SHOWN_REASONS) if len(reasons) > SHOWN_REASONS else ""
-    running = " (%s of %s running)" % (last["running"], last["desired"]) if last.get("desired") is not None else ""
+    running = " (%s of %s %s)" % (last["running"], last["desired"], done) if last.get("desired") is not None else ""
     return running + (": " + shown + more if shown else "")
 
 

@@ -10,9 +10,10 @@ import pytest
 from laws.builders import SECOND, node, spec
 from laws.world import Behaviour, World
 
-from queenright.model.changes import Update
-from queenright.model.objects import Task
+from queenright.model.changes import Create, Delete, Update
+from queenright.model.objects import Secret, Task
 from queenright.model.states import TaskState, UpdateState
+from queenright.spec.data import SecretSpec
 from queenright.spec.fields import decode
 from queenright.spec.service import ServiceSpec
 
@@ -456,3 +457,17 @@ def test_the_specification_may_be_written_with_null_and_empty_values() -> None:
     made.update(same)
     made.advance(10)
     assert {task.id for task in made.running("web")} == before
+
+
+def test_an_update_is_paused_where_the_revision_before_needs_a_secret_that_is_gone() -> None:
+    made = world(app_2=Behaviour(lives=1))
+    made.do(Create(Secret(id="s1", spec=SecretSpec(name="key"), data=b"x")))
+    reference = {"SecretID": "s1", "SecretName": "key", "File": {"Name": "key"}}
+    container = {"ContainerSpec": {"Image": "app:1", "Secrets": [reference]}}
+    made.create(web(2, task=container))
+    made.advance(1)
+    made.update(web(2, "app:2", **rolling(FailureAction="rollback")))
+    made.do(Delete("secret", "s1"))
+    made.advance(30)
+    assert state(made) == UpdateState.PAUSED
+    assert message(made).endswith("; it cannot be rolled back: secret key does not exist any more")

@@ -63,12 +63,12 @@ def _held_up(view: Store, service: Service, states: Sequence[Progress], now: Now
             parts[-1] += f", until {clock(starting[0].until)} at most"
     more = any(each.stage is Stage.DIRTY for each in states)
     watched = [each for each in on_trial if each not in starting]
-    resting = [each for each in states if each.busy and each not in starting and each.until > now.wall]
+    resting = [_rested(each, rollout) for each in states if each.busy and each not in starting]
     if watched and (rollout.gated or not more):
         last = max(_passes(each, rollout) for each in watched)
         parts.append(f"watches {_named(view, watched)} until {clock(last)}")
     elif more and resting and not starting:
-        parts.append(f"the next follows at {clock(min(each.until for each in resting))}, after the delay")
+        parts.append(f"the next follows at {clock(min(resting))}, after the delay")
     return parts
 
 
@@ -77,6 +77,13 @@ def _passes(each: Progress, rollout: defaults.Rollout) -> int:
     assert each.task is not None
     status = each.task.status
     return (status.running_since or status.applied_at) + rollout.monitor
+
+
+def _rested(each: Progress, rollout: defaults.Rollout) -> int:
+    """When the delay after a slot that runs, or has failed, is over."""
+    if each.stage is Stage.FAILED:
+        return each.until
+    return _passes(each, rollout) - rollout.monitor + rollout.delay
 
 
 def _named(view: Store, states: Sequence[Progress], doing: bool = False) -> str:
@@ -100,6 +107,6 @@ def _doing(view: Store, task: Task) -> str:
         return task.status.err or "it has no node yet"
     before = view.tasks.get(task.replaces)
     if task.desired_state == TaskState.READY and before is not None and not slots.stopped(view, before):
-        return f"starts when the task before it has stopped, which is {before.state.text}"
+        return f"starts when the task before it, now {before.state.text}, has stopped"
     detail = task.status.err or task.status.message
     return task.state.text + (f": {detail}" if detail and detail != task.state.text else "")

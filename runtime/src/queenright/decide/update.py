@@ -19,6 +19,7 @@ from queenright.decide.revision import Revision
 from queenright.model.changes import Change, Update
 from queenright.model.objects import Service, Task, UpdateStatus
 from queenright.model.states import TaskState, UpdateState
+from queenright.spec.service import ServiceSpec
 from queenright.store.store import Store
 
 ROLLED_BACK = "update rolled back"
@@ -174,12 +175,28 @@ def _judge(view: Store, service: Service, states: Sequence[Progress], now: Now) 
     assert culprit is not None and service.update_status is not None
     back = service.update_status.state == UpdateState.ROLLBACK_STARTED
     reason = _reason(view, culprit, rollout)
-    if rollout.failure_action == "rollback" and not back and service.previous_spec is not None:
+    lost = _lost(view, service.previous_spec) if rollout.failure_action == "rollback" and not back else ""
+    if lost:
+        reason += f"; it cannot be rolled back: {lost} does not exist any more"
+    if rollout.failure_action == "rollback" and not back and not lost and service.previous_spec is not None:
         return _rolled_back(service, f"{ROLLED_BACK} {reason}", now)
     state = UpdateState.ROLLBACK_PAUSED if back else UpdateState.PAUSED
     word = "rollback" if back else "update"
     status = dataclasses.replace(service.update_status, state=state, message=f"{word} paused {reason}")
     return dataclasses.replace(service, update_status=status)
+
+
+def _lost(view: Store, spec: ServiceSpec | None) -> str:
+    """A secret or config that the specification refers to and that is gone, in words; nothing if all are there."""
+    if spec is None:
+        return ""
+    for secret in spec.task.container.secrets:
+        if (secret.secret_id or "") not in view.secrets:
+            return f"secret {secret.secret_name or secret.secret_id}"
+    for config in spec.task.container.configs:
+        if (config.config_id or "") not in view.configs:
+            return f"config {config.config_name or config.config_id}"
+    return ""
 
 
 def _reason(view: Store, task: Task, rollout: defaults.Rollout) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 
 from queenright.decide.base import Now
 from queenright.decide.convergence import CONVERGED, PROGRESSING, Convergence, convergence
+from queenright.decide.narrate import waiting_for
 from queenright.decide.roles import wish
 from queenright.manager.context import Context
 from queenright.manager.why import node_title
@@ -66,8 +67,9 @@ class Waiter:
         self, kind: str, ref: str, *, timeout: float, drained: bool = False, down: bool = False
     ) -> dict[str, Any]:
         """Wait at most ``timeout`` seconds until the thing is converged, or cannot become so without a new decision
-        (paused, rolled back, absent). The last thing seen is the answer. A node is converged when it is ready in the
-        role that it shall have; with ``drained`` when it holds no tasks, with ``down`` when it is down.
+        (paused, rolled back, failed, absent). The last thing seen is the answer. A job is converged when it has
+        completed. A node is converged when it is ready in the role that it shall have; with ``drained`` when it holds
+        no tasks, with ``down`` when it is down.
         """
         if self._context.proposer.is_leader:
             await self._context.fresh()
@@ -110,7 +112,7 @@ class Waiter:
             if service is None:
                 return self._removal_of(key)
             now = Now(self._context.clock.wall(), self._context.clock.mono())
-            return _look_of(convergence(store, service, now))
+            return _look_of(convergence(store, service, now), waiting_for(store, service, now))
 
         def touches(value: Object) -> bool:
             if isinstance(value, Task):
@@ -198,12 +200,13 @@ def _fall_of(node: Node) -> Look:
     return Look(CONVERGED if fallen else PROGRESSING, running=0 if fallen else 1, desired=0, reasons=reasons)
 
 
-def _look_of(found: Convergence) -> Look:
+def _look_of(found: Convergence, waits: str) -> Look:
+    message = f"{found.update_message}: {waits}" if waits else found.update_message
     return Look(
         state=found.state,
         running=found.running,
         desired=found.desired,
-        update={"state": found.update_state, "message": found.update_message},
+        update={"state": found.update_state, "message": message},
         reasons=found.reasons,
     )
 
