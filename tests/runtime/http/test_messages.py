@@ -10,13 +10,13 @@ import pytest
 from queenright.edge.http.errors import ApiError, grpc_error, grpc_status, grpc_text
 from queenright.edge.http.filters import parse_filters
 from queenright.edge.http.messages import (
-    SLICE_BYTES,
     Request,
     Response,
     error_response,
     json_list_response,
     json_response,
 )
+from queenright.edge.http.slicing import SLICE_BYTES
 
 
 def post(body: bytes, content_type: str | None = "application/json") -> Request:
@@ -143,6 +143,11 @@ async def collect(response: Response) -> list[bytes]:
     return [response.body] if isinstance(response.body, bytes) else [part async for part in response.body]
 
 
+async def test_what_does_not_belong_to_a_list_is_left_out_of_it() -> None:
+    response = json_list_response([None, 1, None, 2, None], lambda number: {"N": number})
+    assert response.body == b'[{"N":1},{"N":2}]\n'
+
+
 async def test_a_short_list_goes_out_in_one_piece() -> None:
     response = json_list_response([{"ID": "a"}, b'{"ID":"b"}'])
     assert response.body == b'[{"ID":"a"},{"ID":"b"}]\n'
@@ -166,7 +171,7 @@ async def test_a_long_list_is_encoded_only_as_it_is_sent() -> None:
             yield b'"' + b"x" * SLICE_BYTES + b'"'
 
     response = json_list_response(items())
-    assert len(taken) == 2
+    assert len(taken) == 1
     assert len(await collect(response)) == 101
     assert len(taken) == 100
 

@@ -3,21 +3,28 @@
 
 Filters: name -> values; values of one name are alternatives (labels: all must hold), names must all match. Candidates
 come from the store's narrowest index, so that a question about one service costs what that service has.
+
+Lists are made as they are read. What was looked at and does not fit is None in them, so that whoever reads knows that
+time goes by, and can pause.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TypeVar
 
 from queenright.decide.revision import Revision
-from queenright.manager.ports import Consensus
+from queenright.manager.ports import Consensus, GroupMember
 from queenright.model.errors import InvalidArgument
 from queenright.model.objects import Node, Service, Task
 from queenright.model.states import NodeState, TaskState
 from queenright.spec.cluster import MANAGER, WORKER
 from queenright.spec.service import REPLICATED
 from queenright.store.store import Store
+from queenright.store.tables import HEAD, Table
+
+T = TypeVar("T", Node, Service, Task)
 
 Filters = Mapping[str, Sequence[str]]
 
@@ -44,16 +51,28 @@ class ManagerStatus:
 def manager_status(node: Node, consensus: Consensus | None) -> ManagerStatus | None:
     """The node as a manager; None for one that is none (yet, or any more). ``consensus`` None: it is the only one."""
     if consensus is None:
-        if node.role != MANAGER:
-            return None
-        reachable = node.status.state in (NodeState.READY, NodeState.UNKNOWN)
-        return ManagerStatus(reachable, _reachability(reachable), node.manager_addr)
+        return _sole(node) if node.role == MANAGER else None
     seat = next((member for member in consensus.members() if member.id == node.id), None)
-    if seat is None:
-        return None
+    return None if seat is None else _seated(seat, node, consensus)
+
+
+def manager_statuses(store: Store, consensus: Consensus | None) -> dict[str, ManagerStatus]:
+    """All managers, by node id."""
+    if consensus is None:
+        return {node.id: _sole(node) for node in store.nodes.by("role", MANAGER)}
+    return {seat.id: _seated(seat, store.nodes.get(seat.id), consensus) for seat in consensus.members()}
+
+
+def _sole(node: Node) -> ManagerStatus:
+    reachable = node.status.state in (NodeState.READY, NodeState.UNKNOWN)
+    return ManagerStatus(reachable, _reachability(reachable), node.manager_addr)
+
+
+def _seated(seat: GroupMember, node: Node | None, consensus: Consensus) -> ManagerStatus:
     leads = seat.id == consensus.leader_id
     heard = leads or consensus.connected(seat.id)
-    return ManagerStatus(leads, _reachability(heard), node.manager_addr or seat.addr)
+    addr = node.manager_addr if node is not None else ""
+    return ManagerStatus(leads, _reachability(heard), addr or seat.addr)
 
 
 def manager_count(store: Store, consensus: Consensus | None) -> int:
@@ -65,7 +84,7 @@ def _reachability(reachable: bool) -> str:
     return "reachable" if reachable else "unreachable"
 
 
-def list_nodes(store: Store, filters: Filters) -> list[Node]:
+def list_nodes(store: Store, filters: Filters) -> Iterator[Node | None]:
     """Nodes by id. ``label`` means the engine's labels, ``node.label`` the swarm's."""
     roles = _known(filters, "role", _ROLES, "Invalid role filter: '{}'")
     memberships = _known(filters, "membership", _MEMBERSHIPS, "Invalid membership filter: '{}'")
@@ -81,10 +100,12 @@ def list_nodes(store: Store, filters: Filters) -> list[Node]:
             and _labelled(node.spec.labels, own)
         )
 
-    return sorted(filter(fits, store.nodes), key=lambda node: node.id)
+    found = _abbreviated(store.nodes, filters)
+    candidates = store.nodes.ordered() if found is None else found
+    return (node if fits(node) else None for node in candidates)
 
 
-def list_services(store: Store, filters: Filters) -> list[Service]:
+def list_services(store: Store, filters: Filters) -> Iterator[Service | None]:
     """Services by id; ``id`` and ``name`` mean prefixes."""
     labels, modes = _labels(filters, "label"), set(filters.get("mode", ()))
     runtimes = set(filters.get("runtime", ()))
@@ -98,11 +119,15 @@ def list_services(store: Store, filters: Filters) -> list[Service]:
             and _labelled(service.spec.labels, labels)
         )
 
-    candidates = store.services.by("label", _exact(labels)) if _exact(labels) else tuple(store.services)
-    return sorted(filter(fits, candidates), key=lambda service: service.id)
+    candidates: Iterable[Service] | None = _abbreviated(store.services, filters)
+    if candidates is None and _exact(labels):
+        candidates = sorted(store.services.by("label", _exact(labels)), key=lambda service: service.id)
+    if candidates is None:
+        candidates = store.services.ordered()
+    return (service if fits(service) else None for service in candidates)
 
 
-def list_tasks(store: Store, filters: Filters) -> Iterator[Task]:
+def list_tasks(store: Store, filters: Filters) -> Iterator[Task | None]:
     """Tasks in the order of their making; what they are is fixed now, the rest of the work is done as they are taken.
 
     ``service`` and ``node`` take names, ids and prefixes (raises NotFound); ``label`` means the service's labels.
@@ -125,11 +150,12 @@ def list_tasks(store: Store, filters: Filters) -> Iterator[Task]:
             and (revisions is None or revisions.hold(task))
         )
 
-    return filter(fits, _candidates(store, services, nodes, labels, filters.get("id", ())))
+    candidates = _candidates(store, services, nodes, labels, filters)
+    return (task if fits(task) else None for task in candidates)
 
 
 def _candidates(
-    store: Store, services: set[str], nodes: set[str], labels: Mapping[str, str], ids: Sequence[str]
+    store: Store, services: set[str], nodes: set[str], labels: Mapping[str, str], filters: Filters
 ) -> Sequence[Task]:
     """The shortest list that an index gives and that holds all tasks that fit."""
     found: list[Callable[[], Iterable[Task]]] = []
@@ -140,11 +166,25 @@ def _candidates(
     exact = _exact(labels)
     if exact:
         found.append(lambda: store.tasks.by("label", exact))
-    if ids and all(key in store.tasks for key in ids):
-        found.append(lambda: (task for key in ids if (task := store.tasks.get(key)) is not None))
+    named = _abbreviated(store.tasks, filters)
+    if named is not None:
+        found.append(lambda: named)
     if not found:
         return tuple(store.tasks)
     return min((tuple(make()) for make in found), key=len)
+
+
+def _abbreviated(table: Table[T], filters: Filters) -> list[T] | None:
+    """By the beginnings of ids that are asked for, if they are: the rows that have one of them, by id."""
+    prefixes = filters.get("id")
+    if not prefixes or any(len(prefix) < HEAD for prefix in prefixes):
+        return None
+    found: dict[str, T] = {}
+    for prefix in prefixes:
+        row = table.get(prefix)
+        for one in (row,) if row is not None else table.with_prefix(prefix):
+            found[one.id] = one
+    return [found[key] for key in sorted(found)]
 
 
 class _Revisions:

@@ -34,8 +34,8 @@ class Overlay(Table[Any]):
         yield from (row for row in self._base if row.id not in self._covered)
         yield from self._rows.values()
 
-    def __contains__(self, key: str) -> bool:
-        return self.get(key) is not None
+    def __contains__(self, key: object) -> bool:
+        return key in self._rows if key in self._covered else key in self._base
 
     def get(self, key: str) -> Any:
         return self._base.get(key) if key not in self._covered else self._rows.get(key)

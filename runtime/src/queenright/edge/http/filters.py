@@ -12,11 +12,11 @@ Filters = dict[str, list[str]]
 """Filter name -> accepted values; values of one name are alternatives, names must all match."""
 
 
-def parse_filters(text: str, allowed: Collection[str]) -> Filters:
+def parse_filters(text: str, allowed: Collection[str] | None = None) -> Filters:
     """Read the JSON of a ``filters`` parameter: ``{"k":["v"]}`` or ``{"k":{"v":true}}``, also mixed.
 
     An empty text gives no filters. Raises `ApiError` 400 for JSON of another shape and for a name that is not
-    in ``allowed`` (``Invalid filter 'foo'``).
+    in ``allowed`` (``Invalid filter 'foo'``); None allows all.
     """
     if not text:
         return {}
@@ -30,7 +30,7 @@ def parse_filters(text: str, allowed: Collection[str]) -> Filters:
         raise ApiError(400, 'invalid filters: expected a JSON object such as {"name":["web"]}')
     filters: Filters = {}
     for name, values in document.items():
-        if name not in allowed:
+        if allowed is not None and name not in allowed:
             raise ApiError(400, f"Invalid filter '{name}'")
         filters[name] = _values(name, values)
     return filters

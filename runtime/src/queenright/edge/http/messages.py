@@ -3,19 +3,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from queenright.edge.http.errors import ApiError
 from queenright.edge.http.filters import Filters, parse_filters
+from queenright.edge.http.slicing import slices
 
 ApiVersion = tuple[int, int]
 """Version of the Engine API, ``(1, 41)``."""
 
-SLICE_BYTES = 128 * 1024
-"""JSON of a list is encoded in slices of this size: some 3 ms of the event loop each."""
+T = TypeVar("T")
 
 _FALSE = frozenset({"", "0", "no", "false", "none"})
 
@@ -102,24 +103,31 @@ def json_response(document: object, status: int = 200) -> Response:
     return Response(status, encode(document) + b"\n", {"Content-Type": "application/json"})
 
 
-def json_list_response(items: Iterable[object], status: int = 200) -> Response:
-    """A JSON list, encoded in slices between which the event loop runs.
+def json_list_response(
+    items: Iterable[T | None], text: Callable[[T], object] | None = None, status: int = 200
+) -> Response:
+    """A JSON list, encoded in slices between which the event loop runs (see `slicing`).
 
-    An item of type bytes is JSON already and copied as it is. A list of one slice goes out with its length, a longer
-    one in chunks. ``items`` is read while other work goes on: hand in values that do not change any more.
+    ``text`` gives what stands in the list for an item; what is of type bytes is JSON already and copied as it is. An
+    item None was looked at and does not belong to the list. A list of one slice goes out with its length, a longer one
+    in chunks. ``items`` is read while other work goes on: hand in values that do not change any more.
     """
-    slices = _slices(items)
-    first = next(slices)
-    second = next(slices, None)
+
+    def encoded(item: T) -> bytes:
+        value = item if text is None else text(item)
+        return value if isinstance(value, bytes) else encode(value)
+
+    parts = slices(None if item is None else encoded(item) for item in items)
+    first, last = next(parts)
     headers = {"Content-Type": "application/json"}
-    if second is None:
+    if last:
         return Response(status, first, headers)
 
     async def body() -> AsyncIterator[bytes]:
         yield first
-        yield second
-        for part in slices:
+        for part, _ in parts:
             yield part
+            await asyncio.sleep(0)
 
     return Response(status, body(), headers)
 
@@ -134,20 +142,6 @@ def error_response(error: ApiError) -> Response:
 def encode(document: object) -> bytes:
     """Compact JSON in UTF-8, keys in the order given."""
     return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogatepass")
-
-
-def _slices(items: Iterable[object]) -> Iterator[bytes]:
-    buffer = bytearray(b"[")
-    separator = b""
-    for item in items:
-        buffer += separator
-        buffer += item if isinstance(item, bytes) else encode(item)
-        separator = b","
-        if len(buffer) >= SLICE_BYTES:
-            yield bytes(buffer)
-            buffer.clear()
-    buffer += b"]\n"
-    yield bytes(buffer)
 
 
 def _decode(body: bytes) -> object:

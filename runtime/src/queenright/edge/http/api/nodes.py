@@ -5,14 +5,21 @@ from __future__ import annotations
 
 from queenright.edge.http.api import render
 from queenright.edge.http.api.base import Handlers, read, version_of
+from queenright.edge.http.api.json_cache import JsonCache, with_key
 from queenright.edge.http.messages import Request, Response, json_list_response, json_response
 from queenright.edge.http.router import Router
-from queenright.manager.views import NODE_FILTERS, list_nodes
+from queenright.manager.ports import Host
+from queenright.manager.views import NODE_FILTERS, list_nodes, manager_statuses
+from queenright.model.objects import Node
 from queenright.spec.cluster import NodeSpec
 
 
 class NodeHandlers(Handlers):
     """Handlers of ``/nodes``."""
+
+    def __init__(self, host: Host) -> None:
+        super().__init__(host)
+        self._json = JsonCache(render.plain_node)
 
     def register(self, router: Router) -> None:
         router.add("GET", "/nodes", self.list, abandon=True)
@@ -22,8 +29,17 @@ class NodeHandlers(Handlers):
 
     async def list(self, request: Request) -> Response:
         context = self.control().context
+        nodes = context.store.nodes
         found = list_nodes(context.store, request.filters(NODE_FILTERS))
-        return json_list_response(render.node(value, context.consensus) for value in found)
+        self._json.forget_but(len(nodes), nodes)
+        managers = manager_statuses(context.store, context.consensus)
+
+        def text(value: Node) -> bytes:
+            status = managers.get(value.id)
+            plain = self._json.text(value)
+            return plain if status is None else with_key(plain, "ManagerStatus", render.manager(status))
+
+        return json_list_response(found, text)
 
     async def inspect(self, request: Request) -> Response:
         context = self.control().context

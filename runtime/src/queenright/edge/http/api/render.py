@@ -10,7 +10,6 @@ from queenright.decide import defaults
 from queenright.manager.ports import Consensus
 from queenright.manager.views import ManagerStatus, manager_status
 from queenright.model.objects import Cluster, Node, Service, Task, UpdateStatus
-from queenright.model.states import TaskState
 from queenright.spec.fields import encode
 from queenright.spec.service import GLOBAL, GLOBAL_JOB, REPLICATED_JOB
 from queenright.store.store import Store
@@ -114,6 +113,8 @@ def task(value: Task, *, last_slot: int = 0) -> Json:
         document["NodeID"] = value.node_id
     document["Status"] = _task_status(value)
     document["DesiredState"] = value.desired_state.text
+    if value.assigned_generic:
+        document["GenericResources"] = [encode(one) for one in value.assigned_generic]
     if value.job_iteration:
         document["JobIteration"] = _iteration(value)
     return document
@@ -181,7 +182,13 @@ def _description(value: Node) -> Json:
     return {
         "Hostname": described.hostname,
         "Platform": _present({"Architecture": described.architecture, "OS": described.os}),
-        "Resources": _present({"NanoCPUs": described.nano_cpus, "MemoryBytes": described.memory_bytes}),
+        "Resources": _present(
+            {
+                "NanoCPUs": described.nano_cpus,
+                "MemoryBytes": described.memory_bytes,
+                "GenericResources": [encode(one) for one in described.generic_resources],
+            }
+        ),
         "Engine": engine,
         "TLSInfo": _present(
             {
