@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from urllib.parse import quote
 
 from runtime.api.kit import Api
 from runtime.manager.kit import World
 
+from queenright.edge.http.api import render
+from queenright.model.objects import GenericResource
 from queenright.model.states import NodeState, TaskState
 
 
@@ -38,6 +41,21 @@ async def test_the_manager_looks_as_docker_shows_it() -> None:
         "Status": {"State": "ready", "Addr": "192.0.2.9"},
         "ManagerStatus": {"Leader": True, "Reachability": "reachable", "Addr": "192.0.2.1:2377"},
     }
+
+
+async def test_generic_resources_look_as_docker_shows_them() -> None:
+    world = World.make()
+    node = world.worker("one")
+    given = (GenericResource("SSD", 3), GenericResource("GPU", name="UUID1"))
+    described = dataclasses.replace(node.description, generic_resources=given)
+    shown = render.node(dataclasses.replace(node, description=described))["Description"]["Resources"]
+    expected = [
+        {"DiscreteResourceSpec": {"Kind": "SSD", "Value": 3}},
+        {"NamedResourceSpec": {"Kind": "GPU", "Value": "UUID1"}},
+    ]
+    assert shown["GenericResources"] == expected
+    task = dataclasses.replace(world.task(await world.service(), 1, node), assigned_generic=given)
+    assert render.task(task)["GenericResources"] == expected
 
 
 async def test_a_worker_has_no_manager_status_and_may_have_a_message() -> None:

@@ -291,6 +291,10 @@ async def test_each_token_is_rotated_alone() -> None:
         ({"CAConfig": {"SigningCACert": "x"}}, 400, "replacing the root CA is not supported"),
         ({"Dispatcher": {"HeartbeatPeriod": -1}}, 400, "heartbeat time period cannot be a negative duration"),
         ({"Dispatcher": {"HeartbeatPeriod": 999_999_999}}, 400, "minimum heartbeat time period is: 1s"),
+        ({"Dispatcher": {"Silence": -1}}, 400, "silence cannot be a negative duration"),
+        ({"Dispatcher": {"Silence": 999_999_999}}, 400, "minimum silence is: 1s"),
+        ({"Dispatcher": {"PingPeriod": 1}}, 400, "minimum ping period is: 100ms"),
+        ({"Dispatcher": {"PingPeriod": 5_000_000_000}}, 400, "must be shorter than the silence"),
         ({"EncryptionConfig": {"AutoLockManagers": True}}, 501, "autolock of managers is not supported"),
         ({"Raft": {"ElectionTick": 1, "HeartbeatTick": 1}}, 400, "ElectionTick must be greater than HeartbeatTick"),
         ({"Raft": {"SnapshotInterval": -1}}, 400, "cannot be negative"),
@@ -320,6 +324,17 @@ async def test_zero_times_mean_the_default_and_not_zero() -> None:
     assert stored.ca.node_cert_expiry is None
 
 
+async def test_an_update_by_a_client_of_the_engine_keeps_the_tuning_that_it_does_not_know() -> None:
+    world = World.make()
+    api = Api.manager(world)
+    tuned = {**DEFAULT_SPEC, "Dispatcher": {"HeartbeatPeriod": 5_000_000_000, "Silence": 3_000_000_000}}
+    await api.call("POST", f"/swarm/update?version={world.context.cluster.version}", tuned)
+    limit = {**DEFAULT_SPEC, "Orchestration": {"TaskHistoryRetentionLimit": 1}}
+    await api.call("POST", f"/swarm/update?version={world.context.cluster.version}", limit)
+    stored = world.context.cluster.spec
+    assert (stored.dispatcher.silence, stored.orchestration.task_history_limit) == (3_000_000_000, 1)
+
+
 async def test_an_update_with_an_old_or_no_version_is_refused() -> None:
     world = World.make()
     api = Api.manager(world)
@@ -342,13 +357,10 @@ async def test_there_is_no_unlock_key_and_nothing_to_unlock() -> None:
     assert (await Api.outside().error("POST", "/swarm/unlock", {}))[0] == 503
 
 
-async def test_secrets_and_configs_are_empty_and_cannot_be_made() -> None:
+async def test_a_new_swarm_has_no_secrets_and_configs() -> None:
     api = Api.manager(World.make())
     for kind in ("secrets", "configs"):
         assert await api.get(f"/{kind}") == []
-        status, message = await api.error("POST", f"/{kind}/create", {"Name": "x", "Data": "eA=="})
-        assert status == 501
-        assert "not supported by this version" in message
         assert await api.error("GET", f"/{kind}/x") == (404, f"{kind[:-1]} x not found")
         assert (await api.error("DELETE", f"/{kind}/x"))[0] == 404
     assert await api.get('/secrets?filters={"names":["x"]}') == []

@@ -13,6 +13,22 @@ from queenright.model.errors import InvalidArgument
 
 MESH = "needs the routing mesh"
 
+
+def generic(*wanted: tuple[str, int | str]) -> dict[str, Any]:
+    """A TaskTemplate that reserves generic resources."""
+    forms = {int: "DiscreteResourceSpec", str: "NamedResourceSpec"}
+    items = [{forms[type(value)]: {"Kind": kind, "Value": value}} for kind, value in wanted]
+    return {"Resources": {"Reservations": {"GenericResources": items}}}
+
+
+def mounted(**mount: Any) -> dict[str, Any]:
+    return {"container": {"Mounts": [{"Target": "/t", **mount}]}}
+
+
+def bound(**mount: Any) -> dict[str, Any]:
+    return mounted(**{"Type": "bind", "Source": "/s", **mount})
+
+
 REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"name": ""}, "name must be provided"),
     ({"container": {"Hostname": "{{.Node.Nonsense}}"}}, "ContainerSpec: "),
@@ -106,6 +122,42 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"Mode": {"Replicated": {"Replicas": 1 << 63}}}, "is out of range"),
     ({"UpdateConfig": {"MaxFailureRatio": float("inf")}}, "is not finite"),
     ({"container": {"Env": ["A=" + "x" * 300_000]}}, "larger than 256 KiB"),
+    ({"task": {"Resources": {"SwapBytes": 1 << 20}}}, "a limit of swap needs a limit of memory"),
+    ({"task": {"Resources": {"SwapBytes": -1, "Limits": {"Pids": 5}}}}, "a limit of swap needs a limit of memory"),
+    (
+        {"task": {"Resources": {"SwapBytes": -2, "Limits": {"MemoryBytes": 1 << 30}}}},
+        "invalid swap value -2: Must not be negative, or -1 for no limit",
+    ),
+    ({"task": {"Resources": {"MemorySwappiness": 101}}}, "invalid memory swappiness 101: Must be within 0-100"),
+    ({"task": generic(("gpu", "uuid1"))}, "invalid argument for resource gpu"),
+    ({"task": generic(("gpu", 0))}, "invalid value 0 for resource gpu: Must be at least 1"),
+    ({"task": generic(("gpu", 1), ("gpu", 2))}, "resource gpu is reserved twice"),
+    ({"task": generic(("g p u", 1))}, "'g p u' is no kind of a generic resource"),
+    ({"UpdateConfig": {"Timeout": -1}}, "TaskSpec: update-timeout cannot be negative"),
+    ({"RollbackConfig": {"Timeout": -1}}, "TaskSpec: rollback-timeout cannot be negative"),
+    (mounted(Target="/"), "must not be the root of the container"),
+    (mounted(BindOptions={"Propagation": "shared"}), 'type "volume": field BindOptions must not be specified'),
+    (mounted(Type="tmpfs", VolumeOptions={"NoCopy": True}), 'type "tmpfs": field VolumeOptions must not be'),
+    (bound(TmpfsOptions={"Mode": 7}), 'type "bind": field TmpfsOptions must not be specified'),
+    (mounted(VolumeOptions={"Subpath": "a/../../b"}), "subpath must be a relative path within the volume"),
+    (mounted(VolumeOptions={"Subpath": "/a"}), "subpath must be a relative path within the volume"),
+    (mounted(Type="tmpfs", TmpfsOptions={"SizeBytes": -1}), "SizeBytes in TmpfsOptions cannot be negative"),
+    (mounted(Type="tmpfs", TmpfsOptions={"Options": [["size", "1m"]]}), "option size has a key of its own"),
+    (mounted(Type="tmpfs", TmpfsOptions={"Options": [["exec,suid"]]}), "'exec,suid' is no option"),
+    (bound(Source="/a:b", BindOptions={"Relabel": "shared"}), "a path with a colon cannot be relabelled"),
+    (
+        bound(BindOptions={"Relabel": "shared", "NonRecursive": True}),
+        "NonRecursive cannot be had together with Relabel",
+    ),
+    (bound(BindOptions={"ReadOnlyNonRecursive": True}), "ReadOnlyNonRecursive needs ReadOnly"),
+    (
+        bound(ReadOnly=True, BindOptions={"Relabel": "private", "ReadOnlyForceRecursive": True}),
+        "ReadOnlyForceRecursive cannot be had together with Relabel",
+    ),
+    (
+        bound(ReadOnly=True, BindOptions={"ReadOnlyNonRecursive": True, "ReadOnlyForceRecursive": True}),
+        "exclude each other",
+    ),
 ]
 
 
@@ -129,6 +181,13 @@ TAKEN: list[dict[str, Any]] = [
     {"container": {"Hostname": "{{.Service.Name}}-{{.Task.Slot}}", "Env": ["N={{.Node.Hostname}}"]}},
     {"container": {"Mounts": [{"Target": "/a"}, {"Target": "/b", "Source": "/b", "Type": "bind"}]}},
     {"container": {"Healthcheck": {"Test": ["NONE"]}}},
+    bound(ReadOnly=True, BindOptions={"ReadOnlyForceRecursive": True, "Propagation": "rprivate"}),
+    bound(BindOptions={"Relabel": "private", "Propagation": "rslave", "CreateMountpoint": True}),
+    mounted(Type="tmpfs", TmpfsOptions={"SizeBytes": 1 << 20, "Options": [["noexec"], ["uid", "7"]]}),
+    mounted(VolumeOptions={"Subpath": "a/b"}),
+    {"task": generic(("gpu", 1), ("SSD", 3))},
+    {"task": {"Resources": {"SwapBytes": -1, "MemorySwappiness": 0, "Limits": {"MemoryBytes": 1 << 30}}}},
+    {"UpdateConfig": {"Gate": "monitor", "Timeout": 0}},
     {"task": {"Resources": {"Limits": {"NanoCPUs": 1_000_000, "MemoryBytes": 4 << 20}}}},
     {"task": {"Networks": [{"Target": "host"}]}},
     {"task": {"Networks": [{"Target": "bridge"}]}},

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from queenright.manager import description as room
 from queenright.manager.description import cleaned, cleaned_address
-from queenright.model.objects import NodeDescription
+from queenright.model.objects import GenericResource, NodeDescription
 
 SOUND = NodeDescription(
     hostname="node-1.example",
@@ -24,6 +24,7 @@ SOUND = NodeDescription(
     issuer_subject="c3ViamVjdA==",
     issuer_public_key="a2V5",
     runtime_version="0.2.0",
+    generic_resources=(GenericResource("ssd", 3), GenericResource("gpu", name="uuid1")),
 )
 
 
@@ -46,6 +47,9 @@ def test_texts_are_one_line_without_what_terminals_act_on() -> None:
         engine_labels=st.dictionaries(st.text(max_size=9), st.text(max_size=9), max_size=400),
         plugins=st.lists(st.text(max_size=9), max_size=400).map(tuple),
         trust_root=st.text(max_size=9),
+        generic_resources=st.lists(
+            st.builds(GenericResource, st.text(max_size=9), st.integers(-5, 1 << 62), st.text(max_size=9)), max_size=400
+        ).map(tuple),
     )
 )
 def test_every_part_is_within_its_bounds_and_cleaning_again_changes_nothing(said: NodeDescription) -> None:
@@ -56,6 +60,8 @@ def test_every_part_is_within_its_bounds_and_cleaning_again_changes_nothing(said
     assert 0 <= kept.memory_bytes <= room.MOST_MEMORY
     assert len(kept.engine_labels) <= room.MOST_ITEMS
     assert len(kept.plugins) <= room.MOST_ITEMS
+    assert len(kept.generic_resources) <= room.MOST_ITEMS
+    assert all(one.kind and bool(one.name) != bool(one.value) for one in kept.generic_resources)
     assert cleaned(kept) == kept
 
 

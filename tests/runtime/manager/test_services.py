@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import pytest
 from runtime.manager.kit import World, service_spec
@@ -20,6 +21,8 @@ from queenright.model.errors import (
 )
 from queenright.model.objects import Service, UpdateStatus
 from queenright.model.states import UpdateState
+from queenright.spec.container import BindOptions
+from queenright.spec.service import UpdateConfig
 
 
 async def test_a_created_service_is_stored_with_its_first_revision() -> None:
@@ -206,3 +209,37 @@ async def test_a_service_is_found_by_id_name_or_unique_prefix() -> None:
         await world.control.services.update(ref, world.get_service("web").version, service.spec)
     with pytest.raises(NotFound):
         await world.control.services.update("nosuch", service.version, service.spec)
+
+
+async def test_an_update_by_a_client_that_does_not_know_our_own_keys_keeps_them() -> None:
+    world = World.make()
+    mount = {"Type": "bind", "Source": "/s", "Target": "/t"}
+    service = await world.service(
+        UpdateConfig={"Gate": "monitor", "Timeout": 0, "Parallelism": 2},
+        container={"Mounts": [{**mount, "BindOptions": {"Relabel": "shared"}}]},
+    )
+    sent = service_spec(UpdateConfig={"Parallelism": 3}, container={"Mounts": [mount], "Image": "busybox:2"})
+    await world.control.services.update(service.id, service.version, sent)
+    spec = world.get_service("web").spec
+    assert spec.update_config == UpdateConfig(parallelism=3, gate="monitor", timeout=0)
+    assert spec.task.container.mounts[0].bind == BindOptions(relabel="shared")
+
+
+@pytest.mark.parametrize(
+    "again",
+    [
+        {},
+        {"container": {"TTY": False, "StopGracePeriod": 10_000_000_000}},
+        {"EndpointSpec": {"Mode": "vip"}, "UpdateConfig": {"Parallelism": 1, "Order": "stop-first"}},
+        {"task": {"RestartPolicy": {"Condition": "any"}}},
+    ],
+)
+async def test_an_update_that_says_the_same_in_other_words_is_no_new_revision(again: dict[str, Any]) -> None:
+    world = World.make()
+    first = await world.service(container={"Image": "busybox:0"})
+    await world.control.services.update(first.id, first.version, service_spec())
+    before = world.get_service("web")
+    await world.control.services.update(before.id, before.version, service_spec(**again))
+    after = world.get_service("web")
+    assert after.spec == service_spec(**again), "it reads as it was written"
+    assert (after.spec_version, after.previous_spec) == (before.spec_version, first.spec)

@@ -18,6 +18,10 @@ from queenright.store import tables
 from queenright.store.tables import Table
 
 WEB = service("web")
+READS = {
+    "Secrets": [{"SecretID": key, "SecretName": key} for key in ("s1", "s2")],
+    "Configs": [{"ConfigID": "c1", "ConfigName": "c"}],
+}
 IDS = st.sampled_from(["a", "ab", "abc", "b", "c"])
 
 
@@ -40,7 +44,7 @@ made_tasks = st.builds(
         task(of, key, slot, node_id=node_id, state=state, desired_state=desired), service_labels=labels
     ),
     IDS,
-    st.sampled_from([WEB, service("Db")]),
+    st.sampled_from([WEB, service("Db"), service("app", task={"ContainerSpec": {"Image": "app", **READS}})]),
     st.integers(0, 2),
     st.sampled_from(["", "n1", "n2"]),
     st.sampled_from(TaskState),
@@ -59,6 +63,8 @@ TASKS: dict[str, Callable[[Task], Iterable[object]]] = {
     "waiting": lambda one: [True] * (one.desired_state == TaskState.READY),
     "name": lambda one: [one.name.lower()],
     "label": lambda one: list(one.service_labels.items()),
+    "secret": lambda one: [reference.secret_id for reference in one.spec.container.secrets],
+    "config": lambda one: [reference.config_id for reference in one.spec.container.configs],
 }
 
 
@@ -168,6 +174,8 @@ def test_services_are_found_by_name_label_mode_and_whether_they_roll() -> None:
     assert rows_of(table, "label") == {("tier", "front"): {"Web"}}
     assert rows_of(table, "mode") == {"replicated": {"Web"}, "global": {"everywhere"}}
     assert rows_of(table, "rolling") == {True: {"Web"}}
+    table.put(service("db", ports=[5432, 5433]))
+    assert rows_of(table, "port") == {("tcp", 5432): {"db"}, ("tcp", 5433): {"db"}}
 
 
 @pytest.mark.parametrize("state", list(UpdateState))
