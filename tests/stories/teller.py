@@ -13,10 +13,13 @@ from typing import Any
 
 from laws.builders import SECOND, job, node, spec
 from laws.world import FOREVER, Behaviour, World
+from stories import flags
 
 from queenright.decide import schedule
 from queenright.decide.convergence import convergence
 from queenright.decide.narrate import waiting_for
+from queenright.lib.clockface import of_day
+from queenright.manager import chain
 from queenright.model.changes import Create
 from queenright.model.objects import Node, Service, Task
 from queenright.model.states import TaskState
@@ -36,16 +39,6 @@ ORDERS = {
     TaskState.COMPLETE: "is told to start",
     TaskState.SHUTDOWN: "is told to stop",
     TaskState.REMOVE: "is told to go",
-}
-DURATIONS = {"delay": "Delay", "monitor": "Monitor", "window": "Window", "timeout": "Timeout"}
-KEYS = {
-    "parallelism": "Parallelism",
-    "action": "FailureAction",
-    "ratio": "MaxFailureRatio",
-    "order": "Order",
-    "gate": "Gate",
-    "condition": "Condition",
-    "attempts": "MaxAttempts",
 }
 
 
@@ -90,10 +83,12 @@ class Teller:
             "advance": lambda time: self.world.advance(float(time.removesuffix("s"))),
             "exit": self._exit,
             "node": self._node,
+            "machine": lambda name, *words: self.world.describe(name, **flags.machine(words)),
             "leader": self._leader,
             "status": self._status,
             "ps": self._ps,
             "why": self._why,
+            "chain": self._chain,
             "wait": self._wait,
         }
 
@@ -124,7 +119,8 @@ class Teller:
         if after.state != before.state and after.state in WORDS:
             said.append(WORDS[after.state] + (f": {after.status.err}" if after.status.err else ""))
         elif before.state < TaskState.ASSIGNED <= after.state:
-            said.append(f"goes to {after.node_id}")
+            given = [f"{one.kind} {one.name or one.value}" for one in after.assigned_generic]
+            said.append(f"goes to {after.node_id}" + (f" with {', '.join(given)}" if given else ""))
         elif after.status.err != before.status.err and after.status.err:
             said.append(f"is pending: {after.status.err}")
         return f"{name} {' and '.join(said)}" if said else ""
@@ -164,32 +160,24 @@ class Teller:
             pull=given.get("pull", ""),
         )
 
-    def _create(self, name: str, *flags: str) -> None:
+    def _create(self, name: str, *words: str) -> None:
         self._flags[name] = {}
-        self.world.create(self._spec(name, flags))
+        self.world.create(self._spec(name, words))
 
-    def _update(self, name: str, *flags: str) -> None:
-        self.world.update(self._spec(name, flags))
+    def _update(self, name: str, *words: str) -> None:
+        self.world.update(self._spec(name, words))
 
-    def _spec(self, name: str, flags: Iterable[str]) -> ServiceSpec:
+    def _spec(self, name: str, given: Iterable[str]) -> ServiceSpec:
         """Flags are remembered, as ``docker service update`` leaves alone what is not given."""
-        words = iter(flags)
+        words = iter(given)
         held = self._flags[name]
         for flag in words:
             held[flag] = True if flag in ("--global", "--global-job") else next(words)
-        task: dict[str, Any] = {}
-        if "--constraint" in held:
-            task["Placement"] = {"Constraints": held["--constraint"].split(" and ")}
-        if "--restart" in held:
-            task["RestartPolicy"] = _pairs(held["--restart"])
-        if "--cpus" in held:
-            task["Resources"] = {"Reservations": {"NanoCPUs": int(float(held["--cpus"]) * 1e9)}}
-        if "--force" in held:
-            task["ForceUpdate"] = int(held["--force"])
+        task = flags.task_template(held)
         api: dict[str, Any] = {"task": task, "ports": [int(held["--port"])] if "--port" in held else []}
         for flag, key in (("--update", "UpdateConfig"), ("--rollback", "RollbackConfig")):
             if flag in held:
-                api[key] = _pairs(held[flag])
+                api[key] = flags.pairs(held[flag])
         if "--job" in held or "--global-job" in held:
             total = int(held["--job"]) if "--job" in held else None
             return job(name, total, int(held.get("--at-once", total or 1)), image=held.get("--image", "app:1"), **api)
@@ -205,6 +193,10 @@ class Teller:
     def _node(self, name: str, what: str, *words: str) -> None:
         if what == "silent":
             self.world.silence(name)
+        elif what == "breaks":
+            self.world.breaks(name)
+        elif what == "restarts":
+            self.world.restarts(name)
         elif what == "back":
             self.world.beat(name)
         elif what == "remove":
@@ -214,10 +206,10 @@ class Teller:
         else:
             self.world.set_node(name, availability=what)
 
-    def _leader(self) -> None:
-        """Another manager takes over; the nodes find it at once."""
+    def _leader(self, *words: str) -> None:
+        """Another manager takes over; the nodes find it at once, but those of ``leader without h2 h3``."""
         self.world.settle()
-        self.world.change_leader()
+        self.world.change_leader(*words[1:])
 
     def _ps(self, name: str) -> list[str]:
         self.world.settle()
@@ -235,10 +227,19 @@ class Teller:
         self.world.settle()
         name, _, slot = place.partition(".")
         task = [task for task in self.world.tasks(name) if slot in (str(task.slot), task.node_id)][-1]
-        return [
+        verdicts = [
             f"{one}: " + "; ".join(f"{key} {reason or 'fits'}" for key, reason in verdicts.items())
             for one, verdicts in schedule.explain(self.world.store, task, self.world.now)
         ]
+        return [chain.line(self.world.store, task), *verdicts]
+
+    def _chain(self, place: str) -> list[str]:
+        """All that led to the newest task of a place, with times of day."""
+        self.world.settle()
+        name, _, slot = place.partition(".")
+        task = [task for task in self.world.tasks(name) if slot in (str(task.slot), task.node_id)][-1]
+        steps = chain.steps(self.world.store, task, self.world.now)
+        return [f"{of_day(step.at)} {step.task_id} {step.text}" for step in steps]
 
     def _status(self, name: str) -> list[str]:
         """The message of the service's update, with what it waits for now."""
@@ -257,15 +258,3 @@ class Teller:
             f"{found.state}: {found.running} of {found.desired} {done}",
             *(f"- {reason}" for reason in found.reasons),
         ]
-
-
-def _pairs(text: str) -> dict[str, Any]:
-    """``parallelism=2,delay=5s`` as Engine JSON."""
-    out: dict[str, Any] = {}
-    for pair in text.split(","):
-        key, _, value = pair.partition("=")
-        if key in DURATIONS:
-            out[DURATIONS[key]] = int(float(value.removesuffix("s")) * SECOND)
-        else:
-            out[KEYS[key]] = value if value.replace("-", "").isalpha() else float(value) if "." in value else int(value)
-    return out

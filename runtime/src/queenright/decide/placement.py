@@ -38,6 +38,14 @@ class Given(NamedTuple):
     refused: str = ""
 
 
+def faults(plan: Plan, task: Task, node: Node, now: int) -> int:
+    """How often tasks of the revision have failed on the node of late; 0 as long as that is not often enough to make
+    other nodes come first.
+    """
+    failures = plan.load(node.id).recent_failures(task.service_id, task.spec_version, now)
+    return failures if failures >= FAULTY_AFTER else 0
+
+
 class Pools:
     """All nodes, for one decision; ``now`` in wall nanoseconds. Whatever else it places is in ``plan`` before."""
 
@@ -101,8 +109,10 @@ class Pools:
         refused: dict[str, list[Node]] = {}
         for node in self._nodes:
             refusal = filters.first_refusal(asked.filters, sample, node, self._plan.load(node.id))
-            if refusal is not None:
-                refused.setdefault(refusal[1].brief, []).append(node)
+            failures = faults(self._plan, sample, node, self._now)
+            brief = refusal[1].brief if refusal is not None else f"{failures} failures" if failures else ""
+            if brief:
+                refused.setdefault(brief, []).append(node)
         return _told(refused)
 
 
@@ -227,10 +237,9 @@ class _Turn:
 
     def _rank(self, node: Node) -> Ranked:
         """Nodes with lower ranks are taken first."""
-        sample, load = self._sample, self._plan.load(node.id)
-        failures = load.recent_failures(sample.service_id, sample.spec_version, self._now)
-        of_service = self._plan.of_service(node.id, sample.service_id)
-        return failures if failures >= FAULTY_AFTER else 0, of_service, self._active[node.id], node.id, node
+        of_service = self._plan.of_service(node.id, self._sample.service_id)
+        failures = faults(self._plan, self._sample, node, self._now)
+        return failures, of_service, self._active[node.id], node.id, node
 
 
 def _told(refused: Mapping[str, Sequence[Node]]) -> str:

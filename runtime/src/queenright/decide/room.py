@@ -34,7 +34,7 @@ class Resources:
             return Refusal(text, "no CPU")
         left = node.description.memory_bytes - load.memory
         if reserved.memory and reserved.memory > left:
-            return Refusal(f"{reserved.memory} bytes of memory are reserved, {max(0, left)} are free", "no memory")
+            return Refusal(f"{_size(reserved.memory)} of memory are reserved, {_size(left)} are free", "no memory")
         short = generic.short(reserved.generic, node, load) if reserved.generic else None
         if short is not None:
             return Refusal(f"{short.asked} {short.kind} are reserved, {short.free} are free", f"no {short.kind}")
@@ -42,6 +42,14 @@ class Resources:
 
     def explain(self, count: int) -> str:
         return f"insufficient resources on {nodes(count)}"
+
+
+def _size(count: int) -> str:
+    """Bytes for people: ``1.5 GiB``."""
+    for unit, power in (("GiB", 30), ("MiB", 20), ("KiB", 10)):
+        if count >= 1 << power:
+            return f"{count / (1 << power):.4g} {unit}"
+    return f"{max(0, count)} bytes"
 
 
 class HostPorts:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Hashable
 
 from queenright.decide import filters
 from queenright.decide.base import Decision, Dirty, Now
-from queenright.decide.placement import Given, Pools
+from queenright.decide.placement import Given, Pools, faults
 from queenright.decide.plan import Plan
 from queenright.decide.refusal import Refusal
 from queenright.model.changes import Change, Update
@@ -21,6 +21,7 @@ from queenright.model.states import TaskState
 from queenright.store.store import Store
 
 ASSIGNED = "scheduler assigned task to node"
+OFTEN = "failures of this revision in five minutes: other nodes come first"
 CONFIRMED = "scheduler confirmed task can run on preassigned node"
 
 
@@ -54,7 +55,8 @@ def decide(view: Store, dirty: Dirty, now: Now, ids: Callable[[], str]) -> Decis
 def explain(view: Store, task: Task, now: Now) -> list[tuple[str, dict[str, str | None]]]:
     """Each filter that concerns the task with its verdict on each node (None: fits), as things stand now.
 
-    What the task itself holds on its node counts as free.
+    What the task itself holds on its node counts as free. Where a node is avoided because the revision keeps failing
+    there, that comes last, as ``failures``.
     """
     plan = Plan(view)
     held = task.node_id if not task.state.terminal and task.state >= TaskState.ASSIGNED else ""
@@ -65,6 +67,9 @@ def explain(view: Store, task: Task, now: Now) -> list[tuple[str, dict[str, str 
             refusal = one.check(task, node, plan.without(task) if node.id == held else plan.load(node.id))
             found[node.id] = refusal.text if refusal is not None else None
         verdicts.append((one.name, found))
+    failures = {node.id: faults(plan, task, node, now.wall) for node in view.nodes}
+    if any(failures.values()):
+        verdicts.append(("failures", {key: f"{count} {OFTEN}" if count else None for key, count in failures.items()}))
     return verdicts
 
 

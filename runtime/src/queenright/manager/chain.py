@@ -36,7 +36,9 @@ def line(store: Store, task: Task) -> str:
         return f"{begun} -> no node yet" + (f": {task.status.err}" if task.status.err else "")
     if not task.node_id:
         return begun
-    return f"{begun} -> {_host(store, task.node_id)}" + (f"; {task.refused}" if task.refused else "")
+    # What the chain begins with need not be said again at its end.
+    passed = [part for part in task.refused.split("; ") if part and part.partition(":")[0] != begun.partition(" ")[0]]
+    return "; ".join((f"{begun} -> {_host(store, task.node_id)}", *passed))
 
 
 def steps(store: Store, task: Task, now: Now) -> list[Step]:
