@@ -147,6 +147,25 @@ def test_a_suspect_of_the_former_leader_is_silent_since_then() -> None:
     assert seconds(world, "h2")[1] == 12.5
 
 
+def test_a_node_that_restarts_keeps_its_grace_under_the_next_leader() -> None:
+    world = World(node("h1"), node("h2"))
+    world.restarts("h2")
+    world.advance(40)
+    world.change_leader("h2")
+    world.advance(19)
+    assert state(world, "h2") == (DISCONNECTED, "node is restarting")
+    world.advance(2)
+    assert state(world, "h2")[0] == DOWN
+    world.beat("h2")
+    world.restarts("h2")
+    world.advance(59)
+    world.change_leader("h2")
+    world.advance(5)
+    assert state(world, "h2")[0] == DISCONNECTED, "as long as any other at least"
+    world.advance(2)
+    assert state(world, "h2")[0] == DOWN
+
+
 def test_what_is_known_of_a_node_while_it_opens_its_session_keeps_it_unknown() -> None:
     world = World(node("h1"))
     world.advance(1)

@@ -97,17 +97,22 @@ def _shown(standing: Standing, held: NodeStatus, beat: Beat) -> tuple[NodeState,
 
 
 def _unheard(node: Node, tuning: Tuning, now: Now, since: float) -> tuple[NodeStatus | None, float | None]:
-    """The same for a node that has not spoken to this manager. One that has only just joined may take longer."""
+    """The same for a node that has not spoken to this manager. One that has only just joined may take longer, and one
+    that told an earlier leader that it restarts keeps its grace.
+    """
     held = node.status
     ago = now.wall - (held.since or node.created_at)
     ahead = ago < 0  # the clock of another leader
     entered = since if ahead else now.mono - ago / SECOND
     joining = held.state == NodeState.UNKNOWN and held.message != NEW_LEADER
+    restarting = held.state == NodeState.DISCONNECTED and held.message == RESTARTING
     deadline = max(since, entered) + (liveness.JOINING if joining else tuning.report)
+    if restarting:
+        deadline = max(since + tuning.report, entered + tuning.restart)
     if now.mono >= deadline:
         silent_since = held.silent_since or (0 if joining else held.since)
         return moved(held, NodeState.DOWN, FAILURE, now.wall, silent_since), None
-    if held.state != NodeState.UNKNOWN and (ahead or entered < since):
+    if held.state != NodeState.UNKNOWN and not restarting and (ahead or entered < since):
         return moved(held, NodeState.UNKNOWN, NEW_LEADER, now.wall, held.silent_since), deadline
     return None, deadline
 
