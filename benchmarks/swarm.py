@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Three engines, queenright beside Swarm mode of the same dockerds: create, scale, replace, memory, idle, ready.
+"""Three engines, queenright beside Swarm mode of the same dockerds: create, update, scale, remove, replace, idle.
 
 Both work on the same three Docker Engines with the same image, one after the other in each round, in alternating order.
 Everything is asked through the Engine API at one cadence. Needs root, docker.io, busybox-static, tini and iproute2; the
@@ -31,6 +31,9 @@ CADENCE = 0.025  # seconds between two looks at the tasks
 SMALL, LARGE, KILLED = 30, 60, 12  # replicas
 SETTLE = 5.0
 LATENCIES = ("create_p50_ms", "inspect_p50_ms", "list_p50_ms", "tasks_p50_ms")
+MANY = ("create_many_p50_ms", "inspect_many_p50_ms", "list_many_p50_ms")
+"""The same among very many services without tasks."""
+BY, MONITOR = 5, 100_000_000  # replicas in a batch of an update, nanoseconds for which it is looked at
 
 
 def say(text: str) -> None:
@@ -44,6 +47,7 @@ def service(name: str, image: str, replicas: int) -> dict[str, Any]:
         "Name": name,
         "TaskTemplate": {"ContainerSpec": container},
         "Mode": {"Replicated": {"Replicas": replicas}},
+        "UpdateConfig": {"Parallelism": BY, "Monitor": MONITOR},
     }
 
 
@@ -54,13 +58,14 @@ class Round:
         self._side, self._api = side, side.api
         self._image, self._figures, self._options = image, figures, options
 
-    def run(self, thorough: bool) -> None:
-        """Measure everything; ``thorough``: also what takes long."""
+    def run(self, *, thorough: bool, many: bool) -> None:
+        """Measure everything; ``thorough`` and ``many``: also what takes long."""
         side = self._side
         began = time.monotonic()
         side.form()
         self._add("form", time.monotonic() - began)
         self._measure("create30", lambda: self._create("web", SMALL), SMALL)
+        self._measure("update30", lambda: self._change("web", {"Env": ["VERSION=2"]}), SMALL)
         self._measure("scale60", lambda: self._scale("web", LARGE), LARGE)
         self._add(
             "tasks_p50_ms", *(self._milliseconds(lambda: self._running("web")) for _ in range(self._options.calls))
@@ -70,9 +75,14 @@ class Round:
         if isinstance(side, Queenright):
             self._memory(side)
             self._ready(side)
+        began = time.monotonic()
         self._remove("web")
-        self._latencies()
+        self._add("remove60", time.monotonic() - began)
+        self._latencies(LATENCIES, self._options.calls)
+        if many:
+            self._latencies(MANY, self._options.many)
         if thorough:
+            self._cut()
             self._kill()
         side.dissolve()
 
@@ -99,14 +109,28 @@ class Round:
         self._api.call("POST", "/services/create", service(name, self._image.id, replicas))
 
     def _scale(self, name: str, replicas: int) -> None:
+        self._update(name, lambda spec: spec.update({"Mode": {"Replicated": {"Replicas": replicas}}}))
+
+    def _change(self, name: str, container: dict[str, Any]) -> None:
+        """Replace all tasks, some at a time; returns when the update is complete."""
+        self._update(name, lambda spec: spec["TaskTemplate"]["ContainerSpec"].update(container))
+        until(
+            lambda: self._api.call("GET", f"/services/{name}").get("UpdateStatus", {}).get("State") == "completed",
+            f"the update of {name} to be complete",
+            300,
+            CADENCE,
+        )
+
+    def _update(self, name: str, change: Callable[[dict[str, Any]], None]) -> None:
         current = self._api.call("GET", f"/services/{name}")
-        spec = current["Spec"] | {"Mode": {"Replicated": {"Replicas": replicas}}}
-        self._api.call("POST", f"/services/{current['ID']}/update", spec, version=current["Version"]["Index"])
+        change(current["Spec"])
+        path = f"/services/{current['ID']}/update"
+        self._api.call("POST", path, current["Spec"], version=current["Version"]["Index"])
 
     def _remove(self, name: str) -> None:
         self._api.call("DELETE", f"/services/{name}")
         for host in self._side.hosts:
-            until(host.is_empty, f"containers of {name} on {host.name} to go")
+            until(host.is_empty, f"containers of {name} on {host.name} to go", every=CADENCE)
 
     def _running(self, name: str) -> list[str]:
         """Node ids of the tasks that run and shall run."""
@@ -120,12 +144,13 @@ class Round:
         until(lambda: len(self._running(name)) == wanted, f"{wanted} tasks of {name} to run", 300, CADENCE)
         return time.monotonic() - began
 
-    def _latencies(self) -> None:
+    def _latencies(self, figures: tuple[str, ...], services: int) -> None:
         """One call after another, of services without tasks."""
-        names = [f"empty{number}" for number in range(self._options.calls)]
-        self._add("create_p50_ms", *(self._milliseconds(partial(self._create, name, 0)) for name in names))
-        self._add("inspect_p50_ms", *(self._milliseconds(self._call("GET", f"/services/{name}")) for name in names))
-        self._add("list_p50_ms", *(self._milliseconds(self._call("GET", "/services")) for _ in range(20)))
+        create, inspect, listing, *_ = figures
+        names = [f"empty{number}" for number in range(services)]
+        self._add(create, *(self._milliseconds(partial(self._create, name, 0)) for name in names))
+        self._add(inspect, *(self._milliseconds(self._call("GET", f"/services/{name}")) for name in names))
+        self._add(listing, *(self._milliseconds(self._call("GET", "/services")) for _ in range(20)))
         for name in names:
             self._api.call("DELETE", f"/services/{name}")
 
@@ -168,28 +193,40 @@ class Round:
 
     # -- a dead host
 
+    def _cut(self) -> None:
+        """The last host loses its link; it comes back afterwards."""
+        victim = self._side.hosts[-1]
+        self._replaced("link_cut_replaced", victim, victim.unplug)
+        victim.plug_in()
+        until(self._side.all_ready, f"{victim.name} to come back")
+        self._remove("vital")
+
     def _kill(self) -> None:
-        """The last host dies at once; its tasks have to run on the others."""
+        """The last host dies at once."""
         side, victim = self._side, self._side.hosts[-1]
+        self._replaced("killed_replaced", victim, victim.kill)
+        if isinstance(side, Queenright):
+            side.pids.pop(victim.name)
+        self._api.call("DELETE", "/services/vital")
+        victim.wipe()
+        victim.power_on()
+        self._image.load(victim)
+
+    def _replaced(self, figure: str, victim: Host, strike: Callable[[], None]) -> None:
+        """Seconds until the tasks of a host run on the others."""
         self._timed(lambda: self._create("vital", KILLED), "vital", KILLED)
-        dead = side.node_ids[victim.name]
+        dead = self._side.node_ids[victim.name]
         if dead not in self._running("vital"):
             raise BenchError(f"no task on {victim.name}: there is nothing to replace")
         began = time.monotonic()
-        victim.kill()
-        if isinstance(side, Queenright):
-            side.pids.pop(victim.name)
+        strike()
         until(
             lambda: len([node for node in self._running("vital") if node != dead]) == KILLED,
             f"the tasks of {victim.name} to run elsewhere",
             120,
             CADENCE,
         )
-        self._add("killed_replaced", time.monotonic() - began)
-        self._api.call("DELETE", "/services/vital")
-        victim.wipe()
-        victim.power_on()
-        self._image.load(victim)
+        self._add(figure, time.monotonic() - began)
 
 
 def measure(folder: pathlib.Path, options: argparse.Namespace) -> Figures:
@@ -209,7 +246,9 @@ def measure(folder: pathlib.Path, options: argparse.Namespace) -> Figures:
         load = " ".join(f"{value:.1f}" for value in os.getloadavg())
         say(f"  round {number + 1} of {options.rounds} (load {load})")
         for side in sides if number % 2 == 0 else sides[::-1]:
-            Round(side, image, figures, options).run(thorough=number < options.thorough)
+            Round(side, image, figures, options).run(
+                thorough=number < options.thorough, many=number < options.many_rounds
+            )
     for host in hosts:
         host.kill()
     return figures
@@ -228,6 +267,8 @@ def summary(figures: Figures) -> dict[str, float]:
     out = {
         "create30_ratio": ratio("create30"),
         "scale60_ratio": ratio("scale60"),
+        "update30_ratio": ratio("update30"),
+        "remove_ratio": ratio("remove60"),
         "create30_cpu_ratio": ratio("create30_cpu"),
         "scale60_cpu_ratio": ratio("scale60_cpu"),
         "rss_mib": larger("worker_rss_mib", "manager_rss_mib"),
@@ -235,10 +276,12 @@ def summary(figures: Figures) -> dict[str, float]:
         "ready_s": larger("worker_ready_s", "manager_ready_s"),
         "killed_replaced_s": ours.get("killed_replaced"),
         "swarm_killed_replaced_s": theirs.get("killed_replaced"),
+        "link_cut_replaced_s": ours.get("link_cut_replaced"),
+        "swarm_link_cut_replaced_s": theirs.get("link_cut_replaced"),
     }
-    for name in ("worker_rss_mib", "manager_rss_mib", *LATENCIES):
+    for name in ("worker_rss_mib", "manager_rss_mib", *LATENCIES, *MANY):
         out[name] = ours.get(name)
-    for name in LATENCIES:
+    for name in (*LATENCIES, *MANY):
         out[f"swarm_{name}"] = theirs.get(name)
     return {key: round(value, 3) for key, value in out.items() if value is not None}
 
@@ -249,6 +292,8 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--thorough", type=int, default=3, help="the first rounds that also measure idle and kill")
     parser.add_argument("--idle", type=float, default=30.0, help="seconds of looking at an idle swarm")
     parser.add_argument("--calls", type=int, default=50, help="calls per round for the latencies")
+    parser.add_argument("--many", type=int, default=1000, help="services without tasks, for the latencies among them")
+    parser.add_argument("--many-rounds", type=int, default=1, help="the first rounds that measure them")
     parser.add_argument("--only", choices=("", OURS, THEIRS), default="", help="for profiling: one side alone")
     options = parser.parse_args(argv)
     folder = sandbox.scratch()

@@ -94,6 +94,14 @@ class Host:
         self._init = None
         self.engine.close()
 
+    def unplug(self) -> None:
+        """Pull the network cable."""
+        run("ip", "link", "set", self.name, "down")
+
+    def plug_in(self) -> None:
+        """Put it back."""
+        run("ip", "link", "set", self.name, "up")
+
     def wipe(self) -> None:
         """Forget the disk of a host that is off."""
         deadline = time.monotonic() + 30

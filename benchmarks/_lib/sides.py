@@ -42,11 +42,12 @@ class Side(abc.ABC):
         for host, api in zip(self.hosts[1:], self.apis[1:], strict=True):
             body = {"ListenAddr": f"0.0.0.0:{PORT}", "AdvertiseAddr": host.address, "JoinToken": token}
             api.call("POST", "/swarm/join", {**body, "RemoteAddrs": [f"{first.address}:{PORT}"]})
-        until(self._all_ready, f"all nodes of {self.name} to be ready")
+        until(self.all_ready, f"all nodes of {self.name} to be ready")
         nodes = self.api.call("GET", "/nodes")
         self.node_ids = {node["Description"]["Hostname"]: node["ID"] for node in nodes}
 
-    def _all_ready(self) -> bool:
+    def all_ready(self) -> bool:
+        """Whether all hosts are nodes, and well."""
         states = [node["Status"]["State"] for node in self.api.call("GET", "/nodes")]
         return len(states) == len(self.hosts) and set(states) == {"ready"}
 
