@@ -19,6 +19,8 @@ if TYPE_CHECKING:  # a host that is in no swarm does not load protobuf
 
 STALE: Final = "X-Queenright-Stale"
 """Header of answers that may be behind what the swarm has agreed on."""
+VERSION: Final = "X-Queenright-Version"
+"""Header of reads: all that was written up to this version is in the answer; to be watched from there."""
 OUTCOME: Final = "X-Queenright-Outcome"
 """Header of an error that leaves open whether the call took effect; its value is `UNKNOWN`."""
 UNKNOWN: Final = "unknown"

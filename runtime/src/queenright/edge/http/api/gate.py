@@ -15,7 +15,7 @@ from queenright.edge.http.api.handing import Handing, Ids
 from queenright.edge.http.api.once import Once
 from queenright.edge.http.api.standing import Deposed, confirmed, cut_off, leadership, leads
 from queenright.edge.http.errors import ApiError
-from queenright.edge.http.forwarding import STALE, Forwarder, request_id
+from queenright.edge.http.forwarding import STALE, VERSION, Forwarder, request_id
 from queenright.edge.http.messages import Request, Response
 from queenright.edge.http.router import Handler, Pass, Route
 from queenright.manager.control import Control
@@ -45,6 +45,7 @@ class Gate(Handlers):
         if control is None:
             return await route.handler(request)
         fresh = await self._confirmed(control)
+        version = control.store.index
         try:
             response = await route.handler(request)
         except Exception as error:
@@ -52,8 +53,10 @@ class Gate(Handlers):
             if known is None or not _stale(control, fresh):
                 raise
             raise ApiError(known.status, known.message, {**known.headers, STALE: "true"}) from error
-        if isinstance(response, Response) and _stale(control, fresh):
-            response.headers[STALE] = "true"
+        if isinstance(response, Response):
+            response.headers[VERSION] = str(version)
+            if _stale(control, fresh):
+                response.headers[STALE] = "true"
         return response
 
     async def _write(self, route: Route, request: Request) -> Response | Pass:

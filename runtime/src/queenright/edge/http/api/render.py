@@ -9,7 +9,7 @@ from typing import Any
 from queenright.decide import defaults
 from queenright.manager.ports import Consensus
 from queenright.manager.views import ManagerStatus, manager_status
-from queenright.model.objects import Cluster, Node, Service, Task, UpdateStatus
+from queenright.model.objects import Cluster, Config, Node, Secret, Service, Task, UpdateStatus
 from queenright.spec.fields import encode
 from queenright.spec.service import GLOBAL, GLOBAL_JOB, REPLICATED_JOB
 from queenright.store.store import Store
@@ -28,7 +28,7 @@ def timestamp(nanoseconds: int) -> str:
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest:09d}Z"
 
 
-def _meta(value: Cluster | Node | Service | Task) -> Json:
+def meta(value: Cluster | Node | Service | Task | Secret | Config) -> Json:
     return {
         "ID": value.id,
         "Version": {"Index": value.version},
@@ -48,7 +48,7 @@ def _present(document: Json) -> Json:
 def service(value: Service, *, insert_defaults: bool = False, waits: str = "") -> Json:
     """``waits``: what its update waits for, which the message of its status then says too."""
     spec = defaults.with_defaults(value.spec) if insert_defaults else value.spec
-    document = _meta(value)
+    document = meta(value)
     document["Spec"] = encode(spec)
     if value.previous_spec is not None:
         document["PreviousSpec"] = encode(value.previous_spec)
@@ -103,7 +103,7 @@ def task(value: Task, *, last_slot: int = 0) -> Json:
     """``last_slot``: the number of the last slot, if the task is of a replicated job. It is shown as 0: clients count
     the slots of such a job from there, and the Docker CLI waits for ever where one of them is missing.
     """
-    document = _meta(value)
+    document = meta(value)
     document["Labels"] = {}
     document["Spec"] = encode(value.spec)
     document["ServiceID"] = value.service_id
@@ -154,7 +154,7 @@ def node(value: Node, consensus: Consensus | None = None) -> Json:
 
 def plain_node(value: Node) -> Json:
     """The node without what it is among the managers, which changes without it."""
-    document = _meta(value)
+    document = meta(value)
     document["Spec"] = {**encode(value.spec), "Role": value.spec.role or value.role, "Availability": value.availability}
     document["Description"] = _description(value)
     document["Status"] = _present(
@@ -206,7 +206,7 @@ def _description(value: Node) -> Json:
 def cluster_info(value: Cluster, managers: tuple[Node, ...]) -> Json:
     """The swarm without its secrets, as in ``/info``. ``managers`` know who issued their certificates."""
     issuer = next((one.description for one in managers if one.description.issuer_subject), None)
-    document = _meta(value)
+    document = meta(value)
     document["Spec"] = encode(value.spec)
     document["TLSInfo"] = _present(
         {

@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from queenright.edge.http.api.data import DataHandlers
+from queenright.edge.http.api.events import EventHandlers
 from queenright.edge.http.api.gate import Gate
 from queenright.edge.http.api.gateway import Gateway
 from queenright.edge.http.api.handing import Ids
@@ -17,6 +18,7 @@ from queenright.edge.http.api.services import ServiceHandlers
 from queenright.edge.http.api.standing import cut_off
 from queenright.edge.http.api.swarm import SwarmHandlers
 from queenright.edge.http.api.tasks import TaskHandlers
+from queenright.edge.http.api.watch import WatchHandlers
 from queenright.edge.http.forwarding import Forwarder
 from queenright.edge.http.router import Router
 from queenright.edge.http.upstream import Upstream
@@ -51,6 +53,8 @@ class Routes:
             DataHandlers(host),
             NetworkHandlers(host),
             QueenrightHandlers(host, upstream, version),
+            EventHandlers(host, upstream),
+            WatchHandlers(host),
         ):
             handlers.register(self._table)
         self.gateway = Gateway(self._table, self._gate, host)
