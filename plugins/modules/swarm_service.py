@@ -15,6 +15,8 @@ description:
     dictionaries of values replace what was there; options of a dictionary with suboptions are merged.
   - Durations are texts such as V(10s), V(1m30s) or V(2h), sizes such as V(64M) or V(1.5G).
   - The task fails if the update pauses or is rolled back, and says why.
+  - A job (O(mode=replicated-job) or O(mode=global-job)) is waited for until it has completed, and the task fails if it
+    cannot complete any more. Each change of a job runs it again; O(force_update) with another number does just that.
 author:
   - The queenright contributors (@queenright)
 extends_documentation_fragment:
@@ -69,7 +71,8 @@ options:
         type: str
   wait:
     description:
-      - Whether to wait until all tasks run as declared or, with O(state=absent), until they are gone.
+      - Whether to wait until all tasks run as declared (those of a job to their end) or, with O(state=absent), until
+        they are gone.
     type: bool
     default: true
 seealso:
@@ -113,6 +116,37 @@ EXAMPLES = r"""
       parallelism: 2
       monitor: 10s
       failure_action: rollback
+
+- name: Roll it out with care, so that a batch begins when all of the last one have run for half a minute
+  queenright.swarm.swarm_service:
+    name: web
+    image: nginx:1.29
+    update_config:
+      parallelism: 2
+      monitor: 30s
+      gate: monitor
+      timeout: 5m
+      failure_action: rollback
+
+- name: Run a job of ten parts, three at a time, and wait until all have completed
+  queenright.swarm.swarm_service:
+    name: import
+    image: registry.example.com/import:3
+    mode: replicated-job
+    total_completions: 10
+    max_concurrent: 3
+    env:
+      PART: "{{ '{{.Task.Slot}}' }}"
+    restart_policy:
+      condition: on-failure
+      max_attempts: 3
+    wait_timeout: 1800
+
+- name: Tidy up once on every node, now and when another one joins
+  queenright.swarm.swarm_service:
+    name: tidy
+    image: registry.example.com/tidy:1
+    mode: global-job
 
 - name: Run an agent on every worker
   queenright.swarm.swarm_service:

@@ -134,7 +134,7 @@ def test_a_task_that_is_not_running_in_time_fails_the_update() -> None:
     made.advance(2)
     state, message = status(made)
     assert state == "paused"
-    assert message.startswith("update paused because task ") and "did not run within 30 s" in message
+    assert message.startswith("update paused because task ") and "did not run within 30s" in message
     assert "no suitable node (scheduling constraints not satisfied on 3 nodes)" in message
     assert len([task for task in made.tasks("web") if task.spec_version == made.service("web").spec_version]) == 1
 
@@ -144,7 +144,7 @@ def test_a_start_that_hangs_is_taken_back_when_its_time_is_over() -> None:
     made = updated(made, replicas=3, Timeout=20 * SECOND, FailureAction="rollback")
     made.advance(40)
     state, message = status(made)
-    assert state == "rollback_completed" and "did not run within 20 s" in message
+    assert state == "rollback_completed" and "did not run within 20s" in message
     assert [task.spec.container.image for task in made.running("web")] == ["app:1"] * 3
 
 

@@ -19,6 +19,8 @@ from queenright.model.objects import Node, Service, Task, TaskStatus, UpdateStat
 from queenright.model.states import NodeState, TaskState, UpdateState
 from queenright.store.store import Store
 
+IMAGE = {"ContainerSpec": {"Image": "busybox:1"}}
+
 
 async def wait(world: World, kind: str, ref: str, timeout: float = DEADLINE, **more: Any) -> dict[str, Any]:
     return await world.control.waiter.wait(kind, ref, timeout=timeout, **more)
@@ -109,6 +111,34 @@ async def test_a_paused_and_a_rolled_back_update_end_the_wait_with_their_message
         assert (seen["state"], seen["converged"]) == (word, False)
         assert seen["update"] == {"state": state.value, "message": "update paused due to x"}
         assert "update paused due to x" in seen["reasons"][0]
+
+
+async def test_an_update_in_progress_says_what_it_waits_for() -> None:
+    world = World.make()
+    web, _, task = await pending(world)
+    run(world, task)
+    status = UpdateStatus(state=UpdateState.UPDATING, message="update in progress")
+    spec = dataclasses.replace(web.spec, task=dataclasses.replace(web.spec.task, force_update=1))
+    world.put(dataclasses.replace(web, spec=spec, spec_version=2, update_status=status))
+    seen = await wait(world, "service", "web", 0)
+    assert seen["update"] == {"state": "updating", "message": "update in progress: 0 of 1 tasks updated"}
+
+
+async def test_a_job_is_waited_for_until_it_has_completed_or_will_not() -> None:
+    for state, word in ((TaskState.COMPLETE, "converged"), (TaskState.FAILED, "failed")):
+        world = World.make()
+        node = world.worker("one")
+        job = await world.service(
+            Mode={"ReplicatedJob": {}}, TaskTemplate={"RestartPolicy": {"Condition": "none"}, **IMAGE}
+        )
+        task = world.task(job, 1, node)
+        task = world.put(dataclasses.replace(task, job_iteration=1, desired_state=TaskState.COMPLETE))
+        waiting = await begin(world, "service", "web")
+        status = dataclasses.replace(task.status, state=state, err="task: non-zero exit (1)")
+        desired = TaskState.SHUTDOWN if state == TaskState.FAILED else TaskState.COMPLETE
+        world.put(dataclasses.replace(task, status=status, desired_state=desired))
+        seen = await asyncio.wait_for(waiting, DEADLINE)
+        assert (seen["state"], seen["running"], seen["desired"]) == (word, int(word == "converged"), 1)
 
 
 async def test_a_service_that_went_back_is_rolled_back() -> None:

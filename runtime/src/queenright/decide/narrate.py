@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
 from queenright.decide import defaults, slots
-from queenright.decide.base import SECOND, Now
+from queenright.decide.base import Now
 from queenright.decide.progress import Progress, Stage, progress
+from queenright.lib.clockface import of_day
 from queenright.model.objects import Service, Task
 from queenright.model.states import TaskState
 from queenright.store.store import Store
@@ -38,7 +38,7 @@ def waiting_for(view: Store, service: Service, now: Now) -> str:
 
 def clock(wall: int) -> str:
     """A time of the day (UTC) for people."""
-    return f"{datetime.fromtimestamp(wall / SECOND, UTC):%H:%M:%S} UTC"
+    return f"{of_day(wall)} UTC"
 
 
 def _paused(states: Sequence[Progress], taking_part: int) -> str:

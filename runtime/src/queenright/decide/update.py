@@ -13,9 +13,10 @@ import dataclasses
 from collections.abc import Callable, Container, Iterable, Sequence
 
 from queenright.decide import cause, defaults, slots, tasks, trial
-from queenright.decide.base import SECOND, Decision, Dirty, Now, earliest
+from queenright.decide.base import Decision, Dirty, Now, earliest
 from queenright.decide.progress import Progress, Stage, progress
 from queenright.decide.revision import Revision
+from queenright.lib.clockface import span
 from queenright.model.changes import Change, Update
 from queenright.model.objects import Service, Task, UpdateStatus
 from queenright.model.states import TaskState, UpdateState
@@ -203,7 +204,7 @@ def _reason(view: Store, task: Task, rollout: defaults.Rollout) -> str:
     """What went wrong, after ``update paused``."""
     if trial.failed(task, rollout.monitor):
         return f"due to failure or early termination of task {task.id}{_why(view, task)}"
-    return f"because task {task.id} did not run within {rollout.timeout / SECOND:g} s{_why(view, task)}"
+    return f"because task {task.id} did not run within {span(rollout.timeout)}{_why(view, task)}"
 
 
 def _why(view: Store, task: Task) -> str:

@@ -33,7 +33,7 @@ def created(service_id: str, spec: ServiceSpec, registry_auth: str, now: int) ->
     return _again(Service(id=service_id, spec=spec, registry_auth=registry_auth), now)
 
 
-def updated(service: Service, spec: ServiceSpec, registry_auth: str, now: int = 0) -> Service:
+def updated(service: Service, spec: ServiceSpec, registry_auth: str, now: int) -> Service:
     """The service with ``spec`` in force. ``now``: wall nanoseconds.
 
     A spec that says the same, in whatever words, leaves the revision and the one to roll back to as they are, but takes

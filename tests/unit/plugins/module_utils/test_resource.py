@@ -94,6 +94,15 @@ def test_an_update_that_failed_is_not_waited_for(manager, state, words) -> None:
     assert caught.value.reasons == last["reasons"]
 
 
+def test_a_job_that_will_not_complete_is_not_waited_for(manager) -> None:
+    reason = "task job.1 on node h1: failed: task: non-zero exit (3); not restarted: the restart condition is none"
+    last = {"converged": False, "state": "failed", "running": 1, "desired": 3, "reasons": [reason]}
+    with pytest.raises(WaitError) as caught:
+        wait(_waits(manager, last), "service", "job", 600)
+    assert len(manager.calls) == 1
+    assert str(caught.value) == "service job: the job will not complete (1 of 3 completed): " + reason
+
+
 def test_the_reasons_are_told_when_the_time_is_over(manager) -> None:
     last = {"converged": False, "state": "timeout", "reasons": ["task web.1: no suitable node (host port in use)"]}
     with pytest.raises(WaitError, match=r"not there after 1 s: task web.1: no suitable node \(host port in use\)"):
