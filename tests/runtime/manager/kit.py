@@ -15,6 +15,7 @@ from queenright.manager.control import Control
 from queenright.manager.founding import found, settings_of
 from queenright.manager.ports import InitOptions, IssuedCertificate, RootCA
 from queenright.manager.proposer import ConflictError
+from queenright.model import features
 from queenright.model.changes import Batch, Change, Create, Update
 from queenright.model.errors import InvalidArgument
 from queenright.model.ids import IdSource
@@ -114,7 +115,7 @@ class Group:
         return member_id == self.node_id or (member_id in self.seats and member_id not in self.away)
 
     def levels(self) -> dict[str, int]:
-        return {key: self.shown.get(key, 1) for key in self.seats}
+        return {key: self.shown.get(key, features.LEVEL) for key in self.seats}
 
     async def barrier(self) -> int:
         return 0

@@ -274,6 +274,7 @@ async def test_the_swarm_s_level_is_the_least_of_its_managers_and_only_grows(mon
     world = World.make()
     one = world.manager("one")
     world.group.shown = {world.manager_id: 3, one.id: 0}
+    world.put(dataclasses.replace(world.context.cluster, feature_level=0))  # of the first release
     async with running(world):
         await asyncio.sleep(0.03)
         assert world.context.cluster.feature_level in (0, 1), "as long as one has not shown its level"

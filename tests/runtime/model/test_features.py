@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from laws.builders import service, task
 
+from queenright.edge.raft.engine import FEATURE_LEVEL
 from queenright.model import features
 from queenright.model.changes import Create, Delete
 from queenright.model.objects import CLASSES, Cluster, GenericResource, Node, Secret, Service, Task
@@ -95,3 +96,7 @@ def test_secrets_and_the_tuning_of_the_dispatcher_came_with_level_two() -> None:
     assert features.needed([Create(Cluster(id="c", spec=tuned))]) == 2
     plain = fields.merge(SwarmSpec, None, {"dispatcher_heartbeat_period": "3s"})
     assert features.needed([Create(Cluster(id="c", spec=plain))]) == 1
+
+
+def test_members_show_each_other_the_level_of_their_release() -> None:
+    assert FEATURE_LEVEL == features.LEVEL

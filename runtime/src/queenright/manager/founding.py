@@ -9,6 +9,7 @@ from ipaddress import ip_network
 from queenright.manager.context import Ids
 from queenright.manager.ports import CertificateMaker, InitOptions, IssuedCertificate
 from queenright.manager.swarm_spec import NAME, certificate_validity, check_swarm, normal, with_defaults
+from queenright.model import features
 from queenright.model.changes import Change, Create
 from queenright.model.errors import InvalidArgument
 from queenright.model.objects import Cluster, Node, NodeStatus
@@ -85,6 +86,7 @@ def found(
         default_addr_pool=settings.default_addr_pool,
         subnet_size=settings.subnet_size,
         data_path_port=settings.data_path_port,
+        feature_level=features.LEVEL,
     )
     node_id = ids()
     certificate = certificates.issue(
