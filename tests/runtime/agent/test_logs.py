@@ -327,3 +327,10 @@ def test_over_time_a_log_has_its_rate_and_no_more() -> None:
         now += bucket.wait(50, now)
         sent += 50
     assert sent == pytest.approx(100_000, rel=0.01)
+
+
+async def test_a_manager_that_does_not_know_of_logs_is_asked_seldom(node: Node) -> None:
+    node.manager.told.put_nowait(LinkError("Unimplemented", "it is older"))
+    await until(node.manager.told.empty)
+    await asyncio.sleep(0.05)
+    assert len(node.manager.sessions) == 1

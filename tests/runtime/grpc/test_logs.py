@@ -36,14 +36,20 @@ FOLLOW = LogReadRequest(service_ids=("web",), options=LogOptions(follow=True))
 
 
 class Engine:
-    """One container that says what ``say`` gives it; ``flood``: as much as is taken."""
+    """One container that says what ``say`` gives it, and ends; ``flood``: as much as is taken."""
 
     def __init__(self) -> None:
-        self.lines: asyncio.Queue[str | None] = asyncio.Queue()
+        self.said: list[LogLine] = []
+        self.ended = False
         self.flood = False
         self.sent = 0
         self.open = 0
         self._at = itertools.count(1)
+        self._news = asyncio.Event()
+
+    def say(self, text: str) -> None:
+        self.said.append(LogLine(next(self._at), 1, "", text.encode()))
+        self._news.set()
 
     def log_place(self, task_id: str) -> LogPlace | None:
         return LogPlace("c", tty=False, ended=False)
@@ -55,8 +61,15 @@ class Engine:
                 yield [LogLine(next(self._at), 1, "", b"x" * 30_000 + b"\n")]
                 self.sent += 30_000
                 await asyncio.sleep(0)
-            while (text := await self.lines.get()) is not None:
-                yield [LogLine(next(self._at), 1, "", text.encode())]
+            given = 0
+            while True:
+                fresh, given = [line for line in self.said[given:] if line.at >= options.since], len(self.said)
+                if fresh:
+                    yield fresh
+                if self.ended:
+                    return
+                self._news.clear()
+                await self._news.wait()
         finally:
             self.open -= 1
 
@@ -140,15 +153,16 @@ async def texts(stream: LogStream, count: int) -> list[str]:
 async def test_a_manager_follows_a_log_of_a_node(site: Site, remote: bool) -> None:
     stream = await site.reader(remote=remote).open(FOLLOW)
     for text in ("a", "b"):
-        site.engine.lines.put_nowait(text)
+        site.engine.say(text)
         assert await texts(stream, 1) == [text]
     await stream.aclose()
     await until(lambda: site.engine.open == 0 and site.broker.counts() == (1, 0))
 
 
 async def test_a_log_that_is_not_followed_ends(site: Site) -> None:
-    for text in ("a", "b", None):
-        site.engine.lines.put_nowait(text)
+    for text in ("a", "b"):
+        site.engine.say(text)
+    site.engine.ended = True
     stream = await site.reader().open(LogReadRequest(task_ids=("t1",)))
     chunks = [chunk async for chunk in stream]
     assert [line.text for chunk in chunks for line in chunk.lines] == [b"a", b"b"]
@@ -174,11 +188,11 @@ async def test_a_client_that_takes_nothing_makes_all_wait_down_to_the_engine(sit
 
 async def test_what_follows_outlives_the_end_of_a_leadership(site: Site) -> None:
     stream = await site.reader().open(FOLLOW)
-    site.engine.lines.put_nowait("a")
+    site.engine.say("a")
     assert await texts(stream, 1) == ["a"]
     await site.broker.stop("this manager leads the swarm no more")
     site.broker.start()
-    site.engine.lines.put_nowait("b")
+    site.engine.say("b")
     assert await texts(stream, 1) == ["b"]
     await stream.aclose()
 

@@ -28,6 +28,7 @@ BURST = RATE // 10
 MOST_BYTES = 32 * 1024  # of text in one message, but for a single line that is longer
 AT_ONCE = 32  # logs that are read at the same time, of those that are not followed
 AGAIN = 1.0  # seconds until it is asked anew what is wanted
+SELDOM = 60.0  # the same, of a manager of an older version that does not know of logs
 SECOND = 1_000_000_000
 AFTER_UNTIL = 1.0
 
@@ -60,17 +61,19 @@ class LogPublisher:
         given is no reason to end a session.
         """
         while True:
+            pause = AGAIN
             giving = _Giving(self._source, self._tasks, self._connector, self._clock, session_id, manager)
             try:
                 async for subscription in link.log_subscriptions(session_id):
                     await giving.take(subscription)
             except LinkError as error:
                 log.debug("the manager does not say which logs it wants: %s", error)
+                pause = SELDOM if error.code == "Unimplemented" else AGAIN
             except Exception:
                 log.exception("the logs of this node's tasks cannot be given")
             finally:
                 await giving.stop()
-            await asyncio.sleep(AGAIN)
+            await asyncio.sleep(pause)
 
 
 class _Giving:

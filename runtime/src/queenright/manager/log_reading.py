@@ -17,6 +17,7 @@ from queenright.store.store import Store
 
 GRACE = 6.0  # seconds for a node that is not down to (re)open its session
 ANSWER = 15.0  # seconds for a node that was asked to begin
+AT_ONCE = 500  # tasks that are asked for before others get their turn on the loop
 MOST_AT_ONCE = 1 << 20  # bytes of lines in one message of a node
 
 NOT_AVAILABLE = "node {} is not available"
@@ -57,12 +58,20 @@ class _Place:
 
 
 class Reading:
-    """``ears`` finds the way to a node. Belongs to the loop's thread, and ends when its ``feed`` does."""
+    """``ears`` finds the way to a node, ``reader_id`` is the other manager that reads, if one does. Belongs to the
+    loop's thread, and ends when its ``feed`` does.
+    """
 
     def __init__(
-        self, reading_id: str, request: LogReadRequest, store: Store, ears: Callable[[str], Ear | None]
+        self,
+        reading_id: str,
+        request: LogReadRequest,
+        store: Store,
+        ears: Callable[[str], Ear | None],
+        reader_id: str = "",
     ) -> None:
         self.id = reading_id
+        self.reader_id = reader_id
         self.request = request
         self.feed = Feed()
         self._store = store
@@ -72,21 +81,25 @@ class Reading:
         self._by_node: dict[str, dict[str, _Place]] = {}
         self._giving: set[str] = set()  # nodes that have begun to give
         self._timers: set[asyncio.TimerHandle] = set()
+        self._open = 0  # places of which more may come
         self._joining = False  # tasks that come now are new ones
 
     # -- life
 
-    def begin(self) -> None:
-        """Ask for all that is there."""
-        store, places = self._store, []
+    async def begin(self) -> None:
+        """Ask for all that is there, some at a time."""
+        store = self._store
         tasks = [task for service_id in self.request.service_ids for task in store.tasks.by("service", service_id)]
         tasks += [task for task_id in self.request.task_ids if (task := store.tasks.get(task_id)) is not None]
-        for task in tasks:
-            place = self._place(task)
-            if place is not None:
-                places.append(place)
-        for node_id in dict.fromkeys(place.node_id for place in places):
-            self._seek(node_id, [place for place in places if place.node_id == node_id])
+        for start in range(0, len(tasks), AT_ONCE):
+            by_node: dict[str, list[_Place]] = {}
+            for task in tasks[start : start + AT_ONCE]:
+                place = self._place(task)
+                if place is not None:
+                    by_node.setdefault(place.node_id, []).append(place)
+            for node_id, places in by_node.items():
+                self._seek(node_id, places)
+            await asyncio.sleep(0)
         self._joining = True
         self.settle()
 
@@ -133,6 +146,7 @@ class Reading:
             return None  # it never had a container
         place = _Place(task.id, task.node_id, task.service_id, self._wanted(task))
         self._places[task.id] = place
+        self._open += 1
         self._by_node.setdefault(task.node_id, {})[task.id] = place
         return place
 
@@ -156,12 +170,18 @@ class Reading:
         if ear is not None:
             ear.want(self.id, self.request.options, [place.wanted for place in places])
             for place in places:
-                place.phase, place.begun = Phase.ASKED, True
+                place.begun = True
+                self._move(place, Phase.ASKED)
             self.later(ANSWER, lambda: self._unanswered(node_id))
         elif self._is_down(node_id):
             self._miss(places, NOT_AVAILABLE)
         else:
             self.later(GRACE, lambda: self._overdue(node_id))
+
+    def _move(self, place: _Place, phase: Phase) -> None:
+        self._open -= place.open
+        place.phase = phase
+        self._open += place.open
 
     def _is_down(self, node_id: str) -> bool:
         node = self._store.nodes.get(node_id)
@@ -180,7 +200,7 @@ class Reading:
         """The way to the node broke before it gave all: it may be back in a moment."""
         places = [place for place in self._by_node.get(node_id, {}).values() if place.phase is Phase.ASKED]
         for place in places:
-            place.phase = Phase.WAITING
+            self._move(place, Phase.WAITING)
         if not places or self.feed.over:
             return
         if self._is_down(node_id):
@@ -208,7 +228,7 @@ class Reading:
     def _miss(self, places: list[_Place], reason: str) -> None:
         """Give these tasks up, for now or for good; the reader is told once."""
         for place in places:
-            place.phase = Phase.MISSED
+            self._move(place, Phase.MISSED)
         if places:
             self._missing(reason.format(places[0].node_id), _of(places[0]))
             self.settle()
@@ -244,7 +264,7 @@ class Reading:
         if given.lines:
             await self.feed.put(dataclasses.replace(_of(place), lines=given.lines))
         if given.done and place.phase is Phase.ASKED:
-            place.phase = Phase.DONE
+            self._move(place, Phase.DONE)
             self.feed.note(dataclasses.replace(_of(place), done=True, missing=given.error))
             if given.task_id not in self._store.tasks:
                 self.forget(given.task_id)
@@ -260,7 +280,7 @@ class Reading:
 
     def settle(self) -> None:
         """End if nothing more can come."""
-        if not self._joining or any(place.open for place in self._places.values()):
+        if not self._joining or self._open:
             return
         if not self.request.options.follow or not self._may_grow():
             self.feed.end()

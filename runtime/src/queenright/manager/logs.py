@@ -19,6 +19,7 @@ from queenright.model.errors import InvalidArgument, NotLeading, PermissionDenie
 from queenright.model.logs import LogOptions, LogPublication, LogRead, LogReadRequest, LogSubscription, WantedLog
 from queenright.model.objects import Node, Service, Task
 from queenright.model.states import NodeState
+from queenright.spec.cluster import MANAGER
 from queenright.store.store import Commit, Store
 
 log = logging.getLogger(__name__)
@@ -177,6 +178,8 @@ class LogBroker:
             async for part in given:
                 if not reading.owns(node_id, part.task_id):
                     raise PermissionDenied(f"task {part.task_id} is not on this node, or its log is not wanted")
+                if self._listeners.get(node_id) is not listener:
+                    raise Unavailable("session ended: the node is down, or has a newer session")
                 if len(part.lines) > MOST_AT_ONCE:
                     raise InvalidArgument(f"more than {MOST_AT_ONCE} bytes of lines in one message")
                 await reading.take(node_id, part)
@@ -189,12 +192,14 @@ class LogBroker:
 
     # -- readers
 
-    async def read(self, request: LogReadRequest) -> AsyncGenerator[LogRead, None]:
-        """First an empty part, then all that comes. Raises NotLeading, at any time."""
+    async def read(self, request: LogReadRequest, reader_id: str = "") -> AsyncGenerator[LogRead, None]:
+        """First an empty part, then all that comes. Raises NotLeading, at any time. ``reader_id`` is the other manager
+        that asks; it reads as long as it is one.
+        """
         self._require_leading()
         if len(self._readings) >= MOST_READERS:
             raise Unavailable(f"{MOST_READERS} readers of logs are there already; end some of them")
-        reading = Reading(self._ids(), request, self._store, self._listeners.get)
+        reading = Reading(self._ids(), request, self._store, self._listeners.get, reader_id)
         self._readings[reading.id] = reading
         for index, keys in ((self._of_service, request.service_ids), (self._of_task, request.task_ids)):
             for key in keys:
@@ -202,7 +207,7 @@ class LogBroker:
         try:
             yield LogRead()
             self._limit(reading)
-            reading.begin()
+            await reading.begin()
             while (part := await reading.feed.get()) is not None:
                 yield part
         finally:
@@ -248,8 +253,8 @@ class LogBroker:
             elif isinstance(value, Service) and event.after is None:
                 for reading in list(self._of_service.get(value.id, ())):
                     reading.settle()
-            elif isinstance(value, Node) and (event.after is None or value.status.state == NodeState.DOWN):
-                self._node_lost(value.id)
+            elif isinstance(value, Node):
+                self._node_moved(value, gone=event.after is None)
 
     def _task_moved(self, task: Task, *, gone: bool) -> None:
         readings = self._of_service.get(task.service_id, set()) | self._of_task.get(task.id, set())
@@ -261,9 +266,15 @@ class LogBroker:
             if gone or task.state.terminal:
                 reading.settle()
 
-    def _node_lost(self, node_id: str) -> None:
-        listener = self._listeners.pop(node_id, None)
-        if listener is not None:
-            listener.close("the node is down")
-        for reading in list(self._readings.values()):
-            reading.lost(node_id)
+    def _node_moved(self, node: Node, *, gone: bool) -> None:
+        readings = list(self._readings.values())
+        if gone or node.role != MANAGER:
+            for reading in readings:
+                if reading.reader_id == node.id:
+                    reading.feed.end(PermissionDenied(f"node {node.id} is no manager any more"))
+        if gone or node.status.state == NodeState.DOWN:
+            listener = self._listeners.pop(node.id, None)
+            if listener is not None:
+                listener.close("the node was removed from swarm" if gone else "the node is down")
+            for reading in readings:
+                reading.lost(node.id)

@@ -49,10 +49,10 @@ class LogsService(logs_pb2_grpc.LogsServicer):
         return pb.LogPublished()
 
     async def Read(self, request: pb.LogReadRequest, context: Any) -> AsyncGenerator[pb.LogRead, None]:
-        await self._gate.admit(f"/{NAME}/Read", request, context)
+        peer = await self._gate.admit(f"/{NAME}/Read", request, context)
         async with Told(context):
             asked = logs.read_read_request(request)
-            async with contextlib.aclosing(self._broker.read(asked)) as parts:
+            async with contextlib.aclosing(self._broker.read(asked, peer.node_id)) as parts:
                 async for part in parts:
                     yield logs.read_message(part)
 
