@@ -61,7 +61,8 @@ options:
   dispatcher_heartbeat_period:
     description:
       - >-
-        Time between two heartbeats of a node; it is down after three are missed.
+        Time between two heartbeats of a node. Nodes are also pinged in between, so that one that is gone is
+        noticed sooner; one whose agent answers no pings is down after three missed heartbeats.
       - >-
         If it was never set, 5s applies.
     type: str
@@ -76,9 +77,10 @@ options:
   dispatcher_silence:
     description:
       - >-
-        Time without a sign of life after which a node is suspected to be down.
+        Time without a sign of life after which a node is suspected to be down, three pings at least. V(0s) is
+        the heartbeat period.
       - >-
-        If it was never set, V(5s) applies.
+        If it was never set, V(0s) applies.
     type: str
   dispatcher_probe_grace:
     description:

@@ -1,13 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Services on three real hosts: spread, ports, rolling updates, failed updates, drain, the power-off of a worker."""
+"""Services on three real hosts: spread, ports, rolling updates, failed updates, drain."""
 
 from __future__ import annotations
 
 import re
 import threading
-import time
 
-import pytest
 from swarmlib import SLOW, Swarm, containers
 
 
@@ -119,21 +117,3 @@ def test_a_drained_node_gives_its_tasks_away_and_gets_none_until_it_is_active(sw
     swarm.docker("service", "scale", "--detach", "web=9")
     swarm.await_running("web", 9)
     assert swarm.spread("web")[drained.name] == 3
-
-
-def test_tasks_of_a_worker_without_power_run_elsewhere(swarm: Swarm, record_property: pytest.Function) -> None:
-    swarm.create("web", "web:v1", 6)
-    lost = swarm.hosts[1]
-    node = swarm.node(lost)["ID"]
-    began = time.monotonic()
-    lost.kill()
-    swarm.await_running("web", 6, lambda task: task["NodeID"] != node)
-    took = time.monotonic() - began
-    record_property("seconds", f"{took:.1f}")
-    print(f"6 of 6 tasks run again {took:.1f} s after the power-off of {lost.name}")
-    assert took < 20 * SLOW
-    assert swarm.node(lost)["Status"]["State"] == "down"
-    lost.start()
-    swarm.await_ready()
-    assert not [state for state in containers(lost).values() if state.endswith("/true")], "it has nothing to run yet"
-    assert len(swarm.tasks("web")) == 6

@@ -51,7 +51,8 @@ class DispatcherSpec:
     heartbeat_period: int | None = opt(
         "HeartbeatPeriod",
         DURATION,
-        "Time between two heartbeats of a node; it is down after three are missed.",
+        "Time between two heartbeats of a node. Nodes are also pinged in between, so that one that is gone is noticed "
+        "sooner; one whose agent answers no pings is down after three missed heartbeats.",
         option="dispatcher_heartbeat_period",
         default_doc="5s",
     )
@@ -68,9 +69,10 @@ class DispatcherSpec:
     silence: int | None = opt(
         "Silence",
         DURATION,
-        "Time without a sign of life after which a node is suspected to be down.",
+        "Time without a sign of life after which a node is suspected to be down, three pings at least. V(0s) is the "
+        "heartbeat period.",
         option="dispatcher_silence",
-        default_doc="V(5s)",
+        default_doc="V(0s)",
         own=True,
         level=2,
     )
