@@ -101,14 +101,14 @@ async def test_what_runs_and_what_has_completed_is_counted_for_the_last_run_only
     assert shown["ServiceStatus"] == {"RunningTasks": 1, "DesiredTasks": 2, "CompletedTasks": 2}
 
 
-async def test_a_global_job_is_wanted_on_as_many_nodes_as_it_has_tasks_on() -> None:
+async def test_a_global_job_is_wanted_where_it_has_not_completed_yet() -> None:
     world = World.make()
     api, job = await made(world, {"GlobalJob": {}})
     for number, state in enumerate((TaskState.COMPLETE, TaskState.RUNNING, TaskState.PREPARING)):
         ran(world, job, 0, state, world.worker(f"w{number}").id)
     [shown] = await api.get("/services?status=true")
     assert shown["Spec"]["Mode"] == {"GlobalJob": {}}
-    assert shown["ServiceStatus"] == {"RunningTasks": 1, "DesiredTasks": 3, "CompletedTasks": 1}
+    assert shown["ServiceStatus"] == {"RunningTasks": 1, "DesiredTasks": 2, "CompletedTasks": 1}
 
 
 async def test_jobs_are_found_by_their_mode() -> None:

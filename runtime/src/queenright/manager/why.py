@@ -8,6 +8,7 @@ from typing import Any
 
 from queenright.decide import schedule, slots
 from queenright.decide.base import SECOND, Now
+from queenright.decide.narrate import waiting_for
 from queenright.manager import chain
 from queenright.manager.context import Context
 from queenright.model.errors import InvalidArgument, NotFound
@@ -153,7 +154,7 @@ def sentences(store: Store, task: Task, service: Service | None, node: Node | No
         out.extend(_waiting(store, task, now))
     out.extend(_about_node(task, node))
     if service is not None:
-        out.extend(_about_service(store, task, service))
+        out.extend(_about_service(store, task, service, now))
     return out
 
 
@@ -198,11 +199,11 @@ def _about_node(task: Task, node: Node | None) -> list[str]:
     return out
 
 
-def _about_service(store: Store, task: Task, service: Service) -> list[str]:
+def _about_service(store: Store, task: Task, service: Service, now: Now) -> list[str]:
     out = []
     status = service.update_status
     if status is not None and (status.state.active or status.state.paused):
-        detail = f": {status.message}" if status.message else ""
+        detail = "".join(f": {text}" for text in (status.message, waiting_for(store, service, now)) if text)
         out.append(f"The service's update is {status.state.value.replace('_', ' ')}{detail}.")
     failures = [one for one in slots.of_task(store, task).tasks if one.state in (TaskState.FAILED, TaskState.REJECTED)]
     if len(failures) > 1:

@@ -87,8 +87,10 @@ def service_status(store: Store, value: Service) -> Json:
     """How many tasks run, how many shall: the numbers of ``docker service ls``. Of a job, those of its last run."""
     count = store.service_count(value.id, value.job_iteration)
     kind = value.spec.mode.kind
-    if kind in (GLOBAL, GLOBAL_JOB):
+    if kind == GLOBAL:
         desired = count.desired
+    elif kind == GLOBAL_JOB:  # here clients add what has completed to what shall
+        desired = max(0, count.desired - count.completed)
     elif kind == REPLICATED_JOB:
         desired = defaults.max_concurrent(value.spec)
     else:
