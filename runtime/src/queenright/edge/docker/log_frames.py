@@ -50,12 +50,16 @@ class _Messages:
 
     def lines(self, stream: int, message: bytes) -> list[LogLine]:
         """One message, in pieces if it is long; one without a time goes on where the last one ended."""
-        if _STAMP.match(message):
-            stamp, _, rest = message.partition(b" ")
+        found = _STAMP.match(message)
+        if found is not None:
+            end = found.end()
+            stamp, rest = message[: end - 1], message[end:]
             attributes, _, message = rest.partition(b" ")
             self._at = self._times.read(stamp)
-            self._attributes = attributes.decode("ascii", "replace")
-        pieces = (message[start : start + PIECE] for start in range(0, len(message) or 1, PIECE))
+            self._attributes = attributes.decode("ascii", "replace") if attributes else ""
+        if len(message) <= PIECE:
+            return [LogLine(self._at, stream, self._attributes, message)]
+        pieces = (message[start : start + PIECE] for start in range(0, len(message), PIECE))
         return [LogLine(self._at, stream, self._attributes, piece) for piece in pieces]
 
 
@@ -63,27 +67,27 @@ class Frames:
     """The stream of a container without a terminal."""
 
     def __init__(self) -> None:
-        self._buffer = bytearray()
+        self._rest = b""
         self._messages = _Messages()
 
     def feed(self, data: bytes) -> list[LogLine]:
         """The lines that are complete now. Raises TaskError for what is no log, or in the engine's own words."""
-        self._buffer += data
+        data = self._rest + data
         found: list[LogLine] = []
-        start, end = 0, len(self._buffer)
+        start, end = 0, len(data)
         while end - start >= _HEAD:
-            stream = self._buffer[start]
-            length = int.from_bytes(self._buffer[start + 4 : start + _HEAD])
+            stream = data[start]
+            length = int.from_bytes(data[start + 4 : start + _HEAD])
             if stream > _SYSTEM or length > MOST_FRAME:
                 raise TaskError("the Docker Engine sent a log that cannot be read: its frames are broken")
             if end - start < _HEAD + length:
                 break
-            message = bytes(self._buffer[start + _HEAD : start + _HEAD + length])
+            message = data[start + _HEAD : start + _HEAD + length]
             start += _HEAD + length
             if stream == _SYSTEM:
                 raise TaskError(message.decode("utf-8", "replace").strip())
             found += self._messages.lines(STDERR if stream == STDERR else STDOUT, message)
-        del self._buffer[:start]
+        self._rest = data[start:]
         return found
 
     def finish(self) -> list[LogLine]:
