@@ -13,9 +13,16 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 FRAGMENTS = ROOT / "plugins/doc_fragments"
 sys.path.insert(0, str(ROOT / "plugins/module_utils"))
 
-from _spec import cluster, fields, service  # noqa: E402
+from _spec import cluster, data, fields, service  # noqa: E402
 
-TABLES = {"service_options": service.ServiceSpec, "swarm_options": cluster.SwarmSpec, "node_options": cluster.NodeSpec}
+TABLES = {
+    "service_options": service.ServiceSpec,
+    "swarm_options": cluster.SwarmSpec,
+    "node_options": cluster.NodeSpec,
+    "secret_options": data.SecretSpec,
+    "config_options": data.ConfigSpec,
+    "registry_options": data.RegistrySpec,
+}
 WIDTH = 110
 FIRST = ("description", "type", "elements", "choices", "required", "suboptions")
 FRAME = '''\

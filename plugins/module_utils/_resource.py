@@ -74,6 +74,7 @@ class Plan:
         self.actions = answer.get("actions") or []
         self.warnings = answer.get("warnings") or []
         self.id = answer.get("id") or ""
+        self.services = answer.get("services") or []  # that a changed secret or config moves
 
     def result(self, key: str) -> Result:
         """What every writing module returns; ``key`` holds the object's own spec as it stands afterwards."""

@@ -25,6 +25,7 @@ from ansible_collections.queenright.swarm.plugins.module_utils._spec.fields impo
     merge,
 )
 from ansible_collections.queenright.swarm.plugins.module_utils._spec.service import ServiceSpec
+from ansible_collections.queenright.swarm.tests.unit.plugins.fake_data import FakeData
 
 Json = dict[str, t.Any]
 OUTSIDE = 'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect this node.'
@@ -61,6 +62,7 @@ class FakeSwarm:
         self.hosts: dict[str, FakeRuntime] = {}  # by node id; a host that lost its state is not in it any more
         self.left: list[str] = []  # nodes that left, in their order
         self.silent: set[str] = set()  # nodes that the managers do not reach
+        self.data = FakeData()
 
     @property
     def voters(self) -> list[str]:
@@ -294,6 +296,8 @@ class FakeRuntime:
         if self.cut:
             raise RefusalError(503, NO_LEADER)
         try:
+            if body["kind"] in ("secret", "config", "registry"):
+                return swarm.data.apply(body["kind"], dry, body)
             return getattr(self, "_apply_{}".format(body["kind"]))(swarm, dry, body)
         except SpecError as error:
             raise RefusalError(400, str(error))
@@ -372,6 +376,12 @@ class FakeRuntime:
             for one in json.loads(query["filters"])["service"]
         ]
 
+    def prune(self, query: Json, body: t.Any, kinds: str) -> Json:
+        return self._managed().data.prune(kinds[:-1], query.get("dry_run") == "1")
+
+    def listed(self, query: Json, body: t.Any, kinds: str) -> list[Json]:
+        return self._managed().data.list("registry" if kinds == "registries" else kinds[:-1])
+
     def nodes(self, query: Json, body: t.Any) -> list[Json]:
         swarm = self._managed()
         return [self._node(swarm, key) for key in sorted(swarm.nodes)]
@@ -414,6 +424,9 @@ _ROUTES = (
     (("GET", "/swarm"), "inspect"),
     (("GET", "/services"), "services"),
     (("GET", "/tasks"), "tasks"),
+    (("POST", "/queenright/v1/(secrets|configs)/prune"), "prune"),
+    (("GET", "/queenright/v1/(registries)"), "listed"),
+    (("GET", "/(secrets|configs)"), "listed"),
     (("GET", "/nodes"), "nodes"),
     (("GET", "/nodes/([^/]+)"), "node"),
 )

@@ -25,7 +25,11 @@ STANDING = {
     "swarm_join": ("outside", "outside", "outside", "outside"),
     "swarm_leave": ("worker", "manager", "manager"),
 }
-VARIABLES = {"vault_join_token": "SWMTKN-1-root-workersecret0", "vault_registry_password": "s3cr3t"}
+VARIABLES = {
+    "vault_join_token": "SWMTKN-1-root-workersecret0",
+    "vault_registry_password": "s3cr3t",
+    "vault_db_password": "s3cr3t",
+}
 
 
 def block(module: str, name: str) -> t.Any:
@@ -104,10 +108,15 @@ def test_examples_of_membership_run(
 
 
 def _at_home(tasks: list, folder: pathlib.Path) -> list:
-    """Examples that write files write them elsewhere."""
+    """Examples that write files write them elsewhere, and those that read files find them."""
     for task in tasks:
         if "ansible.builtin.copy" in task:
             task["ansible.builtin.copy"]["dest"] = str(folder / "written")
+        for module in ("swarm_secret", "swarm_config"):
+            source = (task.get(f"queenright.swarm.{module}") or {}).get("src")
+            if source:
+                (folder / "files").mkdir(exist_ok=True)
+                (folder / "files" / source).write_bytes(b"\x00\xff")
     return tasks
 
 
@@ -138,6 +147,12 @@ def _results(run_module: t.Callable, manager: FakeRuntime, joiner: FakeRuntime) 
         "swarm_node_info": [where],
         "swarm_service_info": [where],
         "swarm_ticket": [{**where, "key_digest": "sha256:h3"}],
+        "swarm_secret": [{**where, "name": "app", "data": "x", "prune": True}],
+        "swarm_config": [{**where, "name": "app", "data": "x", "prune": True}],
+        "swarm_registry": [{**where, "server": "docker.io", "username": "bob", "password": "s3cr3t"}],
+        "swarm_secret_info": [where],
+        "swarm_config_info": [where],
+        "swarm_registry_info": [where],
     }
     return {name: [_run(run_module, name, options) for options in each] for name, each in calls.items()}
 
