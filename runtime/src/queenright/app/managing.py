@@ -19,6 +19,7 @@ from queenright.app.certificates import Credentials, PeerReader, PkiMaker
 from queenright.app.logbook import Logbook
 from queenright.app.relaying import Door, ToLeader
 from queenright.app.state import StateError
+from queenright.edge.docker.distribution import Distribution
 from queenright.edge.grpc.authorize import Authorizer
 from queenright.edge.grpc.leader_logs import LeaderLogs
 from queenright.edge.grpc.peers import GrpcPeers
@@ -67,6 +68,7 @@ class Managing:
         *,
         founding: bool,
         snapshot_entries: int,
+        docker_socket: Path,
         gateway: Forwarding,
         on_fatal: Callable[[BaseException], None],
     ) -> None:
@@ -97,7 +99,8 @@ class Managing:
         )
         self._book = book = Logbook(self._log, node_id, self._peers.connected)
         proposer = LogProposer(book, clock, book, level=lambda: features.level_of(self.store.cluster))
-        context = Context(self.store, proposer, clock, world.ids, book)
+        self._registries = Distribution(str(docker_socket))
+        context = Context(self.store, proposer, clock, world.ids, book, self._registries)
         authority = Authority(context, PkiMaker())
         self._logs = LogBroker(self.store, clock, world.ids, redirect=self.leader)
         self._for_grpc = credentials.for_grpc
@@ -193,6 +196,7 @@ class Managing:
         await self.to_leader.close()
         await self._log.stop()
         await self._peers.close()
+        self._registries.close()
 
     async def _hand_over(self) -> None:
         if not self._log.is_leader or not any(member.voter and self._reaches(member) for member in self._others()):

@@ -154,6 +154,7 @@ class Member:
             self._clock,
             founding=bool(changes),
             snapshot_entries=self._settings.snapshot_entries,
+            docker_socket=self._settings.docker_socket,
             gateway=self._gateway,
             on_fatal=self._failed,
         )

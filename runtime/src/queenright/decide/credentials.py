@@ -22,8 +22,12 @@ def credentials(view: Store, task: Task) -> bytes:
     own = _own(service, task) if service is not None else ""
     if own:
         return decoded_auth(own)
-    found = view.registries.by("name", domain_of(task.spec.container.image or ""))
-    return next((registry.auth for registry in found), b"")
+    return shared(view, task.spec.container.image or "")
+
+
+def shared(view: Store, image: str) -> bytes:
+    """The swarm's credentials for the registry that an image is in; empty for none."""
+    return next((registry.auth for registry in view.registries.by("name", domain_of(image))), b"")
 
 
 def _own(service: Service, task: Task) -> str:

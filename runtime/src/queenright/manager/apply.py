@@ -22,6 +22,7 @@ from queenright.manager.control_cluster import ClusterControl
 from queenright.manager.control_data import DataControl
 from queenright.manager.control_nodes import Nodes
 from queenright.manager.control_services import Services
+from queenright.manager.pinning import Warnings, pinned_options
 from queenright.manager.plans import ABSENT, HIDDEN, PRESENT, Plan, Wish, plan_of
 from queenright.manager.references import check_existence, resolve
 from queenright.manager.swarm_spec import with_defaults
@@ -64,7 +65,7 @@ class Applier:
         is an answer that must be true now, so the leader makes sure first that it still leads.
         """
         await self._context.fresh()
-        wish = dataclasses.replace(wish, dry_run=dry_run)
+        wish, said = await self._pinned(dataclasses.replace(wish, dry_run=dry_run))
         for attempt in range(MOST_TRIES):
             plan = self.plan(wish)
             if dry_run or not plan.changes:
@@ -75,7 +76,20 @@ class Applier:
             except OutOfSequence:  # somebody else wrote first: plan again from what is there now
                 if attempt == MOST_TRIES - 1:
                     raise
-        return self._answer(wish, plan, dry_run)
+        answer = self._answer(wish, dataclasses.replace(plan, warnings=(*said, *plan.warnings)), dry_run)
+        if dry_run:
+            answer["forecast"] = await foreseen(self._context, plan.changes)
+        return answer
+
+    async def _pinned(self, wish: Wish) -> tuple[Wish, Warnings]:
+        """The wish for a service with its image pinned to a digest (see ``pinning``)."""
+        if wish.kind != "service" or wish.state != PRESENT:
+            return wish, ()
+        found = self._find_service(wish.name)
+        auth = _text(wish.context, "registry_auth") or (found.registry_auth if found is not None else "")
+        held, how = found.spec if found is not None else None, wish.context.get("resolve_image")
+        options, said = await pinned_options(self._context, wish.options, held, auth, how)
+        return dataclasses.replace(wish, options=options), said
 
     def plan(self, wish: Wish) -> Plan:
         """What the wish comes to now; nothing is written."""

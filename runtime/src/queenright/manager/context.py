@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from queenright.manager import slices
-from queenright.manager.ports import Clock, Consensus, Proposer
+from queenright.manager.ports import Clock, Consensus, Proposer, Registries
 from queenright.model.changes import Change
 from queenright.model.errors import Unavailable
 from queenright.model.objects import Cluster
@@ -27,8 +27,8 @@ class Ids(Protocol):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Context:
-    """The store to read, the proposer to write by, where times and names come from, and the group of managers (None:
-    this manager is alone and nobody can join it).
+    """The store to read, the proposer to write by, where times and names come from, the group of managers (None: this
+    manager is alone and nobody can join it), and the registries (None: tags of images stay as they are).
     """
 
     store: Store
@@ -36,6 +36,7 @@ class Context:
     clock: Clock
     ids: Ids
     consensus: Consensus | None = None
+    registries: Registries | None = None
 
     @property
     def cluster(self) -> Cluster:

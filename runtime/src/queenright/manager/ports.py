@@ -109,6 +109,20 @@ class Consensus(Protocol):
         ...
 
 
+class RegistryError(Exception):
+    """A registry could not say what was asked. The text says why, and holds no credential."""
+
+
+class Registries(Protocol):
+    """The registries that images come from (``edge/docker``)."""
+
+    async def digest(self, image: str, auth: bytes) -> str:
+        """The digest of the image that a tag means now; ``auth`` is the JSON of credentials or empty. Raises
+        RegistryError.
+        """
+        ...
+
+
 class Proposer(Protocol):
     """How anything above the log writes: a batch is taken as a whole or refused.
 

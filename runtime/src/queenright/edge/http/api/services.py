@@ -14,6 +14,7 @@ from queenright.edge.http.api.json_cache import JsonCache, with_key
 from queenright.edge.http.errors import ApiError
 from queenright.edge.http.messages import Request, Response, encode, json_list_response, json_response
 from queenright.edge.http.router import Router
+from queenright.manager.pinning import Warnings, pinned_spec
 from queenright.manager.ports import Host
 from queenright.manager.views import SERVICE_FILTERS, list_services
 from queenright.model.objects import Service
@@ -21,6 +22,7 @@ from queenright.spec.fields import decode
 from queenright.spec.service import ServiceSpec
 from queenright.store.store import Store
 
+CLIENT_PINS = (1, 30)  # since then clients pin images to their digests themselves
 NETWORKS_IN_TASK = (1, 44)  # since then a service's top-level Networks are ignored
 
 
@@ -62,9 +64,10 @@ class ServiceHandlers(Handlers):
 
     async def create(self, request: Request) -> Response:
         control = self.control()
-        spec = service_spec(request)
-        created = await control.services.create(spec, request.headers.get("x-registry-auth", ""))
-        return json_response({"ID": created}, 201)
+        auth = request.headers.get("x-registry-auth", "")
+        spec, warnings = await self._pinned(request, None, auth)
+        created = await control.services.create(spec, auth)
+        return json_response({"ID": created} | ({"Warnings": warnings} if warnings else {}), 201)
 
     async def inspect(self, request: Request) -> Response:
         store = self.control().store
@@ -74,20 +77,28 @@ class ServiceHandlers(Handlers):
 
     async def update(self, request: Request) -> Response:
         control, ref, version = self.control(), request.params["id"], version_of(request)
-        rollback = request.text("rollback")
+        rollback, warnings = request.text("rollback"), None
         if rollback == "previous":
             await control.services.rollback(ref, version)
         elif rollback not in ("", "none"):
             raise ApiError(400, f"unrecognized rollback option {rollback}")
         else:
+            held, auth = control.store.service(ref), request.headers.get("x-registry-auth", "")
+            spec, warnings = await self._pinned(request, held.spec, auth or held.registry_auth)
             await control.services.update(
-                ref,
-                version,
-                service_spec(request),
-                registry_auth=request.headers.get("x-registry-auth", ""),
-                registry_auth_from=request.text("registryAuthFrom"),
+                ref, version, spec, registry_auth=auth, registry_auth_from=request.text("registryAuthFrom")
             )
-        return json_response({"Warnings": None})
+        return json_response({"Warnings": warnings})
+
+    async def _pinned(
+        self, request: Request, held: ServiceSpec | None, auth: str
+    ) -> tuple[ServiceSpec, Warnings | None]:
+        """The spec in the body, and warnings. Old clients expect that its image is pinned here."""
+        spec = service_spec(request)
+        if request.version is None or request.version >= CLIENT_PINS:
+            return spec, None
+        spec, warnings = await pinned_spec(self.control().context, spec, held, auth)
+        return spec, warnings or None
 
     async def remove(self, request: Request) -> Response:
         await self.control().services.remove(request.params["id"])
