@@ -310,7 +310,43 @@ def big(tasks: int, members: int) -> Store:
     return view
 
 
-def test_many_tasks_are_placed_evenly_in_one_decision() -> None:
-    view = big(2000, 40)
-    decision = schedule.decide(view, Dirty(everything=True), NOW, counter())
-    assert set(Counter(change.object.node_id for change in decision.changes).values()) == {50}
+def test_many_tasks_are_placed_evenly_and_in_portions() -> None:
+    view = big(2500, 50)
+    sizes = []
+    while True:
+        decision = schedule.decide(view, Dirty(everything=True), NOW, counter())
+        if not decision.changes:
+            break
+        sizes.append((len(decision.changes), decision.wake_at))
+        assert view.apply(view.index + 1, Batch(1, decision.changes)) is None
+    assert sizes == [(1000, NOW.mono), (1000, NOW.mono), (500, None)]
+    assert set(per_node(list(view.tasks)).values()) == {50}
+
+
+def test_a_portion_full_of_tasks_for_their_own_nodes_leaves_the_rest_for_the_next() -> None:
+    view = Store()
+    everywhere, web = service("agent", None), service("web", 10)
+    nodes = [node(f"n{number:04}") for number in range(1100)]
+    rows = [*nodes, everywhere, web, *(task(everywhere, f"a{each.id}", 0, node_id=each.id) for each in nodes)]
+    rows += [task(web, f"t{slot}", slot) for slot in range(1, 11)]
+    assert view.apply(1, Batch(1, tuple(map(Create, rows)))) is None
+    first = schedule.decide(view, Dirty(everything=True), NOW, counter())
+    assert (len(first.changes), first.wake_at) == (1000, NOW.mono)
+    assert view.apply(2, Batch(1, first.changes)) is None
+    rest = schedule.decide(view, Dirty(tasks={change.object.id for change in first.changes}), NOW, counter())
+    assert (len(rest.changes), rest.wake_at) == (110, None)
+
+
+def test_verdicts_on_nodes_are_forgotten_when_a_node_changes() -> None:
+    world = World(node("h1", labels={"disk": "hdd"}))
+    asked = {"Placement": {"Constraints": ["node.labels.disk == ssd"]}}
+    world.create(spec("web", 1, task=asked))
+    world.settle()
+    assert not world.running("web")
+    world.set_node("h1", labels={"disk": "ssd"})
+    world.settle()
+    assert len(world.running("web")) == 1
+    world.remove_node("h1")
+    world.create(spec("other", 1, task=asked))
+    world.settle()
+    assert error(world, "other") == "no suitable node"

@@ -27,6 +27,7 @@ Path = tuple[str, ...]  # values of the labels over which tasks are spread, firs
 Ready = tuple[int, str, Node]  # (tasks, id, node)
 Ranked = tuple[int, int, int, str, Node]  # (failures, tasks of the service, tasks, id, node)
 FEW = 16  # nodes; among so few each is asked
+KINDS = 200  # of requests whose nodes are remembered until a node changes
 NAMED = 4  # nodes; so many that are refused for the same reason are named
 
 
@@ -54,7 +55,6 @@ class Pools:
         self._now = now
         self._nodes = tuple(plan.view.nodes)
         self._active = {node.id: plan.active(node.id) for node in self._nodes}
-        self._fit: dict[Hashable, tuple[list[Node], str]] = {}
         self._pools: dict[Hashable, Pool] = {}
 
     def place(self, sample: Task, count: int) -> list[Given]:
@@ -87,7 +87,8 @@ class Pools:
         comes.
         """
         steady = asked.of("node")
-        found = self._fit.get(steady.key)
+        known = self._plan.view.of_nodes
+        found: tuple[list[Node], str] | None = known.get(("fit", steady.key))
         if found is None:
             none, fit = self._plan.load(""), []
             refused: dict[str, list[Node]] = {}
@@ -97,7 +98,9 @@ class Pools:
                     fit.append(node)
                 else:
                     refused.setdefault(refusal[1].brief, []).append(node)
-            found = self._fit[steady.key] = (fit, _told(refused))
+            if len(known) >= KINDS:
+                known.clear()
+            found = known["fit", steady.key] = (fit, _told(refused))
         return found
 
     def _refused(self, sample: Task, asked: filters.Request) -> str:

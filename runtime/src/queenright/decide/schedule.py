@@ -15,18 +15,23 @@ from queenright.decide.base import Decision, Dirty, Now
 from queenright.decide.placement import Given, Pools, faults
 from queenright.decide.plan import Plan
 from queenright.decide.refusal import Refusal
+from queenright.lib.records import changed
 from queenright.model.changes import Change, Update
 from queenright.model.objects import Node, Task
 from queenright.model.states import TaskState
 from queenright.store.store import Store
 
+MOST = 1000  # tasks that are placed in one go: the event loop must not be held for long
 ASSIGNED = "scheduler assigned task to node"
 OFTEN = "failures of this revision in five minutes: other nodes come first"
 CONFIRMED = "scheduler confirmed task can run on preassigned node"
 
 
 def decide(view: Store, dirty: Dirty, now: Now, ids: Callable[[], str]) -> Decision:
-    """Place what is pending, if anything that matters for it was touched."""
+    """Place what is pending, if anything that matters for it was touched.
+
+    When that is very much, it is placed in portions: the answer asks to be asked again at once.
+    """
     if not view.tasks.count("pending", True) or not _matters(view, dirty):
         return Decision()
     plan = Plan(view)
@@ -37,6 +42,8 @@ def decide(view: Store, dirty: Dirty, now: Now, ids: Callable[[], str]) -> Decis
         if not task.node_id:
             groups.setdefault((task.service_id, task.spec_version), []).append(task)
             continue
+        if len(changes) >= MOST:
+            return Decision(tuple(changes), now.mono)
         node = view.nodes.get(task.node_id)
         if node is not None and _refusal(task, node, plan) is None:
             changes.append(_assign(task, Given(node, plan.take(task, node)), CONFIRMED, now))
@@ -46,8 +53,11 @@ def decide(view: Store, dirty: Dirty, now: Now, ids: Callable[[], str]) -> Decis
         _discount(view, service_id, plan)
     pools = Pools(plan, now.wall)
     for group in groups.values():
-        placed = pools.place(group[0], len(group))
+        allowed = MOST - len(changes)
+        placed = pools.place(group[0], min(len(group), allowed))
         changes.extend(_assign(task, given, ASSIGNED, now) for task, given in zip(group, placed, strict=False))
+        if len(changes) >= MOST:
+            return Decision(tuple(changes), now.mono)
         left.extend(group[len(placed) :])
     return Decision((*changes, *_refuse_all(view, left, plan, now)))
 
@@ -136,14 +146,9 @@ def _no_node(view: Store, task: Task, asked: filters.Request, plan: Plan) -> str
 
 
 def _assign(task: Task, given: Given, message: str, now: Now) -> Change:
-    status = dataclasses.replace(
-        task.status, state=TaskState.ASSIGNED, at=now.wall, applied_at=now.wall, message=message, err=""
-    )
-    return Update(
-        dataclasses.replace(
-            task, node_id=given.node.id, status=status, assigned_generic=given.generic, refused=given.refused
-        )
-    )
+    status = changed(task.status, state=TaskState.ASSIGNED, at=now.wall, applied_at=now.wall, message=message, err="")
+    node_id, generic, refused = given.node.id, given.generic, given.refused
+    return Update(changed(task, node_id=node_id, status=status, assigned_generic=generic, refused=refused))
 
 
 def _refuse(task: Task, err: str, now: Now) -> list[Change]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+from queenright.model.changes import Change, Conflict
 from queenright.model.objects import Service, Task
 from queenright.store.counts import Counts, ServiceCount
 from queenright.store.history import Commit
@@ -117,9 +118,11 @@ class Scratch(Store):
     updates) is shown of ``services`` alone: the rest of the swarm stands still.
     """
 
-    def __init__(self, base: Store, services: Callable[[str], bool]) -> None:
+    def __init__(self, base: Store, services: Callable[[str], bool], *, guarded: bool = True) -> None:
+        """``guarded`` False: what would be refused as it stands is taken nevertheless."""
         super().__init__()
         self.index = base.index
+        self._guarded = guarded
 
         def own_task(task: Task) -> bool:
             return services(task.service_id)
@@ -136,13 +139,20 @@ class Scratch(Store):
             self._tables[kind] = over
         self._name_tables()
         self._loads = _Loads(base.load)
+        self._base_failing = base.failing
         self._counts = _Counts(base.service_count)
         self._seen: list[Commit] = []
+
+    def failing(self, service_id: str) -> frozenset[str]:
+        return self._base_failing(service_id) | super().failing(service_id)
 
     def drain(self) -> list[Commit]:
         """What was applied since the last call."""
         seen, self._seen = self._seen, []
         return seen
+
+    def misfit(self, changes: Iterable[Change]) -> Conflict | None:
+        return super().misfit(changes) if self._guarded else None
 
     def _tell(self, commit: Commit) -> None:
         self._seen.append(commit)

@@ -9,10 +9,10 @@ same store on every manager.
 from __future__ import annotations
 
 import asyncio
-import dataclasses
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from typing import Any, TypeVar, cast
 
+from queenright.lib.records import changed
 from queenright.model.changes import Batch, Change, Conflict, Delete
 from queenright.model.errors import InvalidArgument, NotFound
 from queenright.model.objects import Cluster, Config, Node, Object, Registry, Secret, Service, Task, Ticket
@@ -77,6 +77,7 @@ class Store:
         self._tables = tables.all_tables()
         self._name_tables()
         self._loads = Loads()
+        self.of_nodes: dict[Hashable, Any] = {}  # what readers found out of nodes alone: gone when a node changes
         self._counts = Counts()
         self._subscriptions: set[Subscription] = set()
 
@@ -171,11 +172,15 @@ class Store:
     def _take(self, change: Change, index: int, at: int) -> Event | None:
         if isinstance(change, Delete):
             gone = self._tables[change.kind].pop(change.id)
+            if change.kind == "node":
+                self.of_nodes.clear()
             self._account(gone, None)
             return Event(gone, None) if gone is not None else None
         before = self._tables[change.object.kind].get(change.object.id)
+        if isinstance(change.object, Node):
+            self.of_nodes.clear()
         created = before.created_at if before is not None else at
-        after = dataclasses.replace(change.object, version=index, created_at=created, updated_at=at)
+        after = changed(change.object, version=index, created_at=created, updated_at=at)
         self._put(after)
         self._account(before, after)
         return Event(before, after)
@@ -223,6 +228,7 @@ class Store:
             gone += cast("tables.Table[Task]", table).take_over(cast("tables.Table[Task]", prepared.tables[kind]))
         gone.append(self._loads.take_over(prepared.loads))
         gone.append(self._counts.take_over(prepared.counts))
+        self.of_nodes.clear()
         self.index = prepared.index
         self.history.reset(prepared.index)
         commit = Commit(prepared.index, (), reset=True)

@@ -69,12 +69,17 @@ class Table(Generic[T]):
         if before is None:
             self._heads.setdefault(row.id[:HEAD], {})[row.id] = None
         for name, reader in self._readers.items():
-            new = tuple(reader(row))
-            old = tuple(reader(before)) if before is not None else ()
-            index = self._indexes[name]
-            for key in old:
-                if key not in new:
-                    self._forget(index, key, row.id)
+            index, new = self._indexes[name], reader(row)
+            if before is not None:
+                old = reader(before)
+                if old == new:  # as a rule
+                    for key in new:
+                        index[key][row.id] = row
+                    continue
+                new = tuple(new)
+                for key in tuple(old):
+                    if key not in new:
+                        self._forget(index, key, row.id)
             for key in new:
                 index.setdefault(key, {})[row.id] = row
 
