@@ -10,7 +10,7 @@ import dataclasses
 from typing import TypeVar
 
 from queenright.decide.base import SECOND
-from queenright.decide.meaning import plainest, same_endpoint
+from queenright.decide.meaning import Memory, plainest, same_endpoint
 from queenright.model.objects import Cluster, Service, Task
 from queenright.model.states import UpdateState
 from queenright.spec.container import ContainerSpec
@@ -167,7 +167,7 @@ def with_defaults(spec: ServiceSpec) -> ServiceSpec:
 
 def same_meaning(one: TaskSpec, other: TaskSpec) -> bool:
     """Whether two specifications ask for the same containers, however they are written."""
-    return one == other or _plainest(one) == _plainest(other)
+    return _MEMORY.same(one, other)
 
 
 def same_service(one: ServiceSpec, other: ServiceSpec) -> bool:
@@ -180,6 +180,13 @@ def is_dirty(service: Service, task: Task) -> bool:
     if task.spec_version == service.spec_version:
         return False
     return not (same_endpoint(task.endpoint, service.spec.endpoint) and same_meaning(task.spec, service.spec.task))
+
+
+def _compare(one: TaskSpec, other: TaskSpec) -> bool:
+    return one == other or _plainest(one) == _plainest(other)
+
+
+_MEMORY = Memory(_compare)
 
 
 def _plainest(spec: TaskSpec) -> TaskSpec:

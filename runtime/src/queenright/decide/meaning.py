@@ -152,9 +152,35 @@ def _plain(cls: type, name: str, value: Any) -> Any:
     return None if not value and cls is not GenericResource and (cls, name) not in _ZERO_COUNTS else value
 
 
+class Memory:
+    """Answers about pairs of specifications, by identity: a service's tasks share one, and deciders ask at every turn.
+
+    It holds what it was asked about, so an identity is not given to another object meanwhile; at its limit it begins
+    anew.
+    """
+
+    MOST = 4096
+
+    def __init__(self, compare: Callable[[TaskSpec, TaskSpec], bool]) -> None:
+        self._compare = compare
+        self._answers: dict[tuple[int, int], tuple[TaskSpec, TaskSpec, bool]] = {}
+
+    def same(self, one: TaskSpec, other: TaskSpec) -> bool:
+        """Whether they are the same to the comparison that this was made with."""
+        if one is other:
+            return True
+        key = (id(one), id(other))
+        known = self._answers.get(key)
+        if known is None:
+            if len(self._answers) >= self.MOST:
+                self._answers.clear()
+            known = self._answers[key] = (one, other, self._compare(one, other))
+        return known[2]
+
+
 def same_endpoint(one: EndpointSpec, other: EndpointSpec) -> bool:
     """Whether two services are reached in the same way."""
     return one == other or plainest(one) == plainest(other)
 
 
-__all__ = ["plainest", "same_endpoint"]
+__all__ = ["Memory", "plainest", "same_endpoint"]

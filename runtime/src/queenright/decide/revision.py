@@ -49,6 +49,8 @@ class Revision:
     def _compare(self, task: Task) -> Drift:
         if not defaults.is_dirty(self._service, task):
             return Drift.SAME
+        if task.spec.placement == self._service.spec.task.placement:
+            return Drift.OTHER
         moved = dataclasses.replace(task.spec, placement=self._service.spec.task.placement)
         elsewhere = defaults.is_dirty(self._service, dataclasses.replace(task, spec=moved))
         return Drift.OTHER if elsewhere else Drift.PLACEMENT

@@ -38,7 +38,8 @@ def level_of(cluster: Cluster | None) -> int:
 
 def needed(changes: Iterable[Change]) -> int:
     """The level that these changes need; a kind without a row needs one that no release has."""
-    return max((_needed(change) for change in changes), default=1)
+    seen: dict[int, int] = {}  # by the identity of specifications: very many tasks have one
+    return max((_needed(change, seen) for change in changes), default=1)
 
 
 def common(levels: Mapping[str, int], members: Iterable[str]) -> int | None:
@@ -48,17 +49,23 @@ def common(levels: Mapping[str, int], members: Iterable[str]) -> int | None:
     return min(known) if known and len(known) == len(shown) else None
 
 
-def _needed(change: Change) -> int:
+def _needed(change: Change, seen: dict[int, int]) -> int:
     if isinstance(change, Delete):
         return NEEDS.get(change.kind, LEVEL + 1)
-    return max(NEEDS.get(change.object.kind, LEVEL + 1), _content(change.object))
+    return max(NEEDS.get(change.object.kind, LEVEL + 1), _content(change.object, seen))
 
 
-def _content(value: Object) -> int:
+def _content(value: Object, seen: dict[int, int]) -> int:
     """What the specification in an object needs."""
     if isinstance(value, Service):
         previous = 1 if value.previous_spec is None else level_of_spec(value.previous_spec)
         return max(level_of_spec(value.spec), previous)
     if isinstance(value, Task):
-        return 2 if value.job_iteration or value.assigned_generic else level_of_spec(value.spec)
+        if value.job_iteration or value.assigned_generic:
+            return 2
+        key = id(value.spec)
+        level = seen.get(key)
+        if level is None:
+            level = seen[key] = level_of_spec(value.spec)
+        return level
     return level_of_spec(value.spec) if isinstance(value, Cluster) else 1
