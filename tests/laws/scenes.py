@@ -89,7 +89,7 @@ steps: st.SearchStrategy[Step] = st.one_of(
     st.tuples(st.just("remove"), names),
     st.tuples(st.just("rollback"), names),
     st.tuples(st.just("exit"), st.integers(0, 20), st.sampled_from([0, 1])),
-    st.tuples(st.just("silence"), members),
+    st.tuples(st.sampled_from(["silence", "breaks", "restarts", "lost"]), members),
     st.tuples(st.just("beat"), members),
     st.tuples(st.just("availability"), members, st.sampled_from(["active", "pause", "drain"])),
     st.tuples(st.just("label"), members, st.sampled_from(["a", "b"])),
@@ -189,6 +189,16 @@ def _silence(made: World, name: str) -> None:
         made.silence(name)
 
 
+def _breaks(made: World, name: str) -> None:
+    if name in made.store.nodes:
+        made.breaks(name)
+
+
+def _restarts(made: World, name: str) -> None:
+    if name in made.store.nodes:
+        made.restarts(name)
+
+
 def _beat(made: World, name: str) -> None:
     if name in made.store.nodes:
         made.beat(name)
@@ -225,6 +235,9 @@ _STEPS = {
     "rollback": _rollback,
     "exit": _exit,
     "silence": _silence,
+    "breaks": _breaks,
+    "restarts": _restarts,
+    "lost": lambda made, name: made.change_leader(name),
     "beat": _beat,
     "availability": _availability,
     "label": _label,

@@ -89,3 +89,28 @@ def test_a_file_in_its_place_is_an_error(monkeypatch: pytest.MonkeyPatch, tmp_pa
         monkeypatch.setattr(systemd, "FIRST", file.fileno())
         with pytest.raises(OSError):
             inherited_socket({"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "1"})
+
+
+@pytest.mark.parametrize(
+    ("script", "stops"), [("echo stopping", True), ("echo running", False), ("exit 1", False), ("exec sleep 60", False)]
+)
+async def test_a_machine_that_stops_is_told_from_a_service_that_restarts(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, script: str, stops: bool
+) -> None:
+    tool = tmp_path / "systemctl"
+    tool.write_text(f"#!/bin/sh\n{script}\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr(systemd, "RUNS", tmp_path)
+    monkeypatch.setattr(systemd, "ASK_SECONDS", 0.2 if "sleep" in script else 60.0)
+    assert await systemd.machine_stops() == stops
+
+
+async def test_where_systemd_is_not_the_init_no_machine_stops(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(systemd, "RUNS", tmp_path / "nowhere")
+    assert not await systemd.machine_stops()
+    monkeypatch.setattr(systemd, "RUNS", tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert not await systemd.machine_stops()

@@ -145,6 +145,10 @@ def test_the_silence_follows_the_heartbeats_unless_it_is_set() -> None:
     assert given_tuning(HeartbeatPeriod=30 * SECOND, Silence=4 * SECOND).silence == 4
 
 
+def test_a_ping_is_never_due_again_at_once() -> None:
+    assert given_tuning(PingPeriod=1).ping == 0.1
+
+
 def test_no_node_is_judged_before_three_pings_are_missed() -> None:
     assert given_tuning(Silence=SECOND).silence == 3
     assert given_tuning(HeartbeatPeriod=SECOND).silence == 3

@@ -113,7 +113,8 @@ class _Daemon:
         try:
             async with asyncio.timeout(budget):
                 await server.stop(own_grace=min(3.0, budget / 3), stream_grace=0.5)
-                await host.stop()
+                # Containers outlive this daemon, but not the machine: then others are to take over at once.
+                await host.stop(restarting=not await systemd.machine_stops())
         except TimeoutError:
             log.error("not everything ended within %s s", budget)
         await self._background.stop()

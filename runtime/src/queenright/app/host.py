@@ -241,11 +241,11 @@ class Host:
             if not await self._may_resume_later(state):
                 return
 
-    async def stop(self) -> None:
-        """End the daemon's part in the swarm; containers stay."""
+    async def stop(self, *, restarting: bool = True) -> None:
+        """End the daemon's part in the swarm; containers stay. ``restarting``: it will be back in a moment."""
         await self._background.stop()
         if self._member is not None:
-            await self._member.stop(restarting=True)
+            await self._member.stop(restarting=restarting)
 
     def _adopt(self, member: Member) -> None:
         self._member = member

@@ -6,11 +6,47 @@ Does nothing where systemd did not start us.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
 import socket
 from collections.abc import Mapping
+from pathlib import Path
 
 FIRST = 3  # the first descriptor that is handed over
+
+
+RUNS = Path("/run/systemd/system")  # there where systemd is the machine's init
+ASK_SECONDS = 1.0
+
+
+async def machine_stops() -> bool:
+    """Whether the whole machine is about to stop or to boot anew, and not only this service."""
+    if not _is_init():
+        return False
+    try:
+        asked = await asyncio.create_subprocess_exec(
+            "systemctl",
+            "is-system-running",
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+    except OSError:
+        return False
+    try:
+        async with asyncio.timeout(ASK_SECONDS):
+            said, _ = await asked.communicate()
+    except TimeoutError:
+        with contextlib.suppress(ProcessLookupError):
+            asked.kill()
+        await asked.wait()
+        return False
+    return said.strip() == b"stopping"
+
+
+def _is_init() -> bool:
+    return RUNS.is_dir()
 
 
 class Notifier:
