@@ -119,7 +119,21 @@ class Managing:
             logs=self._logs,
         )
         self.to_leader = ToLeader(credentials.for_grpc, self.leader)
-        self._control_server = ControlServer(
+        self._control_server = self._make_control_server(credentials, clock, gateway, authority)
+        self._join_server = JoinServer(
+            Door(authority, lambda: self._log.is_leader, self.to_leader),
+            context=credentials.tls_context,
+            root_pem=credentials.root_pem,
+            clock=clock.mono,
+            managers=lambda: [addr for node_id, addr in self._managers() if node_id != self._identity.node_id],
+        )
+        self._serving = False
+        self._moved = asyncio.Event()
+
+    def _make_control_server(
+        self, credentials: Credentials, clock: Clock, gateway: Forwarding, authority: Authority
+    ) -> ControlServer:
+        return ControlServer(
             self._dispatcher,
             Authorizer(self.store, self._identity.cluster_id, clock, PeerReader()),
             credentials.for_grpc,
@@ -132,15 +146,6 @@ class Managing:
             leader=self.leader,
             confirm=self.control.fresh,
         )
-        self._join_server = JoinServer(
-            Door(authority, lambda: self._log.is_leader, self.to_leader),
-            context=credentials.tls_context,
-            root_pem=credentials.root_pem,
-            clock=clock.mono,
-            managers=lambda: [addr for node_id, addr in self._managers() if node_id != self._identity.node_id],
-        )
-        self._serving = False
-        self._moved = asyncio.Event()
 
     # -- life
 
