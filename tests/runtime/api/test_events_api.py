@@ -34,6 +34,7 @@ class Dockerd:
 
     def __init__(self) -> None:
         self.asked: list[str] = []
+        self.heard = asyncio.Event()
         self.refusal = ""
         self.past: list[dict[str, Any]] = []
         self._writers: list[asyncio.StreamWriter] = []
@@ -53,6 +54,7 @@ class Dockerd:
         for event in self.past:
             self._send(writer, event)
         self._writers.append(writer)
+        self.heard.set()
 
     def tell(self, action: str, at: int = 0) -> None:
         for writer in self._writers:
@@ -127,8 +129,7 @@ async def test_events_of_swarm_and_engine_come_in_one_stream(scene: tuple[World,
     assert (told["Type"], told["Action"], told["scope"]) == ("service", "create", "swarm")
     assert told["Actor"] == {"ID": web.id, "Attributes": {"name": "web"}}
     assert told["timeNano"] // SECOND == told["time"]
-    while not dockerd._writers:
-        await asyncio.sleep(0.01)
+    await asyncio.wait_for(dockerd.heard.wait(), SECONDS)
     dockerd.tell("start")
     assert (await events.next())["Action"] == "start"
     await events.close()
@@ -193,8 +194,7 @@ async def test_what_was_is_told_in_order_of_time_and_ends_at_until(scene: tuple[
     events = await listen(
         api, f"since={at / SECOND - 60:.9f}&until={world.clock.wall() / SECOND:.9f}", type=["service", "container"]
     )
-    while not dockerd._writers:
-        await asyncio.sleep(0.01)
+    await asyncio.wait_for(dockerd.heard.wait(), SECONDS)
     asyncio.get_running_loop().call_later(0.5, lambda: dockerd.end(gently=True))
     assert [(one["Type"], one["Action"]) for one in await events.rest()] == [
         ("container", "create"),
@@ -242,8 +242,7 @@ async def test_the_stream_breaks_off_with_dockerds_and_swarm_events_of_the_time_
     world, api, dockerd = scene
     events = await listen(api)
     first = asyncio.create_task(events.next())
-    while not dockerd._writers:
-        await asyncio.sleep(0.01)
+    await asyncio.wait_for(dockerd.heard.wait(), SECONDS)
     dockerd.end(gently=False)
     with pytest.raises(EngineGoneError):
         await first

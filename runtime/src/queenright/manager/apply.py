@@ -25,6 +25,7 @@ from queenright.manager.control_services import Services
 from queenright.manager.pinning import Warnings, pinned_options
 from queenright.manager.plans import ABSENT, HIDDEN, PRESENT, Plan, Wish, plan_of
 from queenright.manager.references import check_existence, resolve
+from queenright.manager.rehearsal import foreseen
 from queenright.manager.swarm_spec import with_defaults
 from queenright.model.changes import Change, Create, Delete, Update
 from queenright.model.errors import InvalidArgument, NotFound, OutOfSequence

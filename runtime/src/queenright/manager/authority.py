@@ -81,6 +81,10 @@ class Authority:
         self._certificates = certificates
         self._renewals = Renewals(context, certificates)
 
+    def over(self, context: Context) -> Authority:
+        """The same over another store and proposer."""
+        return Authority(context, self._certificates)
+
     # -- tickets
 
     async def issue_ticket(

@@ -37,6 +37,10 @@ class Control:
         self.waiter = Waiter(context)
         self.why = Why(context)
 
+    def over(self, context: Context) -> Control:
+        """The same use cases over another store and proposer."""
+        return Control(context, self.authority.over(context), self._logs)
+
     async def fresh(self) -> None:
         """See ``Context.fresh``."""
         await self.context.fresh()

@@ -29,7 +29,8 @@ RESERVED = ("/swarm", "/nodes", "/services", "/tasks", "/secrets", "/configs", "
 class Route:
     """One row. ``segments`` of the pattern; ``abandon``: the handler is cancelled when its client goes away.
 
-    ``local``: about this host alone, whoever leads the swarm; ``repeatable``: done twice it is as if done once.
+    ``local``: about this host alone, whoever leads the swarm; ``repeatable``: done twice it is as if done once;
+    ``plans``: the handler itself minds the parameter ``dry_run``.
     """
 
     method: str
@@ -38,6 +39,7 @@ class Route:
     abandon: bool = False
     local: bool = False
     repeatable: bool = False
+    plans: bool = False
 
     @property
     def pattern(self) -> str:
@@ -77,18 +79,19 @@ class Router:
         abandon: bool = False,
         local: bool = False,
         repeatable: bool = False,
+        plans: bool = False,
     ) -> None:
         """Serve ``method`` on ``pattern`` (``/services/{id}/update``; a ``{name}`` matches one segment).
 
         Patterns without names win over those with names. By default a handler runs to its end even if its client goes
-        away, so that nothing is left half done; ``abandon`` is for calls that only wait or read. ``local`` and
-        ``repeatable``: see `Route`.
+        away, so that nothing is left half done; ``abandon`` is for calls that only wait or read. ``local``,
+        ``repeatable`` and ``plans``: see `Route`.
         """
         segments = tuple(pattern.split("/"))
         rows = self._routes.setdefault((method, len(segments)), [])
         if any(row.segments == segments for row in rows):
             raise ValueError(f"{method} {pattern} has a handler already")
-        rows.append(Route(method, segments, handler, abandon, local, repeatable))
+        rows.append(Route(method, segments, handler, abandon, local, repeatable, plans))
         rows.sort(key=lambda row: [segment.startswith("{") for segment in row.segments])
 
     def __iter__(self) -> Iterator[Route]:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from contextvars import ContextVar
 from typing import TypeVar, cast
 
 from queenright.edge.http.errors import ApiError
@@ -15,6 +16,10 @@ from queenright.spec.fields import decode
 T = TypeVar("T")
 
 
+REHEARSING: ContextVar[Control | None] = ContextVar("rehearsing", default=None)
+"""The use cases of the dry run that the running call is, if it is one."""
+
+
 class Handlers:
     """Base of the handlers of one kind of object."""
 
@@ -23,7 +28,7 @@ class Handlers:
 
     def control(self) -> Control:
         """The running manager's use cases; Unavailable in the Engine's words where there is none."""
-        return cast("Control", self.host.manager())
+        return REHEARSING.get() or cast("Control", self.host.manager())
 
     def running(self) -> Control | None:
         """The same, or None."""

@@ -43,7 +43,7 @@ class DataHandlers(Handlers):
             router.add("GET", f"{path}/{{id}}", self.inspect, abandon=True)
             router.add("DELETE", f"{path}/{{id}}", self.remove)
             router.add("POST", f"{path}/{{id}}/update", self.update)
-            router.add("POST", f"/queenright/v1{path}/prune", self.prune)
+            router.add("POST", f"/queenright/v1{path}/prune", self.prune, plans=True)
         router.add("GET", "/queenright/v1/registries", self.registries, abandon=True)
 
     async def list(self, request: Request) -> Response:

@@ -9,18 +9,22 @@ from __future__ import annotations
 
 from functools import partial
 
-from queenright.edge.http.api.base import Handlers
+from queenright.edge.http.api.base import REHEARSING, Handlers
 from queenright.edge.http.api.errors import map_error
 from queenright.edge.http.api.handing import Handing, Ids
 from queenright.edge.http.api.once import Once
 from queenright.edge.http.api.standing import Deposed, confirmed, cut_off, leadership, leads
 from queenright.edge.http.errors import ApiError
 from queenright.edge.http.forwarding import STALE, VERSION, Forwarder, request_id
-from queenright.edge.http.messages import Request, Response
+from queenright.edge.http.messages import Request, Response, json_response
 from queenright.edge.http.router import Handler, Pass, Route
 from queenright.manager.control import Control
 from queenright.manager.ports import Host
+from queenright.manager.rehearsal import Rehearsal
 from queenright.model.errors import OutcomeUnknown, Refusal, Unavailable
+
+DRY_RUN = "dry_run"
+"""Parameter of all writes: say what would change, and change nothing."""
 
 
 class Gate(Handlers):
@@ -37,7 +41,7 @@ class Gate(Handlers):
     def around(self, route: Route) -> Handler:
         """The route's handler, behind the gate."""
         if route.local:
-            return route.handler
+            return route.handler if route.reads or route.plans else partial(_alone, route)
         return partial(self._read if route.reads else self._write, route)
 
     async def _read(self, route: Route, request: Request) -> Response | Pass:
@@ -84,6 +88,8 @@ class Gate(Handlers):
         """A write that succeeds proves that this manager leads. A refusal out of its memory does not."""
         control = self.control()
         try:
+            if request.flag(DRY_RUN) and not route.plans:
+                return await self._rehearse(control, route, request)
             return await route.handler(request)
         except OutcomeUnknown:
             raise
@@ -93,10 +99,28 @@ class Gate(Handlers):
                 raise Deposed from refusal
             raise
 
+    async def _rehearse(self, control: Control, route: Route, request: Request) -> Response:
+        """Do all of it but the writing, and answer what would be written and what would come of it."""
+        await control.fresh()
+        rehearsal = Rehearsal(control)
+        token = REHEARSING.set(rehearsal.control)
+        try:
+            await route.handler(request)
+        finally:
+            REHEARSING.reset(token)
+        return json_response(await rehearsal.answer())
+
     async def _confirmed(self, control: Control) -> bool:
         if self._name is None or self._name[0] is not control:
             self._name = control, self.host.local_state().node_id
         return await confirmed(control, self._name[1])
+
+
+async def _alone(route: Route, request: Request) -> Response | Pass:
+    """A write of this host alone: what it would do cannot be tried without doing it."""
+    if request.flag(DRY_RUN):
+        raise ApiError(400, f"{request.method} {request.path} has no dry run: nothing was done")
+    return await route.handler(request)
 
 
 def _stale(control: Control, fresh: bool) -> bool:

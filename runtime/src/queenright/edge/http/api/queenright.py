@@ -42,7 +42,7 @@ class QueenrightHandlers(Handlers):
         router.add("GET", "/queenright/v1/status", self.status, abandon=True, local=True)
         router.add("POST", "/queenright/v1/join/key", self.join_key, local=True)
         router.add("POST", "/queenright/v1/tickets", self.ticket, repeatable=True)
-        router.add("POST", "/queenright/v1/apply", self.apply, repeatable=True)
+        router.add("POST", "/queenright/v1/apply", self.apply, repeatable=True, plans=True)
         router.add("POST", "/queenright/v1/managers/{id}/leave", self.let_go, repeatable=True)
         router.add("GET", "/queenright/v1/wait", self.wait, abandon=True)
         router.add("GET", "/queenright/v1/why/{ref}", self.why, abandon=True)
