@@ -50,7 +50,9 @@ def service(module: AnsibleModule, engine: Engine) -> Result:
             return dict(foreseen("service", {}, ""), changed=False, actions=[], needs_manager=True)
         spec = dict(encode(merge(ServiceSpec, None, options)), Name=name)
         return dict(foreseen("service", spec, "create service %s" % name), needs_manager=True)
-    context = {"registry_auth": _registry_auth(params["registry"])} if params["registry"] else None
+    context = {"resolve_image": params["resolve_image"]}
+    if params["registry"]:
+        context["registry_auth"] = _registry_auth(params["registry"])
     plan = apply(module, engine, "service", name, options, state=state, context=context)
     result = plan.result("service")
     if params["wait"] and not module.check_mode and plan.id:

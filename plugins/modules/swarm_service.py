@@ -69,6 +69,19 @@ options:
         description:
           - Address of the registry. If not given, it is that of the image.
         type: str
+  resolve_image:
+    description:
+      - When the tag of O(image) is made into the digest that it means at its registry now, so that all nodes run the
+        same image. An image that has a digest is taken as it is; one whose registry cannot be asked keeps its tag, with
+        a warning.
+      - With V(changed) if the tag is another one than the service has, so that a tag that moves changes nothing; with
+        V(always) each time, so that it does; with V(never) not at all.
+    type: str
+    choices:
+      - changed
+      - always
+      - never
+    default: changed
   wait:
     description:
       - Whether to wait until all tasks run as declared (those of a job to their end) or, with O(state=absent), until
@@ -262,6 +275,7 @@ def main() -> None:
         argument_spec(ServiceSpec),
         name={"type": "str", "required": True},
         registry={"type": "dict", "options": REGISTRY},
+        resolve_image={"type": "str", "choices": ["changed", "always", "never"], "default": "changed"},
     )
     for more in (MANAGERS_ARGUMENTS, SOCKET_ARGUMENTS, STATE_ARGUMENTS, WAIT_ARGUMENTS):
         arguments.update(more)

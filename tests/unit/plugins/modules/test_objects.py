@@ -95,6 +95,13 @@ def test_credentials_travel_in_the_form_of_the_engine_and_are_not_shown(manager,
     assert not again["changed"]
 
 
+def test_when_a_tag_is_made_into_a_digest_is_said_to_the_runtime(manager, run_module) -> None:
+    run_module(swarm_service, socket=manager.socket, name="web", image="app:1")
+    run_module(swarm_service, socket=manager.socket, name="web", image="app:1", resolve_image="always")
+    said = [call["context"]["resolve_image"] for call in manager.called("/queenright/v1/apply")]
+    assert said == ["changed", "always"]
+
+
 def test_a_service_is_foreseen_where_there_is_no_swarm(new_runtime, runtime, run_module) -> None:
     for socket in (NOWHERE, runtime.socket):
         result = run_module(swarm_service, check=True, socket=socket, name="web", image="nginx", replicas=2)
