@@ -243,3 +243,21 @@ def test_specifications_of_one_meaning_make_one_container(one: dict[str, Any], o
         assert first.container.image == second.container.image
         assert (first.container.command, first.container.args) == (second.container.command, second.container.args)
         assert meaning.plainest(first.resources) == meaning.plainest(second.resources)
+
+
+def test_a_pair_is_compared_once_and_what_was_compared_is_held() -> None:
+    asked: list[int] = []
+
+    def compare(one: Any, other: Any) -> bool:
+        asked.append(1)
+        return bool(one == other)
+
+    memory = meaning.Memory(compare)
+    memory.MOST = 16
+    first, second = spec_of({}).task, spec_of({}).task
+    assert memory.same(first, first) and not asked
+    assert all(memory.same(first, second) for _ in range(3))
+    assert len(asked) == 1
+    for number in range(30 * memory.MOST):  # each is dropped here; an identity that is used again must not mislead
+        assert not memory.same(first, spec_of({"ForceUpdate": number + 1}).task)
+    assert len(asked) == 1 + 30 * memory.MOST

@@ -10,6 +10,7 @@ import pytest
 from laws.builders import SECOND, node, spec
 from laws.world import Behaviour, World
 
+from queenright.decide.defaults import same_service
 from queenright.model.changes import Create, Delete, Update
 from queenright.model.objects import Secret, Task
 from queenright.model.states import TaskState, UpdateState
@@ -299,7 +300,8 @@ def test_what_means_the_same_restarts_nothing(changed: dict[str, object]) -> Non
     made.update(web(**changed))
     made.advance(30)
     assert {task.id for task in made.running("web")} == before
-    assert made.service("web").spec_version == 2 or made.service("web").spec == web()
+    said_otherwise = same_service(web(**changed), web())
+    assert made.service("web").spec_version == (1 if said_otherwise else 2)
     assert state(made) is None
 
 
