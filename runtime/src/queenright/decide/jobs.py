@@ -66,25 +66,30 @@ def standing(view: Store, service: Service, slot: slots.Slot, now: Now) -> Stand
 
 
 def _replicated(view: Store, service: Service, now: Now, ids: Callable[[], str]) -> list[Change]:
-    """As many tasks at a time as may be, in the lowest slots that are open, until each slot is done."""
+    """As many tasks at a time as may be, in the lowest slots that are open, until each slot is done.
+
+    One walk over the tasks, for a job may have ten thousand of them and is looked at whenever one completes.
+    """
     total, at_once = defaults.completions(service.spec), defaults.max_concurrent(service.spec)
-    present = [slot for slot in slots.of_service(view, service.id).values() if slot.number]
-    changes: list[Change] = []
-    taken: set[int] = set()
-    live = 0
-    for slot in present:
-        if slot.number > total:  # an earlier iteration had more of them
-            changes.extend(_gone(slot.tasks, now))
-            continue
-        changes.extend(_gone(_stale(service, slot), now))
-        stands = standing(view, service, slot, now)
-        live += stands is Standing.LIVE
-        if stands is not Standing.OPEN:
-            taken.add(slot.number)
+    leaving: list[Task] = []
+    live: set[int] = set()
+    done: set[int] = set()
+    ended: set[int] = set()
+    for task in view.tasks.by("service", service.id):
+        if task.slot > total or (task.job_iteration != service.job_iteration and task.wanted):
+            leaving.append(task)
+        elif task.job_iteration == service.job_iteration:
+            (live if task.wanted else done if task.state == TaskState.COMPLETE else ended).add(task.slot)
+    spent = {
+        number
+        for number in ended - live - done
+        if standing(view, service, slots.at(view, service.id, number), now) is Standing.SPENT
+    }
+    taken = live | done | spent
     free = (number for number in range(1, total + 1) if number not in taken)
-    for number in itertools.islice(free, max(0, at_once - live)):
-        changes.append(_first(view, service, slots.at(view, service.id, number), now, ids))
-    return changes
+    chosen = itertools.islice(free, max(0, at_once - len(live)))
+    first = [_first(view, service, slots.at(view, service.id, number), now, ids) for number in chosen]
+    return [*_gone(sorted(leaving, key=lambda task: (task.slot, task.created_at, task.id)), now), *first]
 
 
 def _place(view: Store, service: Service, node_id: str, now: Now, ids: Callable[[], str]) -> list[Change]:
