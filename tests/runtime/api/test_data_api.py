@@ -241,3 +241,24 @@ def test_what_is_no_time_is_refused(values: list[str]) -> None:
 
 def test_no_filter_is_any_time() -> None:
     assert until([], NOW) == 0
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_dry_run_of_each_write_changes_nothing_and_shows_no_data(kind: str) -> None:
+    world = World.make()
+    api = Api.manager(world)
+    await created(api, kind, "app")
+    index, version = world.store.index, (await api.get(f"/{kind}s/app"))["Version"]["Index"]
+    calls: list[tuple[str, str, object]] = [
+        ("POST", f"/{kind}s/create?dry_run=1", {"Name": "new", "Data": TEXT}),
+        ("POST", f"/{kind}s/app/update?version={version}&dry_run=1", {"Name": "app", "Labels": {"a": "b"}}),
+        ("DELETE", f"/{kind}s/app?dry_run=1", None),
+    ]
+    for method, path, body in calls:
+        status, answer = await api.raw(method, path, body)
+        assert status == 200, answer
+        assert json.loads(answer)["changed"] is True
+        assert TEXT.encode() not in answer
+        assert b"h4rd" not in answer
+    assert world.store.index == index
+    assert (await api.error("POST", f"/{kind}s/create?dry_run=1", {"Name": "APP", "Data": TEXT}))[0] == 409
