@@ -198,3 +198,11 @@ async def test_the_loop_is_never_held_for_long_by_much(monkeypatch: pytest.Monke
     assert sum(asked) == 40 * 26 + 10
     assert max(asked) <= 52
     assert len(set(turns)) >= len(asked), "others had their turn after each"
+
+
+def test_a_service_weighs_what_it_shall_have_before_it_has_it() -> None:
+    view = Store()
+    services = [service(f"s{number}", 300) for number in range(4)]
+    assert view.apply(1, Batch(1, tuple(map(Create, services)))) is None
+    parts = cut(view, Dirty(services={"s0", "s1", "s2", "s3"}))
+    assert [len(part.services) for part in parts] == [1, 1, 1, 1]

@@ -55,6 +55,8 @@ class Pools:
         self._now = now
         self._nodes = tuple(plan.view.nodes)
         self._active = {node.id: plan.active(node.id) for node in self._nodes}
+        # In order, so each part of it is a heap.
+        self._ranked: list[Ready] = sorted((self._active[node.id], node.id, node) for node in self._nodes)
         self._pools: dict[Hashable, Pool] = {}
 
     def place(self, sample: Task, count: int) -> list[Given]:
@@ -79,23 +81,38 @@ class Pools:
         key = (asked.of("node", "room").key, descriptors)
         pool = self._pools.get(key)
         if pool is None:
-            pool = self._pools[key] = Pool(self._fitting(sample, asked)[0], descriptors, self._active)
+            fitting = self._fitting(sample, asked)[0]
+            pool = self._pools[key] = Pool(self._ranked, fitting, descriptors, self._paths(descriptors))
         return pool
 
-    def _fitting(self, sample: Task, asked: filters.Request) -> tuple[list[Node], str]:
+    def _paths(self, descriptors: Path) -> dict[str, Path]:
+        """The branch of each node; none if tasks are not spread over labels."""
+        if not descriptors:
+            return {}
+        known = self._plan.view.of_nodes
+        paths: dict[str, Path] | None = known.get(("paths", descriptors))
+        if paths is None:
+            paths = {
+                node.id: tuple(constraints.label_value(node, name) or "" for name in descriptors)
+                for node in self._nodes
+            }
+            known["paths", descriptors] = paths
+        return paths
+
+    def _fitting(self, sample: Task, asked: filters.Request) -> tuple[dict[str, Node], str]:
         """The nodes that are what the task asks for, and why the others are not; room is looked for when a node's turn
         comes.
         """
         steady = asked.of("node")
         known = self._plan.view.of_nodes
-        found: tuple[list[Node], str] | None = known.get(("fit", steady.key))
+        found: tuple[dict[str, Node], str] | None = known.get(("fit", steady.key))
         if found is None:
-            none, fit = self._plan.load(""), []
+            none, fit = self._plan.load(""), {}
             refused: dict[str, list[Node]] = {}
             for node in self._nodes:
                 refusal = filters.first_refusal(steady.filters, sample, node, none)
                 if refusal is None:
-                    fit.append(node)
+                    fit[node.id] = node
                 else:
                     refused.setdefault(refusal[1].brief, []).append(node)
             if len(known) >= KINDS:
@@ -125,21 +142,26 @@ class Pool:
     Numbers in the heaps may be too low by now, never too high: they are put right when a node comes to the top.
     """
 
-    def __init__(self, nodes: Sequence[Node], descriptors: Path, active: dict[str, int]) -> None:
+    def __init__(
+        self, ranked: Sequence[Ready], members: Mapping[str, Node], descriptors: Path, paths: Mapping[str, Path]
+    ) -> None:
         self.depth = len(descriptors)
-        self.members = {node.id: node for node in nodes}
-        self.heaps: dict[Path, list[Ready]] = {} if descriptors else {(): []}
+        self.members = members
+        self.heaps: dict[Path, list[Ready]] = {}
         self.branches: dict[Path, dict[str, None]] = {(): {}}
-        self._descriptors = descriptors
-        for node in nodes:
-            self.heaps.setdefault(self.path(node), []).append((active[node.id], node.id, node))
-        for path, heap in self.heaps.items():
-            heapq.heapify(heap)
+        self._paths = paths
+        own = list(ranked) if len(members) == len(ranked) else [one for one in ranked if one[1] in members]
+        if not descriptors:
+            self.heaps[()] = own
+            return
+        for one in own:
+            self.heaps.setdefault(paths[one[1]], []).append(one)
+        for path in self.heaps:
             for depth, value in enumerate(path):
                 self.branches.setdefault(path[:depth], {})[value] = None
 
     def path(self, node: Node) -> Path:
-        return tuple(constraints.label_value(node, name) or "" for name in self._descriptors)
+        return self._paths.get(node.id, ())
 
 
 class _Turn:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from queenright.decide.base import Dirty
 from queenright.store.store import Store
 
-MOST = 500  # tasks that a portion makes deciders look at; those of one service, or on one node, are not parted
+MOST = 500  # tasks that a portion makes deciders look at, or make; those of one service, or on one node, are not parted
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -45,7 +45,10 @@ def cut(view: Store, dirty: Dirty) -> list[Portion]:
         return view.tasks.count("node", key)
 
     def of_service(key: str) -> int:
-        return view.tasks.count("service", key)
+        """What it has, or shall have: making tasks takes as long as looking at them."""
+        service = view.services.get(key)
+        wanted = service.spec.mode.replicas or 0 if service is not None else 0
+        return max(wanted, view.tasks.count("service", key))
 
     if dirty.everything:
         if len(view.tasks) + len(view.services) + len(view.nodes) <= MOST:
