@@ -264,3 +264,24 @@ def test_with_the_swarms_credentials_a_private_image_is_pulled_and_replaced_ones
     log = daemon.log_path.read_text(errors="replace")
     stored = b"".join(pathlib.Path(path).read_bytes() for path in daemon.state_dir.glob("tasks.db*"))
     assert WORD not in log and WORD.encode() not in stored
+
+
+def test_a_playbooks_tag_is_stored_with_its_digest_and_a_tag_that_cannot_be_asked_for_stays(
+    host: Machine, daemon: Daemon, registry: str
+) -> None:
+    give(daemon, WORD)
+
+    def declare(name: str, image: str) -> Any:
+        options = {"image": image, "command": list(kit.SLEEP), "stop_grace_period": "0s"}
+        wish = {"kind": "service", "name": name, "state": "present", "options": options}
+        return daemon.post("/queenright/v1/apply", wish)
+
+    done = declare("tagged", registry)
+    pinned = daemon.get("/services/tagged")["Spec"]["TaskTemplate"]["ContainerSpec"]["Image"]
+    assert pinned.startswith(f"{registry}@sha256:") and done["warnings"] == []
+    daemon.running("tagged", 1)
+    assert not declare("tagged", registry)["changed"]
+
+    (warning,) = declare("local", IMAGE)["warnings"]
+    assert warning.startswith(f"image {IMAGE} could not be accessed on a registry")
+    assert daemon.get("/services/local")["Spec"]["TaskTemplate"]["ContainerSpec"]["Image"] == IMAGE
