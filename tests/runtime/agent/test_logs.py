@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import pathlib
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 
 import pytest
-from runtime.agent.kit import TickingClock, until
+from runtime.agent.kit import FakeEngine, TickingClock, make_task, until
+from runtime.agent.kit import Node as AgentNode
 
 from queenright.agent import logs as logs_room
 from queenright.agent.link import LinkError
@@ -16,6 +18,7 @@ from queenright.agent.log_ports import LogGoneError, LogPlace
 from queenright.agent.logs import BURST, MOST_BYTES, RATE, Bucket, LogPublisher
 from queenright.agent.ports import EngineLostError, TaskError
 from queenright.model.logs import LogLine, LogOptions, LogPublication, LogSubscription, WantedLog
+from queenright.model.states import TaskState
 from queenright.wire.logs import unpack_lines
 
 MANAGER = ("m1", "m1:2377")
@@ -257,6 +260,7 @@ async def test_a_pipe_that_breaks_ends_its_readers_and_no_others(node: Node) -> 
     [
         (TaskError("configured logging driver does not support reading"), True, "task t1: configured logging driver"),
         (EngineLostError("the engine is away"), False, "task t1: the engine is away"),
+        (RuntimeError("a defect"), False, "task t1: its log cannot be given"),
         (LogGoneError("No such container"), False, "task t1: No such container"),
         (LogGoneError("No such container"), True, ""),
     ],
@@ -334,3 +338,23 @@ async def test_a_manager_that_does_not_know_of_logs_is_asked_seldom(node: Node) 
     await until(node.manager.told.empty)
     await asyncio.sleep(0.05)
     assert len(node.manager.sessions) == 1
+
+
+async def test_a_worker_knows_where_the_logs_of_its_tasks_are(tmp_path: pathlib.Path) -> None:
+    engine = FakeEngine()
+    agent = AgentNode(engine, tmp_path)
+    await agent.start()
+    try:
+        assert agent.worker.log_place("t1") is None
+        await agent.worker.apply_complete([make_task(tty=True)])
+        await agent.reaches(TaskState.RUNNING)
+        assert agent.worker.log_place("t1") == LogPlace("c-t1", tty=True, ended=False)
+        engine.exit("c-t1", 0)
+        await agent.reaches(TaskState.COMPLETE)
+        assert agent.worker.log_place("t1") == LogPlace("c-t1", tty=True, ended=True)
+        await agent.restart()  # its containers are remembered
+        await until(lambda: agent.worker.log_place("t1") == LogPlace("c-t1", tty=True, ended=True))
+        await agent.worker.apply_complete([])
+        await until(lambda: agent.worker.log_place("t1") is None)
+    finally:
+        await agent.stop()

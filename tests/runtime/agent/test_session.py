@@ -81,6 +81,7 @@ class Agent:
         self.send: Callable[[Sequence[StatusUpdate]], Awaitable[None]] | None = None
         self.news: list[SessionNews] = []
         self.description = HERE
+        self.besides: list[tuple[str, tuple[str, str]]] = []  # (session, manager) of what runs beside sessions
         self.loop = SessionLoop(
             Remotes([(name, f"{name}:2377") for name in names], lambda: 0.0),
             self,
@@ -90,6 +91,7 @@ class Agent:
             dice=lambda: 0.0,
             wall=lambda: NOW,
             on_news=self.news.append,
+            beside=self.beside,
         )
 
     def connect(self, node_id: str, addr: str) -> Manager:
@@ -97,6 +99,15 @@ class Agent:
         manager = self.managers[node_id]
         manager.opened += 1
         return manager
+
+    async def beside(self, link: Manager, session_id: str, manager: tuple[str, str]) -> None:
+        assert link is self.managers[manager[0]]
+        entry = session_id, manager
+        self.besides.append(entry)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.besides.remove(entry)
 
     async def describe(self) -> NodeDescription:
         return self.description
@@ -154,6 +165,18 @@ async def test_a_session_opens_and_says_who_this_node_is() -> None:
         await agent.send([("t1", TaskStatus(state=TaskState.RUNNING))])
         assert [key for key, _ in manager.statuses] == ["t1"]
     assert (agent.send, manager.closed) == (None, 1)
+
+
+async def test_what_runs_beside_a_session_begins_and_ends_with_it() -> None:
+    agent = Agent("m")
+    async with running(agent):
+        manager = await opened(agent)
+        await until(lambda: agent.besides == [("s1", ("m", "m:2377"))])
+        manager.sets.put_nowait(None)
+        await until(lambda: agent.besides == [])
+        await opened(agent, session_id="s2")
+        await until(lambda: agent.besides == [("s2", ("m", "m:2377"))])
+    assert agent.besides == []
 
 
 async def test_assignments_are_handed_on_in_order() -> None:

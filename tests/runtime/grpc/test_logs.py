@@ -24,7 +24,7 @@ from queenright.edge.grpc.server import ControlServer
 from queenright.manager.log_reader import LogReader, LogStream
 from queenright.manager.logs import LogBroker
 from queenright.model.changes import Create
-from queenright.model.errors import NotLeading, OutcomeUnknown, Refusal, Unavailable
+from queenright.model.errors import NotLeading, OutcomeUnknown, Refusal, Unavailable, Unimplemented
 from queenright.model.logs import LogLine, LogOptions, LogPublication, LogReadRequest
 from queenright.model.objects import Node, NodeDescription, NodeStatus, Service, Task, TaskStatus
 from queenright.model.states import NodeState, TaskState
@@ -208,6 +208,18 @@ async def test_a_leader_that_is_not_there_is_unavailable(site: Site) -> None:
     far = LeaderLogs(site.other.for_grpc, (MANAGER, "127.0.0.1:1"))
     with pytest.raises(Unavailable, match="is not reached"):
         await anext(far.read(FOLLOW))
+
+
+async def test_a_leader_of_an_older_version_is_said_to_be_one(site: Site) -> None:
+    older = ControlServer(
+        site.dispatcher, Authorizer(site.store, CLUSTER, site.clock, PeerReader()), site.manager.for_grpc
+    )
+    port = await older.start("127.0.0.1", 0)
+    try:
+        with pytest.raises(Unimplemented, match="runs an older version"):
+            await anext(LeaderLogs(site.other.for_grpc, (MANAGER, f"127.0.0.1:{port}")).read(FOLLOW))
+    finally:
+        await older.stop(0)
 
 
 async def test_a_connection_that_breaks_is_told_from_an_end(site: Site) -> None:

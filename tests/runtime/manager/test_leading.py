@@ -14,9 +14,11 @@ from queenright.decide.base import Decision, Dirty, Now
 from queenright.manager import leading as room
 from queenright.manager.dispatch import Dispatcher
 from queenright.manager.leading import OVER, Leading
+from queenright.manager.logs import LogBroker
 from queenright.manager.proposer import LogProposer
 from queenright.model.changes import Conflict, Update
 from queenright.model.errors import NotLeading, Unavailable
+from queenright.model.logs import LogOptions, LogRead, LogReadRequest
 from queenright.model.objects import NodeDescription
 from queenright.store.store import Store
 from queenright.wire import codec
@@ -72,6 +74,7 @@ class Scene:
             node_id=self.world.manager_id,
             redirect=lambda: ("other", "other:2377"),
         )
+        self.logs = LogBroker(self.world.store, self.world.clock, self.world.context.ids)
         self.leading = Leading(
             context,
             self.world.group,
@@ -80,6 +83,7 @@ class Scene:
             self.world.manager_id,
             dice=lambda: 0.5,
             on_failure=lambda name, error: self.failures.append(f"{name}: {error}"),
+            logs=self.logs,
             deciders=[("one", self.decide)],
         )
 
@@ -237,3 +241,19 @@ async def test_a_node_s_status_is_not_changed_by_leadership_itself(scene: Scene)
     await scene.until(lambda: bool(scene.asked))
     assert scene.world.store.node("one") == before
     scene.world.proposer.put(Update(before))
+
+
+async def test_logs_are_given_as_long_as_this_manager_leads(scene: Scene) -> None:
+    service = await scene.world.service()
+    request = LogReadRequest(service_ids=(service.id,), options=LogOptions(follow=True))
+    for term in (1, 2):
+        scene.lead(term)
+        await scene.until(lambda: scene.logs.running)
+        reading = scene.logs.read(request)
+        assert await anext(reading) == LogRead()
+        scene.lose(term)
+        with pytest.raises(NotLeading, match=OVER):
+            await anext(reading)
+        assert not scene.logs.running
+        with pytest.raises(NotLeading):
+            await anext(scene.logs.read(request))

@@ -172,6 +172,9 @@ class _Subscription:
             error = f"task {task_id}: {failed}"
         except LinkError:
             return
+        except Exception:
+            log.exception("the log of task %s cannot be given", task_id)
+            error = f"task {task_id}: its log cannot be given, see what the daemon of its node says"
         with contextlib.suppress(LinkError):
             await self._write(LogPublication(task_id=task_id, done=True, error=error))
 

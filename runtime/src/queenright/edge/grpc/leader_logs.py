@@ -11,10 +11,12 @@ import grpc.aio
 from queenright.edge.grpc.connection import open_channel
 from queenright.edge.grpc.leader import connected, refusal
 from queenright.edge.grpc.ports import Certificates
-from queenright.model.errors import Unavailable
+from queenright.model.errors import Unavailable, Unimplemented
 from queenright.model.logs import LogRead, LogReadRequest
 from queenright.wire import logs
 from queenright.wire.gen import logs_pb2_grpc
+
+OLDER = "the manager that leads, {} at {}, runs an older version of queenright that gives no logs: upgrade it"
 
 
 class LeaderLogs:
@@ -38,6 +40,8 @@ class LeaderLogs:
             async for message in stub.Read(logs.read_request_message(request)):
                 yield logs.read_read(message)
         except grpc.aio.AioRpcError as error:
+            if error.code() == grpc.StatusCode.UNIMPLEMENTED:
+                raise Unimplemented(OLDER.format(*self._leader)) from None
             raise refusal(error, self._leader) from None
         finally:
             await channel.close(None)
