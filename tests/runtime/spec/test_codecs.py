@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from queenright.spec import codecs
 from queenright.spec.fields import Codec, SpecError
+from queenright.spec.service import GenericResource
 
 CENTURY = 100 * 365 * 86400 * 10**9
 
@@ -188,3 +189,64 @@ def test_lists_of_texts_go_to_the_engine_and_back_as_they_are(texts: tuple[str, 
         assert isinstance(shown, list)
         assert codec.from_api(shown, "", None) == texts
         assert taken(codec, codec.to_option(texts)) == texts
+
+
+@pytest.mark.parametrize(("said", "held"), [("-1", -1), (-1, -1), ("64M", 64 << 20), (0, 0), ("0", 0)])
+def test_swap_is_a_size_or_no_limit(said: Any, held: int) -> None:
+    assert taken(codecs.SWAP, said) == held
+    assert taken(codecs.SWAP, codecs.SWAP.to_option(held)) == held
+
+
+@pytest.mark.parametrize(
+    ("said", "held"), [("0440", 0o440), ("440", 0o440), ("0o440", 0o440), (0o440, 0o440), (288, 0o440), ("0", 0)]
+)
+def test_permissions_are_octal_digits_as_text_or_a_number(said: Any, held: int) -> None:
+    assert taken(codecs.PERMISSIONS, said) == held
+
+
+@pytest.mark.parametrize("said", ["0999", "rw-r--r--", "", "77777", "-1", 1.5, True, ["0440"]])
+def test_what_are_no_permissions_is_refused(said: Any) -> None:
+    with pytest.raises(SpecError, match=r"permissions|expected an integer"):
+        taken(codecs.PERMISSIONS, said)
+
+
+def test_options_of_a_mount_are_pairs_in_the_engine_and_texts_in_a_playbook() -> None:
+    api = [["noexec"], ["uid", "7"], ["x", "a=b"]]
+    held = codecs.FLAGS.from_api(api, "here", None)
+    assert held == taken(codecs.FLAGS, ["noexec", "uid=7", "x=a=b"])
+    assert codecs.FLAGS.to_api(held) == api
+    for wrong in ([[]], [["a", "b", "c"]], [[""]], ["noexec"], [[5]], "noexec"):
+        with pytest.raises(SpecError):
+            codecs.FLAGS.from_api(wrong, "here", None)
+
+
+def test_an_empty_object_says_something_by_being_there() -> None:
+    assert codecs.PRESENCE.from_api({}, "here", None) is True
+    assert codecs.PRESENCE.to_api(True) == {}
+    with pytest.raises(SpecError, match="expected an object"):
+        codecs.PRESENCE.from_api(True, "here", None)
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        ({}, "expected DiscreteResourceSpec or NamedResourceSpec"),
+        ({"DiscreteResourceSpec": 5}, "expected an object, got int"),
+        ({"DiscreteResourceSpec": {"Value": 5}}, "must name its kind"),
+        ({"DiscreteResourceSpec": {"Kind": "gpu", "Value": "5"}}, "'5' is no value"),
+        ({"DiscreteResourceSpec": {"Kind": "gpu", "Value": True}}, "True is no value"),
+        ({"NamedResourceSpec": {"Kind": "gpu", "Value": 5}}, "5 is no value"),
+    ],
+)
+def test_a_generic_resource_that_is_none_is_refused(body: dict[str, Any], says: str) -> None:
+    with pytest.raises(SpecError, match=says):
+        GenericResource.from_api(body, "here", None)
+
+
+def test_a_generic_resource_is_a_number_or_a_name() -> None:
+    for body, held in (
+        ({"discreteresourcespec": {"kind": "gpu", "value": 2}}, GenericResource("gpu", 2)),
+        ({"NamedResourceSpec": {"Kind": "gpu", "Value": "uuid1"}}, GenericResource("gpu", name="uuid1")),
+    ):
+        assert GenericResource.from_api(body, "here", None) == held
+        assert GenericResource.from_api(held.to_api(), "here", None) == held
