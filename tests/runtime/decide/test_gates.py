@@ -6,6 +6,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
 from laws.builders import SECOND, node, spec
 from laws.world import Behaviour, World
 
@@ -120,6 +122,32 @@ def test_a_new_leader_does_not_widen_a_gated_batch() -> None:
     assert status(made)[0] == "completed"
 
 
+@settings(max_examples=20, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
+@given(
+    replicas=st.integers(2, 6),
+    parallelism=st.integers(1, 3),
+    order=st.sampled_from(["stop-first", "start-first"]),
+    lives=st.sampled_from([0.0, 1.0, 3.0]),
+    starts=st.sampled_from([0.0, 2.0]),
+    leaders=st.sets(st.integers(0, 12), max_size=3),
+    lost=st.integers(0, 12),
+)
+def test_whatever_happens_a_gated_update_that_fails_touches_one_batch_only(
+    replicas: int, parallelism: int, order: str, lives: float, starts: float, leaders: set[int], lost: int
+) -> None:
+    made = world(app_2=Behaviour(lives=lives, starts=starts))
+    made = updated(made, replicas, Parallelism=parallelism, Gate="monitor", Order=order, Monitor=4 * SECOND)
+    for step in range(14):
+        made.advance(0.7)
+        if step in leaders:
+            made.change_leader()
+        if step == lost:
+            made.set_node("h3", availability="drain")
+    made.advance(30)
+    assert status(made)[0] == "paused"
+    assert new(made) <= parallelism
+
+
 # -- timeout
 
 
@@ -173,3 +201,14 @@ def test_a_slow_start_within_the_timeout_is_no_failure() -> None:
     made = updated(world(app_2=Behaviour(starts=25)), replicas=2, Timeout=30 * SECOND)
     made.advance(60)
     assert status(made)[0] == "completed"
+
+
+def test_a_slot_whose_turn_has_not_come_is_healed_with_what_it_ran() -> None:
+    made = updated(world(), replicas=4, Gate="monitor", Monitor=30 * SECOND)
+    made.end(made.running("web")[3], 1)
+    made.advance(6)
+    last = made.tasks("web")[-1]
+    assert (last.slot, last.spec.container.image, last.state) == (4, "app:1", TaskState.RUNNING)
+    assert new(made) == 1
+    made.advance(150)
+    assert new(made) == 4 and status(made)[0] == "completed"

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
-from laws.builders import job, node
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+from laws.builders import SECOND, job, node
 from laws.world import Behaviour, World
 
 from queenright.decide.convergence import Convergence, convergence
@@ -212,6 +214,45 @@ def test_a_completed_task_is_never_reaped_but_old_failures_are() -> None:
     made.behaviours["app:1"] = ONCE
     made.advance(10)
     assert states(made)[1][-1] == "complete" and len(states(made)[1]) == 2
+
+
+@settings(max_examples=20, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
+@given(
+    total=st.integers(1, 6),
+    at_once=st.integers(1, 4),
+    lives=st.sampled_from([0.5, 3.0]),
+    events=st.lists(
+        st.tuples(st.integers(0, 20), st.sampled_from(["leader", "drain", "silence", "back", "fail"])), max_size=5
+    ),
+)
+def test_whatever_happens_each_slot_completes_exactly_once(
+    total: int, at_once: int, lives: float, events: list[tuple[int, str]]
+) -> None:
+    made = world(image=Behaviour(lives=lives, code=0))
+    made.create(job(total=total, at_once=at_once, task={"RestartPolicy": {"Delay": SECOND}}))
+    for step in range(21):
+        made.advance(1)
+        for what in (what for at, what in events if at == step):
+            _happen(made, what)
+    _happen(made, "back")
+    made.until(lambda: found(made).converged)
+    completed = [task.slot for task in made.tasks("job") if task.state == TaskState.COMPLETE]
+    assert completed == list(range(1, total + 1))
+    assert not [task for task in made.tasks("job") if task.wanted]
+
+
+def _happen(made: World, what: str) -> None:
+    if what == "leader":
+        made.change_leader()
+    elif what == "drain":
+        made.set_node("h2", availability="drain")
+    elif what == "silence":
+        made.silence("h3")
+    elif what == "fail" and (running := [task for task in alive(made) if task.node_id not in made.dead]):
+        made.end(running[0], 1)
+    elif what == "back":
+        made.set_node("h2", availability="active")
+        made.beat("h3")
 
 
 def test_removing_a_job_stops_what_runs_and_forgets_all() -> None:

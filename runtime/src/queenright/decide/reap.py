@@ -68,8 +68,8 @@ def _slot(view: Store, service: Service, slot: slots.Slot) -> list[Change]:
 def _excess(view: Store, service: Service, kept: list[Task]) -> list[Task]:
     """The oldest ended tasks beyond the limit. The newest of a slot always stays: it tells why the slot is as it is.
 
-    A task that an update in progress judges by (its first in the slot) stays too, and as many as are needed to count
-    the attempts of a restart window.
+    A task that an update in progress judges by (its first in the slot) stays too, what completed in a job's present
+    iteration, and as many as are needed to count the attempts of a restart window.
     """
     limit = defaults.history_limit(view.cluster)
     if limit < 0:
@@ -84,5 +84,6 @@ def _excess(view: Store, service: Service, kept: list[Task]) -> list[Task]:
         if task.state.terminal
         and not task.wanted
         and not (rolling and task.spec_version == service.spec_version and not task.attempt)
+        and not (task.state == TaskState.COMPLETE and 0 < task.job_iteration == service.job_iteration)
     ]
     return old[: max(0, len(kept) - limit)]

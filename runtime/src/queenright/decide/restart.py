@@ -16,7 +16,7 @@ from queenright.decide.base import SECOND, Decision, Dirty, Now, earliest
 from queenright.decide.revision import placement_fits
 from queenright.model.changes import Change, Update
 from queenright.model.objects import Service, Task
-from queenright.model.states import TaskState
+from queenright.model.states import TaskState, UpdateState
 from queenright.spec.cluster import PAUSE
 from queenright.store.store import Store
 
@@ -117,9 +117,7 @@ def _replace(view: Store, service: Service, task: Task, now: Now, ids: Callable[
     succeeded = any(other.wanted for other in slot.tasks[place + 1 :])
     if succeeded or _paused_node(view, service, task) or refusal(view, service, slot, task, now) is not None:
         return [stop]
-    status = service.update_status
-    # While an update is paused, tasks of the revision before it are healed with that revision.
-    own = status is not None and status.state.paused and task.spec_version != service.spec_version
+    own = task.spec_version != service.spec_version and _keeps_revisions(service)
     not_before = task.not_before if not _due(task, now) else 0
     if not slots.on_leaving_node(view, task) and (own or not defaults.is_dirty(service, task)):
         # A task that failed while it was prepared counts as ended when its own time had come: one try in each delay.
@@ -145,6 +143,16 @@ def _replace(view: Store, service: Service, task: Task, now: Now, ids: Callable[
         cause=why,
     )
     return [replacement, stop]
+
+
+def _keeps_revisions(service: Service) -> bool:
+    """Whether tasks of the revision before an update are healed with that revision: while the update is paused, and
+    while it goes batch by batch, since a new revision that is not proven yet goes nowhere but into its batch.
+    """
+    status = service.update_status
+    if status is None:
+        return False
+    return status.state.paused or (status.state == UpdateState.UPDATING and defaults.rollout(service).gated)
 
 
 def _paused_node(view: Store, service: Service, task: Task) -> bool:
