@@ -249,6 +249,8 @@ class LogBroker:
         for event in commit.events:
             value = event.object
             if isinstance(value, Task):
+                if not self._readings:
+                    continue
                 self._task_moved(value, gone=event.after is None)
             elif isinstance(value, Service) and event.after is None:
                 for reading in list(self._of_service.get(value.id, ())):
