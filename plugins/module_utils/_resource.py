@@ -18,6 +18,7 @@ import typing as t
 from ansible.module_utils import basic
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.queenright.swarm.plugins.module_utils._engine import DEFAULT_SOCKET, Engine, EngineError
+from ansible_collections.queenright.swarm.plugins.module_utils._forecast import lines
 from ansible_collections.queenright.swarm.plugins.module_utils._spec.fields import SpecError
 
 WAIT_SLICE = 30.0  # seconds of one long poll, so that a stopped daemon is noticed
@@ -66,7 +67,9 @@ def _pruned(value: t.Any, raw: t.Any) -> t.Any:
 class Plan:
     """What the runtime would do, or did."""
 
-    def __init__(self, answer: t.Dict[str, t.Any]) -> None:
+    def __init__(self, answer: t.Dict[str, t.Any], in_words: bool = False) -> None:
+        """``in_words``: the diff says what becomes of tasks."""
+        self.in_words = in_words
         self.changed = bool(answer.get("changed"))
         self.before = answer.get("before")
         self.after = answer.get("after")
@@ -75,10 +78,14 @@ class Plan:
         self.warnings = answer.get("warnings") or []
         self.id = answer.get("id") or ""
         self.services = answer.get("services") or []  # that a changed secret or config moves
+        self.forecast = (answer.get("forecast") or {}) if self.changed else {}
 
     def result(self, key: str) -> Result:
-        """What every writing module returns; ``key`` holds the object's own spec as it stands afterwards."""
-        return {
+        """What every writing module returns; ``key`` holds the object's own spec as it stands afterwards.
+
+        In check mode there is also what would become of tasks; in diff mode the diff says it in words.
+        """
+        result = {
             "changed": self.changed,
             "actions": self.actions,
             "changes": self.changes,
@@ -86,6 +93,12 @@ class Plan:
             "id": self.id,
             key: self.after or {},
         }
+        words = lines(self.forecast)
+        if words:
+            result["forecast"] = self.forecast
+            if self.in_words:
+                result["diff"]["prepared"] = words
+        return result
 
 
 def apply(
@@ -101,7 +114,8 @@ def apply(
     body = {"kind": kind, "name": name, "state": state, "options": options}  # type: t.Dict[str, t.Any]
     if context:
         body["context"] = context
-    plan = Plan(engine.post("/queenright/v1/apply", body, query={"dry_run": int(module.check_mode)}))
+    query = {"dry_run": int(module.check_mode), "forecast": int(module._diff)}
+    plan = Plan(engine.post("/queenright/v1/apply", body, query=query), in_words=module._diff)
     for warning in plan.warnings:
         module.warn(warning)
     return plan

@@ -70,8 +70,8 @@ def _arguments(values: Result) -> t.Iterator[None]:
 def run_module(capsys) -> t.Callable[..., Result]:
     """``run_module(module, check=False, **options)`` runs a module's main(); the answer is its result."""
 
-    def run(module: t.Any, check: bool = False, **options: t.Any) -> Result:
-        values = dict(options, _ansible_check_mode=check, _ansible_diff=True, _ansible_remote_tmp="/tmp")
+    def run(module: t.Any, check: bool = False, diff: bool = True, **options: t.Any) -> Result:
+        values = dict(options, _ansible_check_mode=check, _ansible_diff=diff, _ansible_remote_tmp="/tmp")
         capsys.readouterr()
         with _arguments(values), pytest.raises(SystemExit):
             module.main()

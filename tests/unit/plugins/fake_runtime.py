@@ -105,6 +105,7 @@ class FakeRuntime:
         self.learners: set[str] = set()  # managers that are no voters yet, as this one sees it
         self.unknown = False  # whether its refusals leave open what was done
         self.cut = False  # whether it is a manager that hears from no majority
+        self.forecast: Json = {}  # what it foresees in each dry run
         self.calls: list[tuple[str, str, Json, t.Any]] = []
         self.waits: list[Json] = []
         self.refusals: dict[str, list[RefusalError]] = {}
@@ -298,7 +299,9 @@ class FakeRuntime:
         try:
             if body["kind"] in ("secret", "config", "registry"):
                 return swarm.data.apply(body["kind"], dry, body)
-            return getattr(self, "_apply_{}".format(body["kind"]))(swarm, dry, body)
+            plan = getattr(self, "_apply_{}".format(body["kind"]))(swarm, dry, body)
+            asked = dry or query.get("forecast") == "1"
+            return dict(plan, forecast=self.forecast) if asked and self.forecast else plan
         except SpecError as error:
             raise RefusalError(400, str(error))
 

@@ -59,16 +59,20 @@ class Applier:
             "registry": RegistryPlanner(context).plan,
         }
 
-    async def apply(self, wish: Wish, *, dry_run: bool) -> dict[str, Any]:
-        """Do it, or with ``dry_run`` only say what would be done. The answer is that of ``POST /queenright/v1/apply``.
+    async def apply(self, wish: Wish, *, dry_run: bool, forecast: bool = False) -> dict[str, Any]:
+        """Do it, or with ``dry_run`` only say what would be done. The answer is that of ``POST /queenright/v1/apply``;
+        a dry run, and who asks for the ``forecast``, is told what becomes of tasks.
 
         Raises SpecError and InvalidArgument for options that cannot be, and what the use cases raise. "Nothing to do"
         is an answer that must be true now, so the leader makes sure first that it still leads.
         """
         await self._context.fresh()
         wish, said = await self._pinned(dataclasses.replace(wish, dry_run=dry_run))
+        foreseen_now: dict[str, Any] | None = None
         for attempt in range(MOST_TRIES):
             plan = self.plan(wish)
+            if dry_run or forecast:
+                foreseen_now = await foreseen(self._context, plan.changes)
             if dry_run or not plan.changes:
                 break
             try:
@@ -78,8 +82,8 @@ class Applier:
                 if attempt == MOST_TRIES - 1:
                     raise
         answer = self._answer(wish, dataclasses.replace(plan, warnings=(*said, *plan.warnings)), dry_run)
-        if dry_run:
-            answer["forecast"] = await foreseen(self._context, plan.changes)
+        if foreseen_now is not None:
+            answer["forecast"] = foreseen_now
         return answer
 
     async def _pinned(self, wish: Wish) -> tuple[Wish, Warnings]:

@@ -58,6 +58,26 @@ def test_nothing_is_waited_for_in_check_mode(manager, run_module) -> None:
     assert not [call for call in manager.calls if call[1] == "/queenright/v1/wait"]
 
 
+def test_check_and_diff_mode_say_what_becomes_of_tasks(manager, run_module) -> None:
+    one = {"name": "web", "created": 2, "stopped": 0, "batches": [], "unplaced": []}
+    manager.forecast = {
+        "complete": True,
+        "services": [dict(one, serving={"before": 0, "fewest": 0, "after": 2})],
+    }
+    options = {"socket": manager.socket, "name": "web", "image": "nginx", "wait": False}
+    foreseen = run_module(swarm_service, check=True, diff=False, **options)
+    assert foreseen["forecast"] == manager.forecast
+    assert "prepared" not in foreseen["diff"]
+    foreseen = run_module(swarm_service, check=True, **options)
+    assert foreseen["diff"]["prepared"] == "service web: 2 tasks made; 0 serve now, 2 at the end\n"
+    done = run_module(swarm_service, **options)
+    assert done["diff"] == foreseen["diff"]
+    again = run_module(swarm_service, check=True, **options)
+    assert not again["changed"]
+    assert "forecast" not in again
+    assert "prepared" not in again["diff"]
+
+
 def test_a_paused_update_fails_the_task_with_its_reasons(manager, run_module) -> None:
     reasons = ["task web.2 on node h2: exited with 1"]
     manager.waits = [{"converged": False, "state": "paused", "running": 1, "desired": 2, "reasons": reasons}]

@@ -127,7 +127,8 @@ class QueenrightHandlers(Handlers):
             options=body.object("options"),
             context={**body.object("context"), OF_THE_ASKED: self._here(request)},
         )
-        answer = await control.applier.apply(wish, dry_run=request.flag("dry_run"))
+        dry_run, forecast = request.flag("dry_run"), request.flag("forecast")
+        answer = await control.applier.apply(wish, dry_run=dry_run, forecast=forecast)
         if AGAIN in request.headers and not answer["changed"]:
             answer["warnings"] = [*answer["warnings"], DONE_BEFORE]
         return json_response(answer)
