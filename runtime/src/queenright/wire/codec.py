@@ -14,6 +14,7 @@ import functools
 import types
 import typing
 from collections.abc import Callable, Iterator
+from operator import attrgetter
 from typing import Any, TypeVar, cast
 
 from google.protobuf.message import DecodeError, Message
@@ -32,6 +33,7 @@ class CodecError(ValueError):
 
 
 Read = Callable[[Any], Any]
+Write = Callable[[Any, Any], None]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -51,11 +53,14 @@ class _Field:
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Plan:
     """The fields of a class by name. ``stubborn`` ones have a default that is not the message's: they are read although
-    the message does not hold them.
+    the message does not hold them. ``values`` reads all fields of a record; ``writers`` has for each its name, whether
+    a message is silent about what is zero or empty, and how it is written.
     """
 
     fields: dict[str, _Field]
     stubborn: tuple[_Field, ...]
+    values: Callable[[Any], tuple[Any, ...]]
+    writers: tuple[tuple[str, bool, Write | None], ...]
 
     def __iter__(self) -> Iterator[_Field]:
         return iter(self.fields.values())
@@ -84,7 +89,10 @@ def _make_plan(cls: type) -> _Plan:
         # A message is silent about zeros and what is empty.
         if made.shape not in ("optional", "record") and (default is dataclasses.MISSING or default):
             stubborn.append(made)
-    return _Plan(fields, tuple(stubborn))
+    names = tuple(fields)
+    values = attrgetter(*names) if len(names) > 1 else lambda record: tuple(getattr(record, name) for name in names)
+    writers = tuple((name, each.shape not in ("optional", "record"), _writer(each)) for name, each in fields.items())
+    return _Plan(fields, tuple(stubborn), values, writers)
 
 
 def _field(name: str, hint: Any) -> _Field:
@@ -117,28 +125,48 @@ def fields_of(cls: type) -> tuple[str, ...]:
 
 def to_message(value: Any, message: Message) -> None:
     """Fill a message from a record of the same name."""
-    for name, field in _plan(type(value)).fields.items():
-        item = getattr(value, name)
-        if item is None or (not item and field.shape not in ("optional", "record")):
+    plan = _plan(type(value))
+    for (name, silent, write), item in zip(plan.writers, plan.values(value), strict=True):
+        if item is None or (silent and not item):
             continue
-        if field.shape == "record":
-            target = getattr(message, name)
-            target.SetInParent()
-            if field.cls in shared.CLASSES:
-                shared.write(item, target)
-            else:
-                to_message(item, target)
-        elif field.shape == "map":
-            getattr(message, name).update(item)
-        elif field.shape == "many":
-            target = getattr(message, name)
-            if field.is_record:
-                for element in item:
-                    to_message(element, target.add())
-            else:
-                target.extend(item)
-        else:
+        if write is None:
             setattr(message, name, item)
+        else:
+            write(getattr(message, name), item)
+
+
+def _writer(field: _Field) -> Write | None:
+    """What fills the part of a message that the field is; None for a single value, which is just set."""
+    if field.shape == "record":
+        return _write_shared if field.cls in shared.CLASSES else _write_record
+    if field.shape == "map":
+        return _update
+    if field.shape == "many":
+        return _add_records if field.is_record else _extend
+    return None
+
+
+def _write_record(target: Any, item: Any) -> None:
+    target.SetInParent()
+    to_message(item, target)
+
+
+def _write_shared(target: Any, item: Any) -> None:
+    target.SetInParent()
+    shared.write(item, target)
+
+
+def _update(target: Any, item: Any) -> None:
+    target.update(item)
+
+
+def _extend(target: Any, item: Any) -> None:
+    target.extend(item)
+
+
+def _add_records(target: Any, item: Any) -> None:
+    for element in item:
+        to_message(element, target.add())
 
 
 def from_message(cls: type[T], message: Any) -> T:
