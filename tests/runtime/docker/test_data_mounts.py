@@ -17,6 +17,7 @@ from queenright.edge.docker.task_files import bind, owner_of
 from queenright.lib.mounts import MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_RDONLY, MS_REMOUNT
 from queenright.model.payloads import Payload
 
+T1, T2, T3, T4 = (f"task{number}".ljust(25, "0") for number in range(1, 5))
 ME = os.getuid(), os.getgid()
 
 
@@ -64,15 +65,15 @@ def test_each_file_is_written_in_memory_and_then_nothing_can_be_written_any_more
 ) -> None:
     root = tmp_path / "run/data"
     files = (payload("a", b"one", mode=0o440), payload("b", b"two" * 2000))
-    binds = mounts(kernel, root).lay_out("t1", files, ME)
+    binds = mounts(kernel, root).lay_out(T1, files, ME)
     assert [(bind.source, bind.target) for bind in binds] == [
-        (f"{root}/t1/0", "/run/secrets/a"),
-        (f"{root}/t1/1", "/run/secrets/b"),
+        (f"{root}/{T1}/0", "/run/secrets/a"),
+        (f"{root}/{T1}/1", "/run/secrets/b"),
     ]
-    assert (root / "t1/0").read_bytes() == b"one" and (root / "t1/1").read_bytes() == b"two" * 2000
-    assert stat.S_IMODE((root / "t1/0").stat().st_mode) == 0o440
+    assert (root / T1 / "0").read_bytes() == b"one" and (root / T1 / "1").read_bytes() == b"two" * 2000
+    assert stat.S_IMODE((root / T1 / "0").stat().st_mode) == 0o440
     first, last = kernel.calls
-    assert first[:4] == ("mount", f"{root}/t1", "tmpfs", MS_NODEV | MS_NOSUID | MS_NOEXEC)
+    assert first[:4] == ("mount", f"{root}/{T1}", "tmpfs", MS_NODEV | MS_NOSUID | MS_NOEXEC)
     assert last[3] == GUARDS | MS_REMOUNT | MS_RDONLY
     size = int(first[4].partition("size=")[2].partition(",")[0])
     assert 3 * 4096 < size < 100_000
@@ -80,16 +81,16 @@ def test_each_file_is_written_in_memory_and_then_nothing_can_be_written_any_more
 
 def test_nobody_gets_past_the_folder_of_all_tasks(kernel: Kernel, tmp_path: pathlib.Path) -> None:
     root = tmp_path / "data"
-    mounts(kernel, root).lay_out("t1", (payload(),), ME)
+    mounts(kernel, root).lay_out(T1, (payload(),), ME)
     assert stat.S_IMODE(root.stat().st_mode) == 0o700
 
 
 def test_what_a_crash_left_half_done_is_made_anew(kernel: Kernel, tmp_path: pathlib.Path) -> None:
     held = mounts(kernel, tmp_path)
-    held.lay_out("t1", (payload(data=b"old"), payload("x")), ME)
-    held.lay_out("t1", (payload(data=b"new"),), ME)
-    assert (tmp_path / "t1/0").read_bytes() == b"new"
-    assert not (tmp_path / "t1/1").exists()
+    held.lay_out(T1, (payload(data=b"old"), payload("x")), ME)
+    held.lay_out(T1, (payload(data=b"new"),), ME)
+    assert (tmp_path / T1 / "0").read_bytes() == b"new"
+    assert not (tmp_path / T1 / "1").exists()
     assert [call[0] for call in kernel.calls] == ["mount", "mount", "unmount", "mount", "mount"]
 
 
@@ -98,17 +99,17 @@ def test_when_mounting_fails_nothing_is_left_and_the_text_says_where(
     kernel: Kernel, tmp_path: pathlib.Path, number: int
 ) -> None:
     kernel.fails[number] = OSError(errno.EPERM, os.strerror(errno.EPERM))
-    with pytest.raises(DataMountError, match=rf"{tmp_path}/t1: .*CAP_SYS_ADMIN") as caught:
-        mounts(kernel, tmp_path).lay_out("t1", (payload(),), ME)
+    with pytest.raises(DataMountError, match=rf"{tmp_path}/{T1}: .*CAP_SYS_ADMIN") as caught:
+        mounts(kernel, tmp_path).lay_out(T1, (payload(),), ME)
     assert "sesame" not in str(caught.value)
-    assert not (tmp_path / "t1").exists() and not kernel.mounted
+    assert not (tmp_path / T1).exists() and not kernel.mounted
 
 
 def test_under_selinux_the_files_carry_a_label_that_containers_may_read(
     kernel: Kernel, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(data_mounts, "SELINUX", tmp_path)
-    mounts(kernel, tmp_path / "data").lay_out("t1", (payload(),), ME)
+    mounts(kernel, tmp_path / "data").lay_out(T1, (payload(),), ME)
     assert kernel.calls[0][4].endswith(',context="system_u:object_r:container_file_t:s0"')
 
 
@@ -117,32 +118,39 @@ def test_a_policy_that_does_not_know_the_label_gets_the_older_one_or_none(
 ) -> None:
     monkeypatch.setattr(data_mounts, "SELINUX", tmp_path)
     kernel.fails = {number: OSError(errno.EINVAL, "Invalid argument") for number in (0, 1)}
-    mounts(kernel, tmp_path / "data").lay_out("t1", (payload(),), ME)
+    mounts(kernel, tmp_path / "data").lay_out(T1, (payload(),), ME)
     assert "svirt_sandbox_file_t" in kernel.calls[1][4] and "context" not in kernel.calls[2][4]
 
 
 def test_a_task_that_has_no_files_can_be_dropped(kernel: Kernel, tmp_path: pathlib.Path) -> None:
-    mounts(kernel, tmp_path / "data").drop("t1")
+    mounts(kernel, tmp_path / "data").drop(T1)
     assert kernel.calls == []
 
 
 def test_the_files_of_a_task_are_dropped_and_may_be_dropped_again(kernel: Kernel, tmp_path: pathlib.Path) -> None:
     held = mounts(kernel, tmp_path)
-    held.lay_out("t1", (payload(),), ME)
-    held.drop("t1")
-    assert not (tmp_path / "t1").exists() and not kernel.mounted
-    held.drop("t1")
+    held.lay_out(T1, (payload(),), ME)
+    held.drop(T1)
+    assert not (tmp_path / T1).exists() and not kernel.mounted
+    held.drop(T1)
 
 
 def test_a_sweep_takes_all_but_those_to_keep(kernel: Kernel, tmp_path: pathlib.Path) -> None:
     held = mounts(kernel, tmp_path / "data")
     assert held.sweep(()) == []
-    for task_id in ("t1", "t2", "t3"):
+    for task_id in (T1, T2, T3):
         held.lay_out(task_id, (payload(),), ME)
-    (tmp_path / "data/t4").mkdir()  # a crash between making the folder and mounting
-    assert held.sweep({"t2"}) == ["t1", "t3", "t4"]
-    assert list(kernel.mounted) == [f"{tmp_path}/data/t2"]
-    assert [entry.name for entry in (tmp_path / "data").iterdir()] == ["t2"]
+    (tmp_path / "data" / T4).mkdir()  # a crash between making the folder and mounting
+    assert held.sweep({T2}) == [T1, T3, T4]
+    assert list(kernel.mounted) == [f"{tmp_path}/data/{T2}"]
+    assert [entry.name for entry in (tmp_path / "data").iterdir()] == [T2]
+
+
+def test_a_sweep_leaves_alone_what_is_not_of_a_task(kernel: Kernel, tmp_path: pathlib.Path) -> None:
+    (tmp_path / "overlay2").mkdir()
+    (tmp_path / "overlay2" / "layer").write_text("kept")
+    assert mounts(kernel, tmp_path).sweep(()) == []
+    assert (tmp_path / "overlay2" / "layer").read_text() == "kept"
 
 
 def test_a_link_in_the_place_of_a_task_is_removed_and_not_followed(kernel: Kernel, tmp_path: pathlib.Path) -> None:
@@ -151,9 +159,9 @@ def test_a_link_in_the_place_of_a_task_is_removed_and_not_followed(kernel: Kerne
     (precious / "file").write_text("kept")
     root = tmp_path / "data"
     root.mkdir()
-    (root / "t1").symlink_to(precious)
-    mounts(kernel, root).drop("t1")
-    assert (precious / "file").read_text() == "kept" and not (root / "t1").is_symlink()
+    (root / T1).symlink_to(precious)
+    mounts(kernel, root).drop(T1)
+    assert (precious / "file").read_text() == "kept" and not (root / T1).is_symlink()
 
 
 @pytest.mark.parametrize("task_id", ["", "..", "a/b", "a\0"])
@@ -164,12 +172,12 @@ def test_only_ids_of_tasks_name_a_place(kernel: Kernel, tmp_path: pathlib.Path, 
 
 def test_files_are_bound_read_only_beside_the_services_own_mounts(kernel: Kernel, tmp_path: pathlib.Path) -> None:
     body: dict[str, Any] = {"HostConfig": {"Mounts": [{"Type": "volume", "Target": "/data"}]}}
-    bind(body, mounts(kernel, tmp_path).lay_out("t1", (payload(),), ME))
+    bind(body, mounts(kernel, tmp_path).lay_out(T1, (payload(),), ME))
     assert body["HostConfig"]["Mounts"] == [
         {"Type": "volume", "Target": "/data"},
         {
             "Type": "bind",
-            "Source": f"{tmp_path}/t1/0",
+            "Source": f"{tmp_path}/{T1}/0",
             "Target": "/run/secrets/db",
             "ReadOnly": True,
             "BindOptions": {"Propagation": "rprivate"},

@@ -94,7 +94,7 @@ class Settings:
     @property
     def data_root(self) -> Path:
         """Where the secrets and configs of the node's tasks are mounted, each task's in memory of its own."""
-        return self.socket.parent / "data"
+        return self.socket.parent / "task-files"
 
     def shown(self) -> dict[str, Any]:
         """For people and JSON."""

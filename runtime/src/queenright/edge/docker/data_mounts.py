@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import errno
+import itertools
 import os
 import pathlib
 import re
@@ -23,9 +24,10 @@ from queenright.model.payloads import Payload
 GUARDS = mounts.MS_NODEV | mounts.MS_NOSUID | mounts.MS_NOEXEC
 SELINUX = pathlib.Path("/sys/fs/selinux/enforce")
 LABELS = ("system_u:object_r:container_file_t:s0", "system_u:object_r:svirt_sandbox_file_t:s0")  # new, and before 2017
+NOSWAP = "noswap"
 PAGE = 4096
 SPARE = 16 * PAGE  # for the root folder and what the kernel needs besides the files
-_TASK = re.compile(r"[0-9A-Za-z_.-]+")
+_TASK = re.compile(r"[0-9a-z]{25}")  # whatever else is in the folder is not ours and stays
 
 
 class DataMountError(Exception):
@@ -66,11 +68,11 @@ class DataMounts:
             self._clear(place)
             self._make_root(owner)
             place.mkdir(mode=0o700)
-            self._mount_empty(place, files)
+            swapless = self._mount_empty(place, files)
             for number, item in enumerate(files):
                 _write(place / str(number), item, owner)
             flags = GUARDS | mounts.MS_REMOUNT | mounts.MS_RDONLY
-            self._mount("tmpfs", str(place), "tmpfs", flags, "")
+            self._mount("tmpfs", str(place), "tmpfs", flags, swapless)
         except OSError as error:
             with contextlib.suppress(OSError):
                 self._clear(place)
@@ -98,7 +100,8 @@ class DataMounts:
     def sweep(self, keep: Collection[str]) -> list[str]:
         """Take away the files of all tasks but these, gives the ids of those that had any. Raises DataMountError."""
         try:
-            left = [entry.name for entry in os.scandir(self._root) if entry.name not in keep]
+            found = [entry.name for entry in os.scandir(self._root)]
+            left = [name for name in found if _TASK.fullmatch(name) and name not in keep]
         except FileNotFoundError:
             return []
         except OSError as error:
@@ -108,7 +111,7 @@ class DataMounts:
         return sorted(left)
 
     def _place(self, task_id: str) -> pathlib.Path:
-        if not _TASK.fullmatch(task_id) or task_id in (".", ".."):
+        if not _TASK.fullmatch(task_id):
             raise DataMountError(f"{task_id!r} is no id of a task")
         return self._root / task_id
 
@@ -118,18 +121,22 @@ class DataMounts:
         os.chown(self._root, *owner)
         self._root.chmod(0o700)
 
-    def _mount_empty(self, place: pathlib.Path, files: Sequence[Payload]) -> None:
+    def _mount_empty(self, place: pathlib.Path, files: Sequence[Payload]) -> str:
+        """Gives the option that has to be repeated when it is mounted anew: that it is never swapped out, which kernels
+        before 6.4 cannot promise.
+        """
         size = SPARE + sum(-(-len(item.data) // PAGE) * PAGE for item in files)
         options = f"size={size},nr_inodes={len(files) + 8},mode=0711"
-        labels = LABELS if SELINUX.exists() else ()
-        for label in labels:
+        labels = [f'context="{label}"' for label in LABELS if SELINUX.exists()]
+        for swapless, label in itertools.product((NOSWAP, ""), (*labels, "")):
             try:
-                self._mount("tmpfs", str(place), "tmpfs", GUARDS, f'{options},context="{label}"')
-                return
-            except OSError as error:
-                if error.errno != errno.EINVAL:  # a label that the policy does not know
+                asked = ",".join(filter(None, (options, swapless, label)))
+                self._mount("tmpfs", str(place), "tmpfs", GUARDS, asked)
+                return swapless
+            except OSError as error:  # invalid: the kernel does not know the option, or its policy the label
+                if error.errno != errno.EINVAL or not (swapless or label):
                     raise
-        self._mount("tmpfs", str(place), "tmpfs", GUARDS, options)
+        raise AssertionError("unreachable")
 
     def _clear(self, place: pathlib.Path) -> None:
         while self._is_mount(str(place)):
