@@ -30,7 +30,7 @@ from queenright.spec import fields
 from queenright.spec.cluster import NodeSpec, SwarmSpec
 from queenright.spec.data import ConfigSpec, RegistrySpec, SecretSpec, Templating
 from queenright.spec.service import Port, ServiceSpec
-from queenright.wire import codec, messages
+from queenright.wire import codec, messages, records
 from queenright.wire.gen import objects_pb2 as pb
 
 SPEC = fields.merge(
@@ -130,7 +130,7 @@ def _records(cls: type, seen: set[type]) -> set[type]:
     if cls in seen:
         return seen
     seen.add(cls)
-    for field in codec._plan(cls):
+    for field in records._plan(cls):
         if field.is_record and field.cls is not None:
             _records(field.cls, seen)
     return seen
@@ -151,7 +151,7 @@ def test_every_optional_field_can_be_told_from_its_default() -> None:
         _records(cls, found)
     for cls in found:
         descriptor = pb.DESCRIPTOR.message_types_by_name[cls.__name__]
-        for field in codec._plan(cls):
+        for field in records._plan(cls):
             if field.shape == "optional":
                 assert descriptor.fields_by_name[field.name].has_presence, f"{cls.__name__}.{field.name}"
 

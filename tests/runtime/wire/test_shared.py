@@ -11,7 +11,7 @@ from queenright.model.changes import Batch, Create
 from queenright.model.objects import Service, Task
 from queenright.spec.container import ContainerSpec
 from queenright.spec.service import ServiceSpec, TaskSpec
-from queenright.wire import codec
+from queenright.wire import codec, records
 
 
 def made(image: str = "app:1") -> Service:
@@ -51,8 +51,8 @@ def test_an_empty_specification_comes_back_too() -> None:
 
 
 def test_only_so_much_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    shared = codec._Shared()
-    monkeypatch.setattr(codec, "shared", shared)
+    shared = records._Shared()
+    monkeypatch.setattr(records, "shared", shared)
     monkeypatch.setattr(shared, "MOST", 4)
     for number in range(20):
         [task] = tasks(made(f"app:{number}"), 1)
