@@ -7,7 +7,15 @@ from collections.abc import Iterable
 
 from google.protobuf.message import DecodeError
 
-from queenright.model.logs import LogLine, LogPublication, LogRead, LogReadRequest, LogSubscription
+from queenright.model.logs import (
+    LogLine,
+    LogOptions,
+    LogPosition,
+    LogPublication,
+    LogRead,
+    LogReadRequest,
+    LogSubscription,
+)
 from queenright.wire.codec import CodecError, from_message, to_message
 from queenright.wire.gen import logs_pb2 as pb
 
@@ -56,7 +64,13 @@ def read_request_message(request: LogReadRequest) -> pb.LogReadRequest:
 
 
 def read_read_request(message: pb.LogReadRequest) -> LogReadRequest:
-    return from_message(LogReadRequest, message)
+    return LogReadRequest(
+        service_ids=tuple(message.service_ids),
+        task_ids=tuple(message.task_ids),
+        options=from_message(LogOptions, message.options),
+        positions=tuple(LogPosition(each.task_id, each.since, each.done) for each in message.positions),  # maybe many
+        began=message.began,
+    )
 
 
 def read_message(part: LogRead) -> pb.LogRead:
