@@ -16,6 +16,7 @@ from compat.daemon.kit import Daemon, Machine, container_of, until
 from compat.engine import IMAGE
 
 PASSWORD = "open sesame 7413"
+GONE = "gone0gone0gone0gone0gone0"
 REGISTRY = "127.0.0.1:5000"
 USER, WORD = "ali", "open sesame"
 PASSWORD_FILE = "ali:$2b$05$0NPiNpdfjYPcxfQTCJweIeOS9wgi87DdDy/7xpYdBs57lUa9xMudG\n"
@@ -64,7 +65,7 @@ def run(host: Machine, container: str, *command: str) -> tuple[int, str]:
 def mounted(host: Machine, daemon: Daemon) -> list[str]:
     """Ids of the tasks that have files in the node's memory."""
     lines = host.run("cat", "/proc/mounts").splitlines()
-    root = f"{daemon.folder}/data/"
+    root = f"{daemon.folder}/task-files/"
     return sorted(line.split()[1].removeprefix(root) for line in lines if line.split()[1].startswith(root))
 
 
@@ -112,7 +113,7 @@ def test_a_container_reads_its_secret_and_its_expanded_config_and_can_change_nei
         assert run(host, container, "sh", "-c", command)[0] != 0
     inside = flags(run(host, container, "cat", "/proc/mounts")[1], "/run/secrets/key")
     assert {"tmpfs", "ro"} <= inside
-    outside = flags(host.run("cat", "/proc/mounts"), f"{daemon.folder}/data/{task['ID']}")
+    outside = flags(host.run("cat", "/proc/mounts"), f"{daemon.folder}/task-files/{task['ID']}")
     assert {"tmpfs", "ro", "nodev", "nosuid", "noexec"} <= outside
     assert mounted(host, daemon) == [task["ID"]]
 
@@ -131,14 +132,14 @@ def test_the_files_go_when_the_task_has_ended_though_its_container_stays(host: M
     assert host.inspect(container_of(task))["State"]["Status"] == "exited"
     daemon.api("DELETE", "/services/ends")
     until(lambda: mounted(host, daemon) == [], lambda: mounted(host, daemon))
-    assert list((daemon.folder / "data").iterdir()) == []
+    assert list((daemon.folder / "task-files").iterdir()) == []
 
 
 def test_a_killed_daemon_finds_containers_and_files_as_they_were(host: Machine, daemon: Daemon) -> None:
     task = with_secret(daemon, "stays")
     started = host.started()
-    host.run("mkdir", f"{daemon.folder}/data/gone")  # as if a crash had come between making it and mounting it
-    host.run("mount", "-t", "tmpfs", "tmpfs", f"{daemon.folder}/data/gone")
+    host.run("mkdir", f"{daemon.folder}/task-files/{GONE}")  # as if a crash had come between making it and mounting it
+    host.run("mount", "-t", "tmpfs", "tmpfs", f"{daemon.folder}/task-files/{GONE}")
     daemon.kill()
     daemon.start()
     daemon.becomes(state="active", ready=True)

@@ -122,6 +122,39 @@ def test_a_policy_that_does_not_know_the_label_gets_the_older_one_or_none(
     assert "svirt_sandbox_file_t" in kernel.calls[1][4] and "context" not in kernel.calls[2][4]
 
 
+def test_the_files_are_never_swapped_out_where_the_kernel_can_promise_that(
+    kernel: Kernel, tmp_path: pathlib.Path
+) -> None:
+    mounts(kernel, tmp_path).lay_out(T1, (payload(),), ME)
+    assert kernel.calls[0][4].endswith(",noswap") and kernel.calls[1][4] == "noswap"
+    kernel.fails = {2: OSError(errno.EINVAL, "Invalid argument")}
+    mounts(kernel, tmp_path).lay_out(T2, (payload(),), ME)
+    assert "noswap" not in kernel.calls[3][4] and kernel.calls[4][4] == ""
+
+
+def test_one_folder_that_resists_a_sweep_does_not_shield_the_others(kernel: Kernel, tmp_path: pathlib.Path) -> None:
+    held = mounts(kernel, tmp_path)
+    held.lay_out(T2, (payload(),), ME)
+    (tmp_path / T1).mkdir()
+    (tmp_path / T1 / "file").write_text("kept")
+    with pytest.raises(DataMountError, match=T1):
+        held.sweep(())
+    assert not kernel.mounted and not (tmp_path / T2).exists()
+
+
+def test_what_lies_on_a_disk_is_never_removed(kernel: Kernel, tmp_path: pathlib.Path) -> None:
+    """Whatever folder is given by mistake, and even if something there is named like a task."""
+    (tmp_path / "image").mkdir()
+    (tmp_path / "image/layer").write_text("kept")
+    (tmp_path / T1).mkdir()
+    (tmp_path / T1 / "file").write_text("kept")
+    held = mounts(kernel, tmp_path)
+    for work in (lambda: held.sweep(()), lambda: held.drop(T1), lambda: held.lay_out(T1, (payload(),), ME)):
+        with pytest.raises(DataMountError, match="not empty"):
+            work()
+    assert (tmp_path / "image/layer").read_text() == "kept" and (tmp_path / T1 / "file").read_text() == "kept"
+
+
 def test_a_task_that_has_no_files_can_be_dropped(kernel: Kernel, tmp_path: pathlib.Path) -> None:
     mounts(kernel, tmp_path / "data").drop(T1)
     assert kernel.calls == []

@@ -15,7 +15,6 @@ import itertools
 import os
 import pathlib
 import re
-import shutil
 from collections.abc import Callable, Collection, Sequence
 
 from queenright.lib import mounts
@@ -98,7 +97,9 @@ class DataMounts:
             raise DataMountError(_explained(place, error)) from error
 
     def sweep(self, keep: Collection[str]) -> list[str]:
-        """Take away the files of all tasks but these, gives the ids of those that had any. Raises DataMountError."""
+        """Take away the files of all tasks but these, gives the ids of those that had any. Raises DataMountError once all
+        others are away.
+        """
         try:
             found = [entry.name for entry in os.scandir(self._root)]
             left = [name for name in found if _TASK.fullmatch(name) and name not in keep]
@@ -106,8 +107,14 @@ class DataMounts:
             return []
         except OSError as error:
             raise DataMountError(_explained(self._root, error)) from error
-        for task_id in left:
-            self.drop(task_id)
+        failure: DataMountError | None = None
+        for task_id in sorted(left):
+            try:
+                self.drop(task_id)
+            except DataMountError as error:
+                failure = error
+        if failure is not None:
+            raise failure
         return sorted(left)
 
     def _place(self, task_id: str) -> pathlib.Path:
@@ -139,12 +146,15 @@ class DataMounts:
         raise AssertionError("unreachable")
 
     def _clear(self, place: pathlib.Path) -> None:
+        """Unmount it and remove the empty folder. What is in a folder on a disk is not ours: nothing is removed
+        with what it holds.
+        """
         while self._is_mount(str(place)):
             self._unmount(str(place))
-        if place.is_dir() and not place.is_symlink():
-            shutil.rmtree(place)
-        elif place.is_symlink() or place.exists():
+        if place.is_symlink():
             place.unlink()
+        elif place.exists():
+            place.rmdir()
 
 
 def _write(path: pathlib.Path, item: Payload, owner: tuple[int, int]) -> None:
