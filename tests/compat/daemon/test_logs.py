@@ -229,6 +229,23 @@ def test_a_follow_outlives_the_leader(swarm: Swarm, daemon: Daemon) -> None:
             until(lambda: words in follower.err, lambda: follower.err)
 
 
+def test_a_follow_outlives_a_restart_of_a_node_s_daemon(swarm: Swarm, daemon: Daemon) -> None:
+    tasks = {task["ID"]: task["NodeID"] for task in counting(daemon, 3)}
+    restarted = next(each for each in swarm.daemons if each is not daemon and each is not leader_of(swarm))
+    with following(daemon, "count") as follower:
+        until(lambda: set(follower.numbers()) == set(tasks), lambda: follower.err)
+        restarted.stop()
+        reached = {key: counted[-1] for key, counted in follower.numbers().items()}
+        restarted.start()
+        until(
+            lambda: all(counted[-1] > reached[key] + 50 for key, counted in follower.numbers().items()),
+            lambda: (reached, follower.numbers(), follower.err),
+        )
+        assert {key: counted == list(range(len(counted))) for key, counted in follower.numbers().items()} == (
+            dict.fromkeys(tasks, True)
+        )
+
+
 def test_a_node_that_is_missing_is_said_at_the_end(swarm: Swarm, daemon: Daemon) -> None:
     tasks = counting(daemon, 3)
     victim = next(each for each in swarm.daemons if each is not daemon and each is not leader_of(swarm))
