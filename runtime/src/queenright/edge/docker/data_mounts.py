@@ -97,8 +97,8 @@ class DataMounts:
             raise DataMountError(_explained(place, error)) from error
 
     def sweep(self, keep: Collection[str]) -> list[str]:
-        """Take away the files of all tasks but these, gives the ids of those that had any. Raises DataMountError once all
-        others are away.
+        """Take away the files of all tasks but these, gives the ids of those that had any. Raises DataMountError once
+        all others are away.
         """
         try:
             found = [entry.name for entry in os.scandir(self._root)]
