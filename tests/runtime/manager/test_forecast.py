@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a change would do to tasks: thought through by the deciders themselves, at a cost that follows the change."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+from laws.world import World
+
+from queenright.manager import revisions
+from queenright.manager.forecast import Forecast
+from queenright.model.changes import Change, Create, Update
+from queenright.model.objects import Node, NodeDescription, NodeStatus, Service
+from queenright.model.states import NodeState
+from queenright.spec.cluster import NodeSpec
+from queenright.spec.container import ContainerSpec
+from queenright.spec.service import Mode, ServiceSpec, TaskSpec, UpdateConfig
+
+SECOND = 10**9
+
+
+def node(name: str) -> Node:
+    return Node(
+        id=name,
+        role="worker",
+        spec=NodeSpec(role="worker", availability="active"),
+        description=NodeDescription(
+            hostname=name, os="linux", architecture="x86_64", nano_cpus=10**12, memory_bytes=10**12
+        ),
+        status=NodeStatus(state=NodeState.READY),
+    )
+
+
+def spec(name: str = "web", image: str = "a:1", mode: Mode | None = None, **update: Any) -> ServiceSpec:
+    return ServiceSpec(
+        name=name,
+        task=TaskSpec(container=ContainerSpec(image=image)),
+        mode=mode or Mode(replicas=4),
+        update_config=UpdateConfig(**{"monitor": SECOND, **update}),
+    )
+
+
+def running(*specs: ServiceSpec, nodes: int = 3) -> World:
+    """A swarm in which all of this runs."""
+    world = World(*(node(f"n{number}") for number in range(nodes)), laws=False)
+    for one in specs:
+        world.create(one)
+    world.advance(30)
+    return world
+
+
+def think(world: World, *changes: Change) -> tuple[dict[str, Any], int]:
+    """The forecast and the number of steps that it took; nothing of the store may change."""
+    index, forecast = world.store.index, Forecast(world.store, changes, world.wall)
+    steps = sum(1 for _ in forecast.steps())
+    assert world.store.index == index
+    return forecast.answer(), steps
+
+
+def updated(world: World, after: ServiceSpec) -> Change:
+    held = world.service(after.name or "")
+    return Update(revisions.updated(held, after, "", world.wall))
+
+
+def only(answer: dict[str, Any]) -> dict[str, Any]:
+    assert answer["complete"]
+    [found] = answer["services"]
+    result: dict[str, Any] = found
+    return result
+
+
+@pytest.mark.parametrize("parallelism", [1, 2, 3])
+def test_what_is_foreseen_of_an_update_is_what_comes_about(parallelism: int) -> None:
+    world = running(spec(parallelism=parallelism))
+    after = spec(image="a:2", parallelism=parallelism)
+    found = only(think(world, updated(world, after))[0])
+    assert found["serving"] == {"before": 4, "fewest": 4 - parallelism, "after": 4}
+    old = {task.id for task in world.tasks("web")}
+    world.do(updated(world, after))
+    fewest = 4
+    for _ in range(200):
+        world.settle()
+        fewest = min(fewest, len(world.running("web")))
+        world.advance(0.25)
+    made = [task for task in world.tasks("web") if task.id not in old]
+    assert (found["created"], found["stopped"]) == (len(made), len(old))
+    assert found["serving"]["fewest"] <= fewest
+    assert sorted(slot for batch in found["batches"] for slot in batch["slots"]) == ["1", "2", "3", "4"]
+    assert len(found["batches"]) == -(-4 // parallelism)
+
+
+def test_a_global_service_is_foreseen_by_node() -> None:
+    world = running(nodes=3)
+    service = Service(id="agent", spec=spec("agent", mode=Mode(kind="global")))
+    found = only(think(world, Create(service))[0])
+    assert found["batches"] == [{"after": 0.0, "slots": ["n0", "n1", "n2"]}]
+    assert found["nodes"] == {"n0": 1, "n1": 1, "n2": 1}
+
+
+def test_a_service_that_fits_nowhere_serves_nobody_and_says_why() -> None:
+    world = running(nodes=2)
+    world.set_node("n0", availability="pause")
+    world.set_node("n1", availability="pause")
+    found = only(think(world, Create(Service(id="web", spec=spec())))[0])
+    assert found["serving"]["after"] == 0
+    assert found["unplaced"][0]["slots"] == ["1", "2", "3", "4"]
+
+
+def test_nothing_becomes_of_a_label() -> None:
+    world = running(spec())
+    after = dataclasses.replace(spec(), labels={"a": "b"})
+    assert think(world, updated(world, after))[0] == {"complete": True, "services": []}
+
+
+def test_the_cost_follows_the_change_and_not_the_swarm() -> None:
+    def steps(others: int) -> int:
+        world = running(spec(), *(spec(f"other{number}") for number in range(others)))
+        found, count = think(world, updated(world, spec(mode=Mode(replicas=6))))
+        assert [one["name"] for one in found["services"]] == ["web"]
+        return count
+
+    assert steps(0) == steps(30)
+
+
+def test_the_same_question_has_the_same_answer() -> None:
+    world = running(spec(parallelism=2))
+    change = updated(world, spec(image="a:2", parallelism=2))
+    assert think(world, change) == think(world, change)
+
+
+def test_ids_of_a_forecast_are_not_those_of_tasks() -> None:
+    world = running(spec())
+    think(world, updated(world, spec(mode=Mode(replicas=9))))
+    assert not [task for task in world.store.tasks if task.id.startswith("forecast")]
