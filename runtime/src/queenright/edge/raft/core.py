@@ -15,8 +15,9 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, NoReturn
+from typing import NoReturn
 
 import pysyncobj.syncobj
 from pysyncobj import FAIL_REASON, SyncObj, SyncObjConf
@@ -46,7 +47,8 @@ def library_clock() -> float:
     return float(pysyncobj.syncobj.monotonicTime())
 
 
-class Committed(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Committed:
     """An entry that is committed and durable. ``callbacks`` are those of the proposals that wait for it."""
 
     index: int
