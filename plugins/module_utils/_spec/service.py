@@ -302,9 +302,7 @@ def _counts(value: t.Any, path: str, names: t.Tuple[str, ...]) -> t.Dict[str, t.
     for name in names:
         number = out[name] = given.get(name.lower())
         if number is not None and (isinstance(number, bool) or not isinstance(number, int) or number < 0):
-            raise SpecError(
-                "%s.%s" % (path, name), "expected a whole number that is not negative, got %r" % (number,)
-            )
+            raise SpecError("%s.%s" % (path, name), "expected a whole number that is not negative, got %r" % (number,))
     return out
 
 
