@@ -40,6 +40,7 @@ def test_a_flag_wins_over_the_environment_which_wins_over_the_file(tmp_path: Pat
         ('log_level = "info"\nsocket_gruop = "x"\n', r"config\.toml, line 2: there is no setting 'socket_gruop'"),
         ('\n\nlog_level = "loud"\n', "line 3: log_level must be one of"),
         ("snapshot_entries = 0\n", "line 1: snapshot_entries must be a whole number above 0"),
+        ('prefer_local_images = "yes"\n', "prefer_local_images must be true or false, not 'yes'"),
         ('state_dir = "relative"\n', "state_dir must be an absolute path"),
         ("[tasks]\nx = 1\n", "line 1: there is no setting 'tasks'"),
         ("this is no toml", "config.toml: "),
@@ -66,6 +67,19 @@ def test_a_mistake_elsewhere_is_named_too(flags: dict[str, Any], environment: di
 
 def test_numbers_may_come_as_text_from_the_environment() -> None:
     assert settings.load({}, {"QUEENRIGHT_SNAPSHOT_ENTRIES": "77"}).snapshot_entries == 77
+
+
+def test_a_switch_is_a_truth_value_in_the_file_and_a_text_elsewhere(tmp_path: Path) -> None:
+    assert not settings.load({}, {}).prefer_local_images
+    assert settings.load({}, {}, config(tmp_path, "prefer_local_images = true\n")).prefer_local_images
+    assert settings.load({}, {"QUEENRIGHT_PREFER_LOCAL_IMAGES": "true"}).prefer_local_images
+    assert not settings.load(
+        {"prefer_local_images": "false"}, {"QUEENRIGHT_PREFER_LOCAL_IMAGES": "true"}
+    ).prefer_local_images
+
+
+def test_files_of_tasks_are_beside_the_host_socket_in_a_folder_of_their_own() -> None:
+    assert settings.load({"socket": "/run/q/engine.sock"}, {}).data_root == Path("/run/q/task-files")
 
 
 def test_an_empty_log_file_means_standard_error(tmp_path: Path) -> None:
