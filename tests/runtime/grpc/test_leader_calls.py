@@ -29,7 +29,7 @@ from queenright.model.errors import (
     Unavailable,
 )
 from queenright.model.objects import NodeDescription
-from queenright.wire.messages import ForwardAnswer, ForwardCall
+from queenright.wire.messages import AssignmentSet, ForwardAnswer, ForwardCall
 
 from .kit import WORKER, Identity
 from .members import PATIENCE, A, B, C, Member, until
@@ -303,6 +303,8 @@ async def test_what_arrives_while_the_leader_makes_sure_counts(two: tuple[Member
 
 class Idle:
     """An agent's worker with nothing to do."""
+
+    def take_data(self, assigned: AssignmentSet) -> None: ...
 
     async def apply_complete(self, tasks: object) -> None: ...
 
