@@ -19,9 +19,13 @@ import time
 from collections.abc import Sequence
 
 from queenright.decide.orchestrate import DECIDERS
+from queenright.edge.http.api import render
+from queenright.edge.http.api.json_cache import JsonCache
+from queenright.edge.http.slicing import slices
 from queenright.manager.dispatch import Dispatcher, Session
 from queenright.manager.proposer import ConflictError
 from queenright.manager.reconcile import Reconciler
+from queenright.manager.views import list_tasks
 from queenright.model.changes import Batch, Change, Create, Update
 from queenright.model.objects import Cluster, Node, NodeDescription, Service, Task, TaskStatus
 from queenright.model.states import TaskState
@@ -169,6 +173,26 @@ async def measure(tasks: int, rounds: int) -> list[float]:
     return figures
 
 
+async def list_tasks_of(tasks: int) -> dict[str, float]:
+    """Processor milliseconds of the longest slice of a list of all tasks (the first time, and again), and of one to
+    which a single task belongs.
+    """
+    scene = Scene()
+    await scene.open(tasks)
+    gc.collect()
+    gc.freeze()
+    cache, figures = JsonCache(render.task), {}
+    wanted = [next(iter(scene.store.tasks)).name]
+    for name, filters in (("first", {}), ("all", {}), ("one", {"name": wanted})):
+        began, longest = time.process_time(), 0.0
+        for _ in slices(None if task is None else cache.text(task) for task in list_tasks(scene.store, filters)):
+            ended = time.process_time()
+            longest, began = max(longest, ended - began), ended
+        figures[name] = round(1000 * longest, 1)
+    await scene.close()
+    return figures
+
+
 def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="scripts/bench manager", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--few", type=int, default=1_000)
@@ -181,9 +205,10 @@ def main(argv: list[str]) -> int:
         medians.append(statistics.median(figures))
         print(f"among {tasks} tasks: {medians[-1]:.1f} ms, {min(figures):.1f} to {max(figures):.1f}", flush=True)
     few, many = medians
-    print(
-        json.dumps({"scale20_few_ms": round(few, 1), "scale20_many_ms": round(many, 1), "ratio": round(many / few, 2)})
-    )
+    slowest = asyncio.run(list_tasks_of(options.many))
+    print(f"longest slices of lists of {options.many} tasks: {slowest}", flush=True)
+    figures = {"scale20_few_ms": round(few, 1), "scale20_many_ms": round(many, 1), "ratio": round(many / few, 2)}
+    print(json.dumps({**figures, "list_slice_ms": round(max(slowest.values()), 1)}))
     return 0
 
 
