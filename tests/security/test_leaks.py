@@ -10,6 +10,7 @@ import re
 import signal
 import stat
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from compat.daemon.kit import ApiError, Daemon, container_of, service_spec, until
@@ -18,6 +19,8 @@ from security.kit import Manager, files
 from queenright.edge.pki.keys import make_csr, make_key
 
 PASSWORD = "correct-horse-battery-staple"
+HUSH = "bees-know-the-way-home-7413"
+HUSH_ENCODED = base64.b64encode(HUSH.encode()).decode()
 AUTH = base64.urlsafe_b64encode(json.dumps({"username": "bee", "password": PASSWORD}).encode()).decode()
 
 
@@ -29,7 +32,7 @@ class Secrets:
     """Everything that must not be seen, gathered while it is used."""
 
     def __init__(self) -> None:
-        self.texts = {PASSWORD, AUTH}
+        self.texts = {PASSWORD, AUTH, HUSH, HUSH_ENCODED}
 
     def token(self, text: str) -> str:
         self.texts |= {text, text.rpartition("-")[2]}
@@ -78,14 +81,47 @@ def secrets(manager: Manager, worker: Daemon) -> Iterator[Secrets]:
     private["TaskTemplate"]["ContainerSpec"]["Image"] = "127.0.0.1:1/private/image:1"
     daemon.post("/services/create", private, headers={"X-Registry-Auth": AUTH})
     until(lambda: any(task["Status"].get("Err") for task in daemon.get("/tasks")), lambda: daemon.get("/tasks"))
+    daemon.post("/services/create", service_spec("keeper", 0, Secrets=[_kept(daemon, secrets)]))
+    _declared(daemon, secrets)
     for one in (daemon, worker):
         one.signal(signal.SIGHUP)
         one.stop()
         one.start("--log-level=debug")
         one.becomes(state="active", ready=True)
     yield secrets
-    for name in ("leak", "private"):
+    for name in ("leak", "private", "keeper"):
         daemon.api("DELETE", f"/services/{name}")
+
+
+def _kept(daemon: Daemon, secrets: Secrets) -> dict[str, Any]:
+    """A reference to a secret, after some that were refused."""
+    for body in ({"Name": "-", "Data": HUSH_ENCODED}, {"Name": "kept", "Data": HUSH}, {"Data": HUSH_ENCODED}):
+        with pytest.raises(ApiError) as caught:
+            daemon.post("/secrets/create", body)
+        assert not secrets.leaked(str(caught.value))
+    key = daemon.post("/secrets/create", {"Name": "kept", "Data": HUSH_ENCODED})["ID"]
+    file = {"Name": "kept", "UID": "0", "GID": "0", "Mode": 0o400}
+    return {"SecretID": key, "SecretName": "kept", "File": file}
+
+
+def _declared(daemon: Daemon, secrets: Secrets) -> None:
+    """A secret's new version, rolled out, and credentials for a registry, as a playbook declares them."""
+    auth = base64.b64encode(json.dumps({"username": "bee", "password": PASSWORD}).encode()).decode()
+    secrets.texts.add(auth)
+    encoded = base64.b64encode(f"{HUSH}!".encode()).decode()
+    for wish in (
+        {"kind": "secret", "name": "kept", "context": {"data": encoded}},
+        {"kind": "secret", "name": "kept", "context": {"data": HUSH}},
+        {"kind": "registry", "name": "r.example.com", "context": {"data": auth}},
+        {"kind": "registry", "name": "bad server", "context": {"data": auth}},
+    ):
+        for query in ("?dry_run=1", ""):
+            status, _, text = daemon.exchange("POST", f"/queenright/v1/apply{query}", wish)
+            assert status in (200, 400)
+            assert not secrets.leaked(text.decode())
+    daemon.post("/queenright/v1/secrets/prune")
+    keeper = daemon.get("/services/keeper")["Spec"]["TaskTemplate"]["ContainerSpec"]
+    assert keeper["Secrets"][0]["SecretName"] == "kept.v2"
 
 
 def test_the_scan_finds_what_it_looks_for(secrets: Secrets) -> None:
@@ -113,6 +149,7 @@ def test_answers_hold_join_tokens_only_where_docker_has_them(
     for path in (
         *("/info", "/nodes", "/services", "/tasks", "/services?status=true", "/services/leak?insertDefaults=1"),
         *("/services/leak", "/queenright/v1/status", "/_ping", "/version", "/swarm/unlockkey", "/containers/json"),
+        *("/secrets", "/services/keeper", "/secrets/kept", "/secrets/kept.v2", "/queenright/v1/registries"),
         *("/queenright/v1/why/leak.1", "/queenright/v1/wait?kind=service&id=leak&timeout=0", "/events?until=1"),
     ):
         status, headers, text = manager.daemon.exchange("GET", path)
