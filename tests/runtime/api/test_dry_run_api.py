@@ -203,3 +203,12 @@ async def test_what_cannot_be_tried_without_doing_it_is_refused(path: str) -> No
     status, text = await api.error("POST", f"{path}?dry_run=1", {})
     assert (status, text) == (400, f"POST {path} has no dry run: nothing was done")
     assert api.host.calls == []
+
+
+async def test_the_leave_of_a_manager_is_tried_without_waiting_for_its_seat() -> None:
+    world, api = await scene()
+    others = [world.manager(f"m{number}") for number in range(2)]
+    answer = await tried(world, api, "POST", f"/queenright/v1/managers/{others[0].id}/leave")
+    assert [(row["action"], row["kind"], row["name"]) for row in answer["changes"]] == [("update", "node", "m0")]
+    assert others[0].id in {seat.id for seat in world.group.members()}
+    assert world.group.calls == []

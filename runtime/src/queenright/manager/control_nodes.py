@@ -55,6 +55,10 @@ class Nodes:
         """See ``Departure.leave``."""
         await self._departure.leave(node_id, seconds)
 
+    async def rehearse_leave(self, node_id: str) -> None:
+        """See ``Departure.rehearse``."""
+        await self._departure.rehearse(node_id)
+
     async def sole_manager(self, node_id: str) -> None:
         """See ``Departure.sole_manager``."""
         await self._departure.sole_manager(node_id)

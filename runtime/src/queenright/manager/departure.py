@@ -49,6 +49,13 @@ class Departure:
             raise Unavailable(f"node {node_id} did not lose its seat among the managers in time{why}") from None
         await self._write(node_id, lambda node: _gone(node, self._context.clock.wall()))
 
+    async def rehearse(self, node_id: str) -> None:
+        """What :meth:`leave` writes, for a dry run: nobody loses its seat in one, so that is not waited for."""
+        self._check_last(node_id)
+        self._check_quorum(node_id)
+        await self._write(node_id, _demoted)
+        await self._write(node_id, lambda node: _gone(node, self._context.clock.wall()))
+
     async def sole_manager(self, node_id: str) -> None:
         """After a new cluster was forced on ``node_id``: no other node is a manager any more, in one entry.
 

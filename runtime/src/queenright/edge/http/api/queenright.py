@@ -143,7 +143,8 @@ class QueenrightHandlers(Handlers):
 
     async def let_go(self, request: Request) -> Response:
         """Take a manager that leaves out of the group of managers; answers when that is done."""
-        await self.control().nodes.leave(request.params["id"])
+        nodes, node_id = self.control().nodes, request.params["id"]
+        await (nodes.rehearse_leave(node_id) if request.flag("dry_run") else nodes.leave(node_id))
         return json_response({})
 
     async def wait(self, request: Request) -> Response:
