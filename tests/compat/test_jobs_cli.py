@@ -109,5 +109,6 @@ async def test_what_an_update_waits_for_stands_in_the_inspected_service(socket: 
     said = ""
     async with asyncio.timeout(WITHIN):
         while "(starting)" not in said:
-            said = await docker(socket, "service", "inspect", "--format", "{{.UpdateStatus.Message}}", "web")
+            template = "{{with .UpdateStatus}}{{.Message}}{{end}}"
+            said = await docker(socket, "service", "inspect", "--format", template, "web")
     assert said.startswith("update in progress: 0 of 1 tasks updated; waits for web.1 on node ")
