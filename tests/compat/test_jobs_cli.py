@@ -105,6 +105,9 @@ async def test_a_global_job_is_followed_until_it_is_complete(socket: str) -> Non
 
 async def test_what_an_update_waits_for_stands_in_the_inspected_service(socket: str) -> None:
     await docker(socket, "service", "create", "--no-resolve-image", "--detach", "--name", "web", "good:1")
+    async with asyncio.timeout(WITHIN):
+        while "1/1" not in await docker(socket, "service", "ls"):
+            await asyncio.sleep(TICK)
     await docker(socket, "service", "update", "--no-resolve-image", "--detach", "--image", "slow:1", "web")
     said = ""
     async with asyncio.timeout(WITHIN):
