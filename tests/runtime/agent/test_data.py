@@ -7,8 +7,9 @@ import sqlite3
 from typing import Any
 
 import pytest
-from runtime.agent.kit import Node, make_task, until
+from runtime.agent.kit import PATIENCE, Node, make_task, until
 
+from queenright.agent import task as task_room
 from queenright.agent.data import NodeData
 from queenright.agent.ports import TaskError, TemporaryError
 from queenright.agent.task import PULLS
@@ -172,6 +173,35 @@ async def test_a_registry_that_stays_silent_fails_the_task_after_some_tries(node
     status = await node.reaches(TaskState.REJECTED)
     assert status.err == f"No such image: app:1 (connection refused); tried {PULLS} times"
     assert node.engine.calls.count("pull") == PULLS
+
+
+async def test_a_pull_refused_before_a_manager_was_heard_is_made_again_when_its_credentials_have_come(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(task_room, "RETRY_AFTER", 0.01)
+    refused = [TaskError("No such image: r.example.com/app:1 (no basic auth credentials)") for _ in range(PULLS)]
+    node.engine.faults["pull"] = [*refused, *(TemporaryError("connection refused") for _ in range(PULLS))]
+    await node.worker.apply_incremental([make_task()], [])  # remembered from before a restart, as it were
+    await until(lambda: not node.engine.faults["pull"] or node.engine.calls.count("pull") > PULLS)
+    assert node.status().state == TaskState.PREPARING
+    assert "waiting for a manager, which may have credentials for it" in node.status().err
+    node.engine.faults["pull"] = [TaskError("no basic auth credentials")] * 1000
+    await until(lambda: node.engine.calls.count("pull") > PULLS + 1)
+    monkeypatch.setattr(task_room, "RETRY_AFTER", 1000.0)  # the set ends the wait, not the time
+    monkeypatch.setattr(task_room, "UNTOLD_MOST", 1000.0)
+    tries = node.engine.calls.count("pull")
+    await until(lambda: node.engine.calls.count("pull") > tries)
+    node.engine.faults["pull"] = []
+    await apply(node, complete(make_task(), credentials={"t1": b"key"}))
+    await node.reaches(TaskState.RUNNING)
+    assert node.engine.pulled == [b"key"]
+
+
+async def test_a_task_that_waits_for_a_manager_to_pull_can_be_removed(node: Node) -> None:
+    node.engine.faults["pull"] = [TaskError("no basic auth credentials")] * 1000
+    await node.worker.apply_incremental([make_task()], [])
+    await until(lambda: "waiting for a manager" in node.status().err)
+    assert await node.worker.remove_all(PATIENCE) == []
 
 
 async def test_a_missing_image_fails_the_task_at_once(node: Node) -> None:

@@ -12,6 +12,7 @@ from queenright.agent.ports import TaskError, TemporaryError
 from queenright.decide.task_step import GONE, UNHEALTHY, Health, Phase, Seen
 from queenright.model.objects import Task, TaskStatus
 from queenright.model.states import TaskState
+from queenright.wire.messages import AssignmentSet
 
 
 def wanting(task: Task, desired: TaskState) -> Task:
@@ -112,6 +113,7 @@ async def test_a_task_absent_from_a_complete_set_is_removed(node: Node) -> None:
 
 async def test_what_cannot_be_prepared_is_rejected_with_the_reason(node: Node) -> None:
     node.engine.faults["pull"] = [TaskError("No such image: app:1")]
+    node.worker.take_data(AssignmentSet(True, "", "1"))
     await node.worker.apply_complete([make_task()])
     status = await node.reaches(TaskState.REJECTED)
     assert (status.message, status.err) == ("preparing", "No such image: app:1")

@@ -62,6 +62,11 @@ class NodeData:
         """The JSON document with which the task's image is pulled; empty for none."""
         return self._credentials.get(task.id, b"")
 
+    @property
+    def told(self) -> bool:
+        """Whether a manager has said all that there is: before that, credentials may be missing."""
+        return self._told
+
     def counts(self) -> tuple[int, int]:
         """(secrets, configs) that this node holds."""
         return len(self._secrets), len(self._configs)

@@ -7,6 +7,7 @@ What takes long (pulling, watching, waiting) is given up as soon as the task sha
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import logging
 from collections.abc import Callable, Coroutine
@@ -24,11 +25,14 @@ SECOND = 1_000_000_000
 STOP_GRACE = 10 * SECOND
 RECONNECT_FIRST = 0.1  # seconds; doubled after each failure
 RECONNECT_MOST = 4.0
+UNTOLD_MOST = 60.0  # seconds between tries of a pull for which credentials may yet come
 PULLS = 4  # tries in a row, 1, 2 and 4 seconds apart; then the task fails and may be placed where its registry answers
 
 
 class TaskRunner:
-    """Leads one task. ``report`` is called with each new status, ``removed`` once nothing is left of the container."""
+    """Leads one task. ``report`` is called with each new status, ``removed`` once nothing is left of the container.
+    ``told`` says whether a manager has been heard, so that credentials which are not there do not exist.
+    """
 
     def __init__(
         self,
@@ -39,6 +43,7 @@ class TaskRunner:
         clock: Clock,
         report: Report,
         removed: Callable[[str], None],
+        told: Callable[[], bool],
     ) -> None:
         self.task = task
         self.status = status
@@ -49,10 +54,12 @@ class TaskRunner:
         self._clock = clock
         self._report = report
         self._removed = removed
+        self._told = told
         self._ending = asyncio.Event()
         self._changed = asyncio.Event()
         self._delay = RECONNECT_FIRST
         self._pulls = 0  # that failed in a row
+        self._untold = 0  # the same, of those made before a manager was heard
         self.update(task)
 
     def update(self, task: Task) -> None:
@@ -61,6 +68,10 @@ class TaskRunner:
             self.task = task
         if self.removing or self.task.desired_state >= TaskState.SHUTDOWN:
             self._ending.set()
+        self._changed.set()
+
+    def heard(self) -> None:
+        """A manager has been heard: whoever waits for that goes on."""
         self._changed.set()
 
     def remove(self) -> None:
@@ -98,7 +109,7 @@ class TaskRunner:
             case Action.PULL:
                 await self._until_ending(self._pull())
             case Action.RETRY:
-                await self._wait(RETRY_AFTER * 2 ** max(0, self._pulls - 1))
+                await self._wait_to_retry()
             case Action.RECONNECT:
                 await self._wait(self._delay)
                 self._delay = min(RECONNECT_MOST, 2 * self._delay)
@@ -122,14 +133,21 @@ class TaskRunner:
         self.status = status
 
     async def _pull(self) -> Seen:
+        told = self._told()
         try:
             await self._executor.pull(self.task, self._pulling)
-        except TemporaryError as error:
+        except (TaskError, TemporaryError) as error:
+            if not told:  # perhaps refused for want of credentials only
+                self._untold += 1
+                raise TemporaryError(f"{error}; waiting for a manager, which may have credentials for it") from error
+            self._untold = 0
+            if isinstance(error, TaskError):
+                raise
             self._pulls += 1
             if self._pulls >= PULLS:
                 raise TaskError(f"{error}; tried {PULLS} times") from error
             raise
-        self._pulls = 0
+        self._pulls = self._untold = 0
         return Seen(phase=Phase.IMAGE)
 
     def _pulling(self, text: str) -> None:
@@ -157,6 +175,17 @@ class TaskRunner:
         else:
             await self._executor.release(self.task.id)
         return Seen(phase=Phase.ABSENT)
+
+    async def _wait_to_retry(self) -> None:
+        """A pull made before any manager was heard is made again as soon as one is."""
+        if not self._untold:
+            await self._wait(RETRY_AFTER * 2 ** max(0, self._pulls - 1))
+            return
+        if not self._told() and not self._ending.is_set():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(min(UNTOLD_MOST, RETRY_AFTER * 2 ** min(self._untold, 10))):
+                    await self._changed.wait()
+        self.trouble = None
 
     async def _wait(self, seconds: float) -> None:
         """Wait out a trouble; that the task shall end is no reason to ask a silent engine more often."""

@@ -73,6 +73,8 @@ class Worker:
         for task_id in self._runners.keys() - {task.id for task in tasks}:
             self._remove(task_id)
         self._told = True
+        for runner in self._runners.values():
+            runner.heard()
         self._remove_strays()
 
     async def apply_incremental(self, updates: Sequence[Task], removes: Sequence[str]) -> None:
@@ -168,7 +170,9 @@ class Worker:
                 await asyncio.sleep(0)
 
     def _add(self, task: Task, status: TaskStatus) -> TaskRunner:
-        runner = TaskRunner(task, status, Seen(), self._executor, self._clock, self._report, self._removed)
+        runner = TaskRunner(
+            task, status, Seen(), self._executor, self._clock, self._report, self._removed, lambda: self._data.told
+        )
         self._runners[task.id] = runner
         return runner
 
