@@ -124,6 +124,19 @@ def test_no_credentials_are_none() -> None:
     assert read_auth(b'{"username": "joe?>"}') == {"username": "joe?>"}
 
 
+@pytest.mark.parametrize(
+    ("server", "address"),
+    [
+        ("docker.io", "https://index.docker.io/v1/"),
+        ("https://index.docker.io/v1/", "https://index.docker.io/v1/"),
+        ("r.example.com:5000", "r.example.com:5000"),
+        ("", ""),
+    ],
+)
+def test_docker_hub_is_called_as_every_engine_knows_it(server: str, address: str) -> None:
+    assert read_auth(json.dumps({"serveraddress": server}).encode()) == {"serveraddress": address}
+
+
 @pytest.mark.parametrize("auth", [b"secret", b'["secret"]', b"!secret!", b"\xff\xfe"])
 def test_credentials_that_cannot_be_read_are_not_shown(auth: bytes) -> None:
     with pytest.raises(TaskError, match="cannot be read") as caught:

@@ -341,9 +341,23 @@ async def test_credentials_are_stored_replaced_and_removed_and_never_shown() -> 
 async def test_docker_hub_has_one_entry_however_it_is_written() -> None:
     world = World.make()
     auth = json.dumps({"username": "bob", "password": HUSH.decode()}).encode()
+    changed = []
     for server in ("docker.io", "https://index.docker.io/v1/", "registry-1.docker.io"):
-        await apply(world, "registry", server, auth)
+        given = json.dumps(json.loads(auth) | {"serveraddress": server}).encode()
+        changed.append((await apply(world, "registry", server, given))["changed"])
+    assert changed == [True, False, False]
     assert [one.name for one in world.store.registries] == ["docker.io"]
+
+
+@pytest.mark.parametrize(
+    ("server", "address"),
+    [("docker.io", "https://index.docker.io/v1/"), ("https://R.example.com:5000/v2/", "r.example.com:5000")],
+)
+async def test_credentials_name_their_registry_as_engines_know_it(server: str, address: str) -> None:
+    world = World.make()
+    await apply(world, "registry", server, json.dumps({"username": "bob", "serveraddress": server}).encode())
+    (stored,) = world.store.registries
+    assert json.loads(stored.auth) == {"username": "bob", "serveraddress": address}
 
 
 @pytest.mark.parametrize("server", ["", "  ", "two words", "user:h4rd@host", "-x", "host:port"])

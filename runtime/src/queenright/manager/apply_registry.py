@@ -18,7 +18,7 @@ from queenright.manager.context import Context
 from queenright.manager.plans import ABSENT, HIDDEN, Plan, Wish
 from queenright.model.changes import Create, Delete, Update
 from queenright.model.errors import InvalidArgument
-from queenright.model.images import registry_of
+from queenright.model.images import address_of, registry_of
 from queenright.model.objects import Registry
 from queenright.spec.data import RegistrySpec
 from queenright.spec.fields import difference, encode, merge
@@ -45,7 +45,7 @@ class RegistryPlanner:
         spec = merge(RegistrySpec, None if held is None else held.spec, dict(wish.options))
         spec = dataclasses.replace(spec, server=server)
         check_values(encode(spec))
-        auth = _read_auth(wish)
+        auth = _read_auth(wish, server)
         if held is None:
             if auth is None:
                 raise InvalidArgument(f"there are no credentials for {server} yet: give them", plain=True)
@@ -85,8 +85,10 @@ def _shown(value: Registry) -> dict[str, object]:
     return {**encode(value.spec), "Credentials": HIDDEN}
 
 
-def _read_auth(wish: Wish) -> bytes | None:
-    """The credentials in one form, so that equal ones are equal bytes. Raises InvalidArgument, which quotes nothing."""
+def _read_auth(wish: Wish, server: str) -> bytes | None:
+    """The credentials in one form, so that equal ones are equal bytes however the server is written. Raises
+    InvalidArgument, which quotes nothing.
+    """
     data = read_data(wish.context)
     if data is None:
         return None
@@ -98,4 +100,4 @@ def _read_auth(wish: Wish) -> bytes | None:
         raise InvalidArgument("the credentials are no JSON object of strings", plain=True)
     if len(data) > MOST_AUTH:
         raise InvalidArgument(f"the credentials are longer than {MOST_AUTH >> 10} KiB", plain=True)
-    return json.dumps(document, sort_keys=True).encode()
+    return json.dumps(document | {"serveraddress": address_of(server)}, sort_keys=True).encode()

@@ -10,6 +10,7 @@ import binascii
 import re
 
 DOCKER_HUB = "docker.io"
+HUB_ADDRESS = "https://index.docker.io/v1/"  # the one name of it under which every engine takes its credentials
 _HUB_NAMES = frozenset({"", "docker.io", "index.docker.io", "registry-1.docker.io", "registry.hub.docker.com"})
 _ID = re.compile(r"(sha256:)?[0-9a-f]{64}")
 
@@ -30,6 +31,12 @@ def registry_of(server: str) -> str:
         host = host.removeprefix(scheme)
     host = host.partition("/")[0]
     return DOCKER_HUB if host in _HUB_NAMES else host
+
+
+def address_of(server: str) -> str:
+    """What credentials for that registry name as their ``serveraddress``, as ``docker login`` writes it."""
+    name = registry_of(server)
+    return HUB_ADDRESS if name == DOCKER_HUB else name
 
 
 def is_id(image: str) -> bool:

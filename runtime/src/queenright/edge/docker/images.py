@@ -17,7 +17,7 @@ from docker.errors import NotFound
 from queenright.agent.ports import TaskError, TemporaryError
 from queenright.edge.docker.client import Engine
 from queenright.edge.docker.pulling import pull
-from queenright.model.images import is_id, is_pinned
+from queenright.model.images import address_of, is_id, is_pinned
 
 log = logging.getLogger(__name__)
 
@@ -124,4 +124,7 @@ def read_auth(auth: bytes) -> dict[str, Any]:
         value = None
     if not isinstance(value, dict):
         raise TaskError("the registry credentials of the service cannot be read: give them again with its next update")
+    server = value.get("serveraddress")
+    if isinstance(server, str) and server.strip():
+        value["serveraddress"] = address_of(server)
     return value
