@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from compat.daemon.kit import Machine, Swarm, container_of, until
 
-from queenright.edge.docker.container_config import CLUSTER_LABEL, TASK_LABEL
+from queenright.edge.docker.container_config import CLUSTER_LABEL, NAME_LABEL, TASK_LABEL
 
 AWAY = ("ready", "disconnected")  # of a node that has said that it restarts
 
@@ -103,6 +103,7 @@ def test_an_exit_while_the_daemon_was_away_is_reported_with_its_code(swarm: Swar
 
 def test_containers_of_others_are_left_alone(swarm: Swarm) -> None:
     machine, manager = swarm.machines[1], swarm.manager
+    copied = {CLUSTER_LABEL: manager.status()["cluster_id"], TASK_LABEL: "t1", NAME_LABEL: "web.1.t1"}
     with machine.engine.client() as client:
         foreign = [
             client.create_container("qr-test/busybox:1", ["sleep", "1000"], labels=labels, name=name)["Id"]
@@ -110,6 +111,7 @@ def test_containers_of_others_are_left_alone(swarm: Swarm) -> None:
                 ("plain", {}),
                 ("swarm", {"com.docker.swarm.task.id": "x", "com.docker.swarm.service.name": "web"}),
                 ("cluster", {CLUSTER_LABEL: "another", TASK_LABEL: "t1"}),
+                ("copy", copied),  # of a task's container, made by docker commit and docker run
             )
         ]
         for container in foreign:
@@ -130,10 +132,10 @@ def test_containers_of_others_are_left_alone(swarm: Swarm) -> None:
 
 def test_a_container_of_the_swarm_without_a_task_goes(swarm: Swarm) -> None:
     machine, manager = swarm.machines[1], swarm.manager
-    labels = {CLUSTER_LABEL: manager.status()["cluster_id"], TASK_LABEL: "gone"}
+    labels = {CLUSTER_LABEL: manager.status()["cluster_id"], TASK_LABEL: "gone", NAME_LABEL: "web.1.gone"}
     machine.daemon.stop()
     with machine.engine.client() as client:
-        stray = client.create_container("qr-test/busybox:1", ["sleep", "1000"], labels=labels)["Id"]
+        stray = client.create_container("qr-test/busybox:1", ["sleep", "1000"], labels=labels, name="web.1.gone")["Id"]
         client.start(stray)
     machine.daemon.start()
     until(lambda: stray not in machine.started(), machine.daemon.tail)

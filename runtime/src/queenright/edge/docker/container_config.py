@@ -19,6 +19,7 @@ from queenright.spec.service import GenericResource, NetworkAttachment, Port, Re
 
 CLUSTER_LABEL = "queenright.cluster.id"
 TASK_LABEL = "com.docker.swarm.task.id"
+NAME_LABEL = "com.docker.swarm.task.name"
 HOST_NETWORKS = ("bridge", "host", "none")  # what every engine has
 
 Body = dict[str, Any]
@@ -29,7 +30,7 @@ def labels_of(task: Task, cluster_id: str) -> dict[str, str]:
     return task.spec.container.labels | {
         "com.docker.swarm.task": "",
         TASK_LABEL: task.id,
-        "com.docker.swarm.task.name": task.name,
+        NAME_LABEL: task.name,
         "com.docker.swarm.node.id": task.node_id,
         "com.docker.swarm.service.id": task.service_id,
         "com.docker.swarm.service.name": task.service_name,

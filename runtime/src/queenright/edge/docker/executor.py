@@ -6,14 +6,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import pathlib
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from queenright.agent.ports import ExecutorError, Found, Supplies, TaskError, TemporaryError
 from queenright.decide.task_step import Health, Phase, Seen
 from queenright.edge.docker import calls
 from queenright.edge.docker.client import Engine
-from queenright.edge.docker.container_config import CLUSTER_LABEL, TASK_LABEL, create_body, expanded
+from queenright.edge.docker.container_config import CLUSTER_LABEL, NAME_LABEL, TASK_LABEL, create_body, expanded
 from queenright.edge.docker.containers import Event, Watched
 from queenright.edge.docker.data_mounts import DataMounts
 from queenright.edge.docker.description import read_info
@@ -94,7 +94,7 @@ class DockerExecutor:
         return [
             Found(item["Id"], item["Labels"][TASK_LABEL], item.get("State") not in ("created", "exited", "dead"))
             for item in await self._list()
-            if TASK_LABEL in (item.get("Labels") or {})
+            if TASK_LABEL in (item.get("Labels") or {}) and _bears_name(item["Labels"], item.get("Names") or ())
         ]
 
     async def look(self, task: Task, container_id: str) -> Seen:
@@ -230,7 +230,9 @@ class DockerExecutor:
             watched.take_event(event)
 
     def _is_ours(self, inspected: calls.Inspected) -> bool:
-        return calls.labels(inspected).get(CLUSTER_LABEL) == self._cluster_id
+        labels = calls.labels(inspected)
+        names = filter(None, (inspected.get("Name"),))
+        return labels.get(CLUSTER_LABEL) == self._cluster_id and _bears_name(labels, tuple(names))
 
     def _is_of(self, task: Task, inspected: calls.Inspected) -> bool:
         return self._is_ours(inspected) and calls.labels(inspected).get(TASK_LABEL) == task.id
@@ -273,3 +275,10 @@ class DockerExecutor:
                 watched.gone()
             elif states[container_id] != "running" or watched.seen.health != Health.NONE:
                 await self._inspect(container_id)
+
+
+def _bears_name(labels: Mapping[str, str], names: Sequence[str]) -> bool:
+    """Whether a container is called what its labels say. One that is not was made from an image into which someone
+    committed a task's container, labels included. (A container on its way out may have lost its name.)
+    """
+    return not names or f"/{labels.get(NAME_LABEL)}" in names
