@@ -255,6 +255,31 @@ async def test_a_pipe_that_breaks_ends_its_readers_and_no_others(node: Node) -> 
     assert node.manager.pipes["bad"].given == []
 
 
+async def test_a_leader_that_did_not_take_a_log_is_offered_it_again_as_long_as_it_wants_it(node: Node) -> None:
+    node.has("t1", [line("a")], ...)
+    node.manager.refuses = LinkError("Unavailable", "it did not answer in time")
+    node.manager.want("s", "t1")
+    first = await node.pipe("s")
+    await until(lambda: node.manager.pipes["s"] is not first)
+    assert first.closed and first.given == []
+    node.manager.refuses = None
+    await until(lambda: node.manager.pipes["s"].texts == ["a"])
+    node.manager.over("s")
+    await until(lambda: node.source.open == 0 and node.manager.pipes["s"].closed)
+
+
+async def test_a_log_that_is_wanted_no_more_is_not_offered_again(node: Node) -> None:
+    node.has("t1", [line("a")], ...)
+    node.manager.refuses = LinkError("PermissionDenied", "no")
+    node.manager.want("s", "t1")
+    await node.pipe("s")
+    node.manager.over("s")
+    await until(lambda: node.manager.connections == 0)
+    last = node.manager.pipes["s"]
+    await asyncio.sleep(0.05)
+    assert node.manager.pipes["s"] is last and last.closed
+
+
 @pytest.mark.parametrize(
     ("failure", "ended", "told"),
     [

@@ -13,7 +13,7 @@ from runtime.manager.log_kit import FakeNode, Swarm, packed, until
 from queenright.manager import log_reading, logs
 from queenright.model.changes import Create, Update
 from queenright.model.errors import InvalidArgument, NotLeading, PermissionDenied, Unavailable
-from queenright.model.logs import LogOptions, LogPosition, LogPublication, LogReadRequest
+from queenright.model.logs import LogOptions, LogPosition, LogPublication, LogReadRequest, WantedLog
 from queenright.model.objects import Node, TaskStatus
 from queenright.model.states import NodeState, TaskState
 
@@ -142,6 +142,36 @@ async def test_a_node_that_is_asked_and_never_answers_is_missing(swarm: Swarm, m
     assert reader.missing == ["node n1 was asked for its logs and does not answer"]
     assert (await told).wanted[0].task_id == "t1"
     await listening.aclose()
+
+
+async def test_who_follows_takes_up_a_node_again_that_answers_late(
+    swarm: Swarm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_reading, "ANSWER", 0.05)
+    swarm.add_task("t1")
+    listening = swarm.broker.listen("n1", "session")
+    told = asyncio.create_task(anext(listening))
+    await asyncio.sleep(0)
+    reader = swarm.read(follow=True)
+    await until(lambda: bool(reader.missing))
+    assert not reader.ended
+    late = one(LogPublication(task_id="t1", lines=packed("a")))
+    await swarm.broker.publish("n1", "session", (await told).id, late)
+    assert (await reader.end()).again, "its lines are not asked for again"
+    await listening.aclose()
+
+
+async def test_a_reader_that_leaves_before_a_node_was_told_of_it_leaves_nothing_there() -> None:
+    listener = logs._Listener("session")
+    told = listener.messages()
+    for name in ("one", "two"):
+        listener.want(name, LogOptions(follow=True), [WantedLog("t1", 0, -1)])
+    assert (await anext(told)).id == "one"
+    listener.over("two")
+    listener.over("one")
+    listener.want("three", LogOptions(follow=True), [WantedLog("t1", 0, -1)])
+    rest = [await anext(told), await anext(told)]
+    assert sorted((message.id, message.over) for message in rest) == [("one", True), ("three", False)]
 
 
 async def test_what_the_node_says_is_wrong_is_told(swarm: Swarm) -> None:

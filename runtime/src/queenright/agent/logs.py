@@ -11,8 +11,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import functools
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from queenright.agent.link import LinkError
 from queenright.agent.log_ports import LogConnector, LogGoneError, LogLink, LogPipe, LogSource, LogTasks
@@ -27,7 +28,8 @@ RATE = 10 << 20  # bytes a second of one task's log
 BURST = RATE // 10
 MOST_BYTES = 32 * 1024  # of text in one message, but for a single line that is longer
 AT_ONCE = 32  # logs that are read at the same time, of those that are not followed
-AGAIN = 1.0  # seconds until it is asked anew what is wanted
+AGAIN = 1.0  # seconds until it is asked anew what is wanted, and offered anew what was not taken
+AGAIN_MOST = 8.0  # the latter grows to this
 SELDOM = 60.0  # the same, of a manager of an older version that does not know of logs
 SECOND = 1_000_000_000
 AFTER_UNTIL = 1.0
@@ -105,8 +107,8 @@ class _Giving:
         if subscription is None:
             if self._link is None:
                 self._link = self._connector.connect(*self._manager)
-            pipe = self._link.publish_logs(self._session_id, told.id)
-            subscription = _Subscription(pipe, self._source, self._tasks, self._clock)
+            ways = functools.partial(self._link.publish_logs, self._session_id, told.id)
+            subscription = _Subscription(ways, self._source, self._tasks, self._clock)
             self._subscriptions[told.id] = subscription
         subscription.add(told.options, told.wanted)
 
@@ -124,10 +126,13 @@ class _Giving:
 
 
 class _Subscription:
-    """The tasks of one subscription, each read on its own, taking turns with the one way to the leader."""
+    """The tasks of one subscription, each read on its own, taking turns with the one way to the leader. ``ways`` makes
+    such a way.
+    """
 
-    def __init__(self, pipe: LogPipe, source: LogSource, tasks: LogTasks, clock: Clock) -> None:
-        self._pipe = pipe
+    def __init__(self, ways: Callable[[], LogPipe], source: LogSource, tasks: LogTasks, clock: Clock) -> None:
+        self._ways = ways
+        self._pipe = ways()
         self._source = source
         self._tasks = tasks
         self._clock = clock
@@ -145,19 +150,23 @@ class _Subscription:
         self._pipe.close()
         await self._background.stop()
 
-    async def _open(self) -> bool:
-        """Whether the leader takes it."""
-        try:
-            await self._pipe.open()
-        except LinkError as error:
-            log.debug("the leader does not take the logs that it wanted: %s", error)
-            return False
-        return True
+    async def _open(self) -> None:
+        """Until the leader takes it, or wants it no more."""
+        pause = AGAIN
+        while True:
+            try:
+                await self._pipe.open()
+                return
+            except LinkError as error:
+                log.debug("the leader does not take the logs that it wanted, trying again: %s", error)
+            self._pipe.close()
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, AGAIN_MOST)
+            self._pipe = self._ways()
 
     async def _give(self, task_id: str, options: LogOptions) -> None:
         error = ""
-        if not await asyncio.shield(self._opening):
-            return
+        await asyncio.shield(self._opening)
         try:
             if options.follow:
                 await self._read_until(task_id, options)

@@ -244,8 +244,11 @@ class Reading:
     # -- what nodes give
 
     def opened(self, node_id: str) -> None:
-        """The node begins to give."""
+        """The node begins to give; a follower that has given it up meanwhile takes it up again."""
         self._giving.add(node_id)
+        places = self._by_node.get(node_id, {}).values()
+        if self.request.options.follow and any(place.phase is Phase.MISSED for place in places):
+            self.again()
 
     def closed(self, node_id: str) -> None:
         """The node gives no more."""

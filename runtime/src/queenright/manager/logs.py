@@ -63,11 +63,11 @@ class _Listener:
             self._news.clear()
             if self._closed:
                 raise Unavailable(f"session ended: {self._closed}")
-            over, self._over = self._over, []
-            for reading_id in over:
-                yield LogSubscription(id=reading_id, over=True)
-            waiting, self._wanted = self._wanted, {}
-            for reading_id, (options, tasks) in waiting.items():
+            while self._over:
+                yield LogSubscription(id=self._over.pop(0), over=True)
+            while self._wanted:  # a reader may leave at any yield: what is not yet told is then not told at all
+                reading_id = next(iter(self._wanted))
+                options, tasks = self._wanted.pop(reading_id)
                 self._told.add(reading_id)
                 for start in range(0, len(tasks), MOST_IN_MESSAGE):
                     part = tuple(tasks[start : start + MOST_IN_MESSAGE])
