@@ -85,6 +85,34 @@ def test_nobody_gets_past_the_folder_of_all_tasks(kernel: Kernel, tmp_path: path
     assert stat.S_IMODE(root.stat().st_mode) == 0o700
 
 
+@pytest.mark.parametrize(
+    ("owner", "ids", "text"),
+    [
+        ((0, 0), {"uid": 2**32 - 1}, r"secret 'db': uid 4294967295 is no id a file can have$"),
+        ((0, 0), {"gid": 2**32}, r"secret 'db': gid 4294967296 is no id a file can have$"),
+        ((100_000, 0), {"uid": 2**32 - 2}, r"uid 4294967294 .*, counted from 100000 on this node$"),
+    ],
+)
+def test_owners_that_no_file_can_have_are_refused(
+    kernel: Kernel, tmp_path: pathlib.Path, owner: tuple[int, int], ids: dict[str, int], text: str
+) -> None:
+    with pytest.raises(DataMountError, match=text):
+        mounts(kernel, tmp_path).lay_out(T1, (payload(**ids),), owner)
+    assert list(tmp_path.iterdir()) == [] and kernel.mounted == {}
+
+
+def test_a_number_that_the_kernel_does_not_take_leaves_nothing(
+    kernel: Kernel, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def overflow(*_arguments: object) -> None:
+        raise OverflowError("uid is greater than maximum")
+
+    monkeypatch.setattr(os, "fchown", overflow)
+    with pytest.raises(DataMountError, match="too large for the kernel"):
+        mounts(kernel, tmp_path).lay_out(T1, (payload(),), ME)
+    assert list(tmp_path.iterdir()) == [] and kernel.mounted == {}
+
+
 def test_what_a_crash_left_half_done_is_made_anew(kernel: Kernel, tmp_path: pathlib.Path) -> None:
     held = mounts(kernel, tmp_path)
     held.lay_out(T1, (payload(data=b"old"), payload("x")), ME)

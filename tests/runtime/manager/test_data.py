@@ -198,6 +198,7 @@ async def test_an_incomplete_reference_is_refused(kind: DataKind) -> None:
         (kind.pointed(whole, value.id, ""), f"malformed {kind.name} reference"),
         (dataclasses.replace(whole, file=FileTarget()), "invalid target file name provided"),
         (reference(value, uid="root"), "uid must be a number"),
+        (reference(value, uid="4294967295"), "uid must be a number up to 4294967294"),
         (reference(value, gid="-1"), "gid must be a number"),
         (reference(value, mode=0o10000), "mode must be within"),
         (reference(value, "/"), "invalid target file name provided"),

@@ -90,7 +90,7 @@ def test_owner_and_permissions_are_those_of_the_reference() -> None:
     assert (plain.uid, plain.gid, plain.mode) == (0, 0, 0o444)
 
 
-@pytest.mark.parametrize("uid", ["www-data", "-1", "4294967296"])
+@pytest.mark.parametrize("uid", ["www-data", "-1", "4294967295", "4294967296"])
 def test_names_of_users_are_refused(uid: str) -> None:
     with pytest.raises(PayloadError, match=r"secret 'db': UID"):
         secret_file(uid=uid)
@@ -153,11 +153,11 @@ def test_placeholders_that_cannot_be_expanded_are_errors(text: str) -> None:
         expanded(text)
 
 
-def test_nothing_of_a_templated_secret_stands_in_an_error() -> None:
+@pytest.mark.parametrize("placeholder", ['{{"hush" "hush"}}', '{{secret "hush"}}'])
+def test_nothing_of_a_templated_secret_stands_in_an_error(placeholder: str) -> None:
     spec = ContainerSpec(image="a", secrets=(SecretReference(secret_id="s2", secret_name="db"),))
-    secret = Secret(
-        id="s2", spec=SecretSpec(name="db", templating=Templating(name="golang")), data=b'x\n{{"hush" "hush"}}'
-    )
+    data = f"x\n{placeholder}".encode()
+    secret = Secret(id="s2", spec=SecretSpec(name="db", templating=Templating(name="golang")), data=data)
     task = Task(id="t1", service_id="svc", spec=TaskSpec(container=spec))
     with pytest.raises(PayloadError) as caught:
         rendered(payloads_of(spec, {"s2": secret}, {}), task, NODE)

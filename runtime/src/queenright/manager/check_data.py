@@ -8,6 +8,7 @@ import re
 
 from queenright.manager.data_kinds import KINDS, DataKind, Reference
 from queenright.model.errors import InvalidArgument
+from queenright.model.payloads import MOST_ID
 from queenright.spec.container import ContainerSpec
 
 MOST_NAME = 64
@@ -54,8 +55,10 @@ def _path(kind: DataKind, reference: Reference) -> str:
     if not reference.file.name:
         raise InvalidArgument(f"malformed file {kind.name} reference, invalid target file name provided")
     for word, value in (("uid", reference.file.uid), ("gid", reference.file.gid)):
-        if value and (not value.isascii() or not value.isdigit() or int(value) >= 1 << 32):
-            raise InvalidArgument(f"{kind.name} '{kind.name_of(reference)}': {word} must be a number, such as 1000")
+        if value and (not value.isascii() or not value.isdigit() or int(value) > MOST_ID):
+            raise InvalidArgument(
+                f"{kind.name} '{kind.name_of(reference)}': {word} must be a number up to {MOST_ID}, such as 1000"
+            )
     if reference.file.mode is not None and not 0 <= reference.file.mode <= 0o7777:
         raise InvalidArgument(f"{kind.name} '{kind.name_of(reference)}': mode must be within 0000-7777")
     path = posixpath.normpath(posixpath.join(kind.root, reference.file.name))

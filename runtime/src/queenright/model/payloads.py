@@ -14,6 +14,7 @@ from queenright.spec.container import ContainerSpec, FileTarget
 SECRET, CONFIG = "secret", "config"
 FOLDERS = {SECRET: "/run/secrets", CONFIG: "/"}
 LIMITS = {SECRET: 500 * 1024, CONFIG: 1000 * 1024}  # bytes that an expanded one has to stay below
+MOST_ID = (1 << 32) - 2  # of users and groups; the one above means none
 MODE = 0o444
 MODES = 0o1777  # a file that is mounted nosuid has no use for the others
 TEMPLATING = "golang"
@@ -128,7 +129,7 @@ def _payload(kind: str, name: str, file: FileTarget, source: Secret | Config) ->
 def _number(kind: str, name: str, what: str, text: str | None) -> int:
     if not text:
         return 0
-    if not (text.isascii() and text.isdigit()) or int(text) >= 1 << 32:
+    if not (text.isascii() and text.isdigit()) or int(text) > MOST_ID:
         raise PayloadError(f"{kind} {name!r}: {what} {text!r} is not a number; names of users mean nothing on a node")
     return int(text)
 
@@ -158,8 +159,8 @@ def _line(text: str, at: int) -> int:
 
 
 def _reason(item: Payload, error: TemplateError) -> str:
-    """What is wrong with a placeholder; of a secret's nothing is quoted."""
-    if item.kind == SECRET and not isinstance(error, MissingTargetError):
+    """What is wrong with a placeholder; of a secret nothing is quoted, the line says enough."""
+    if item.kind == SECRET:
         return "a placeholder that cannot be expanded"
     return str(error)
 

@@ -18,7 +18,7 @@ import re
 from collections.abc import Callable, Collection, Sequence
 
 from queenright.lib import mounts
-from queenright.model.payloads import Payload
+from queenright.model.payloads import MOST_ID, Payload
 
 GUARDS = mounts.MS_NODEV | mounts.MS_NOSUID | mounts.MS_NOEXEC
 SELINUX = pathlib.Path("/sys/fs/selinux/enforce")
@@ -65,6 +65,8 @@ class DataMounts:
         place = self._place(task_id)
         try:
             self._clear(place)
+            for item in files:
+                _check_owner(item, owner)
             self._make_root(owner)
             place.mkdir(mode=0o700)
             swapless = self._mount_empty(place, files)
@@ -72,7 +74,7 @@ class DataMounts:
                 _write(place / str(number), item, owner)
             flags = GUARDS | mounts.MS_REMOUNT | mounts.MS_RDONLY
             self._mount("tmpfs", str(place), "tmpfs", flags, swapless)
-        except OSError as error:
+        except (OSError, OverflowError) as error:
             with contextlib.suppress(OSError):
                 self._clear(place)
             raise DataMountError(_explained(place, error)) from error
@@ -157,6 +159,14 @@ class DataMounts:
             place.rmdir()
 
 
+def _check_owner(item: Payload, owner: tuple[int, int]) -> None:
+    """Refuse owners that no file can have: the container's ids are counted on from those of its root."""
+    for what, first, number in (("uid", owner[0], item.uid), ("gid", owner[1], item.gid)):
+        if not 0 <= first + number <= MOST_ID:
+            begins = f", counted from {first} on this node" if first else ""
+            raise DataMountError(f"{item.kind} {item.name!r}: {what} {number} is no id a file can have{begins}")
+
+
 def _write(path: pathlib.Path, item: Payload, owner: tuple[int, int]) -> None:
     """A file that nobody can read before it has its owner."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
@@ -166,11 +176,14 @@ def _write(path: pathlib.Path, item: Payload, owner: tuple[int, int]) -> None:
         os.fchmod(descriptor, item.mode)
 
 
-def _explained(place: pathlib.Path, error: OSError) -> str:
+def _explained(place: pathlib.Path, error: OSError | OverflowError) -> str:
+    start = f"the secrets and configs of a task cannot be laid out in memory at {place}"
+    if isinstance(error, OverflowError):
+        return f"{start}: a number is too large for the kernel ({error})"
     reason = error.strerror or type(error).__name__
     hint = ""
     if error.errno == errno.EPERM:
         hint = ": the daemon has to be root and to have CAP_SYS_ADMIN"
     elif error.errno in (errno.ENOMEM, errno.ENOSPC):
         hint = ": the node is out of memory"
-    return f"the secrets and configs of a task cannot be laid out in memory at {place}: {reason}{hint}"
+    return f"{start}: {reason}{hint}"
