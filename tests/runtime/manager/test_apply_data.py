@@ -12,11 +12,12 @@ import pytest
 from runtime.manager.kit import World, service_spec
 from runtime.manager.test_data import HUSH, made, reference, spec_with
 
+from queenright.manager import prune as prune_room
 from queenright.manager.data_kinds import KINDS, SECRET, DataKind
 from queenright.manager.families import named
 from queenright.manager.plans import Wish
 from queenright.manager.prune import Only, prune, unused
-from queenright.model.changes import Create
+from queenright.model.changes import Create, Delete
 from queenright.model.errors import InvalidArgument
 from queenright.model.objects import Service
 from queenright.model.states import TaskState
@@ -314,6 +315,17 @@ async def test_what_is_taken_up_during_a_prune_stays() -> None:
     world.proposer.before.append(lambda: world.proposer.put(Create(taker)))
     assert [one.name for one in await prune(world.context, SECRET, Only(), dry_run=False)] == ["free"]
     assert [one.name for one in world.store.secrets] == ["app"]
+
+
+async def test_what_others_remove_during_a_prune_is_not_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prune_room, "MAX_CHANGES", 1)
+    world = World.make()
+    for name in ("app", "free", "other"):
+        await made(world, name)
+    theirs = world.store.secret("other")
+    world.proposer.before += [lambda: None, lambda: world.proposer.put(Delete("secret", theirs.id))]
+    assert [one.name for one in await prune(world.context, SECRET, Only(), dry_run=False)] == ["app", "free"]
+    assert list(world.store.secrets) == []
 
 
 # -- registries

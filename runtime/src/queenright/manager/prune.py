@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from queenright.manager.context import MOST_TRIES, Context
 from queenright.manager.data_kinds import Data, DataKind
+from queenright.manager.slices import MAX_CHANGES
 from queenright.model.changes import Delete
 from queenright.model.errors import OutOfSequence
 from queenright.model.states import TaskState
@@ -76,18 +77,22 @@ def unused(store: Store, kind: DataKind, only: Only | None = None) -> list[Data]
 
 
 async def prune(context: Context, kind: DataKind, only: Only, *, dry_run: bool) -> Sequence[Data]:
-    """Remove all that nobody needs, or only say what that is. What a service takes up meanwhile stays."""
+    """Remove all that nobody needs, or only say what that is. What a service takes up meanwhile stays; what somebody
+    else removes meanwhile is not listed.
+    """
     gone: list[Data] = []
     for attempt in range(MOST_TRIES):
         found = unused(context.store, kind, only)
         if dry_run:
             return found
         try:
-            await context.write([Delete(kind.name, one.id, one.version) for one in found])
+            for start in range(0, len(found), MAX_CHANGES):
+                part = found[start : start + MAX_CHANGES]
+                await context.write([Delete(kind.name, one.id, one.version) for one in part])
+                gone += part
         except OutOfSequence:  # a service took one up, or somebody relabelled or removed one: look again
-            gone += [one for one in found if one.id not in kind.table(context.store)]
             if attempt == MOST_TRIES - 1:
                 raise
         else:
-            return sorted([*gone, *found], key=lambda one: one.name)
+            return sorted(gone, key=lambda one: one.name)
     raise AssertionError("unreachable")
