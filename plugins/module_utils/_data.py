@@ -84,6 +84,8 @@ def config(module: AnsibleModule, engine: Engine) -> Result:
 
 def _declared(module: AnsibleModule, engine: Engine, kind: str) -> Result:
     params = module.params
+    if params["prune"]:
+        _check_filters(params["prune_filters"] or {})
     if module.check_mode and standing(engine).outside:
         return _foreseen(module, kind)
     result = {"changed": False, "actions": [], "changes": {}, "diff": {"before": {}, "after": {}}}  # type: Result
@@ -154,6 +156,16 @@ def _prune(module: AnsibleModule, engine: Engine, kind: str, result: Result) -> 
     if gone:
         before, after = result["diff"]["before"], result["diff"]["after"]
         result["diff"] = {"before": dict(before, Unused=gone), "after": dict(after, Unused=[])}
+
+
+def _check_filters(given: Json) -> None:
+    """An empty list would take everything: what was meant is not known, and what is removed does not come back."""
+    for name in ("labels", "without_labels"):
+        if given.get(name) is not None and not [one for one in given[name] if one.strip()]:
+            raise EngineError(
+                "prune_filters: %s is empty, so that everything unused would be removed: name labels, or leave %s out"
+                % (name, name)
+            )
 
 
 def _listed(module: AnsibleModule, engine: Engine, kind: str) -> Result:

@@ -117,6 +117,18 @@ def test_what_nobody_needs_is_pruned_also_without_a_name(manager, run_module, ki
     assert json.loads(query["filters"]) == {"label": ["a=b"], "until": ["24h"]}
 
 
+@pytest.mark.parametrize("check", [True, False])
+@pytest.mark.parametrize("given", [[], [""]])
+@pytest.mark.parametrize("name", ["labels", "without_labels"])
+def test_an_empty_filter_does_not_prune_everything(manager, run_module, name, given, check) -> None:
+    run_module(swarm_secret, socket=manager.socket, name="one", data="x")
+    options = {"prune": True, "prune_filters": {name: given, "until": "24h"}}
+    result = run_module(swarm_secret, check=check, socket=manager.socket, **options)
+    assert result["failed"]
+    assert "prune_filters: %s is empty" % name in result["msg"]
+    assert not [call for call in manager.calls if call[1].endswith("/prune")]
+
+
 def test_a_name_is_needed_unless_all_is_pruned(manager, run_module) -> None:
     result = run_module(swarm_secret, socket=manager.socket, data="x")
     assert result["failed"]
