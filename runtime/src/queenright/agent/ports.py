@@ -69,7 +69,7 @@ class Executor(Protocol):
         ...
 
     async def pull(self, task: Task, told: Callable[[str], None]) -> None:
-        """Make sure that the image is there. ``told`` gets words on the progress, about once a second."""
+        """Make sure that the image is there. ``told`` gets words on the progress, at once and then every 10 s or so."""
         ...
 
     async def create(self, task: Task) -> Seen:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +13,7 @@ from docker.errors import APIError
 
 from queenright.agent.ports import TaskError, TemporaryError
 
-EVERY = 1.0  # seconds between two words on the progress
+EVERY = 10.0  # seconds between two words on the progress: each of them goes through the managers' log
 MEGABYTE = 1_000_000
 DOWNLOADED = ("Verifying Checksum", "Download complete", "Extracting")
 DONE = ("Pull complete", "Already exists")
@@ -88,7 +89,7 @@ def pull(client: APIClient, image: str, credentials: dict[str, Any], told: Calla
     """Pull and read the answer to its end, where an error may stand. (Empty credentials keep the SDK from looking for
     some of its own.) Raises TaskError or TemporaryError.
     """
-    progress, said, last = Progress(), "", time.monotonic()
+    progress, said, last = Progress(), "", -math.inf  # the first word is said at once
     try:
         for line in client.pull(image, stream=True, decode=True, auth_config=credentials):
             if "error" in line:
