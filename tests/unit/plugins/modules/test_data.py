@@ -125,7 +125,7 @@ def test_an_empty_filter_does_not_prune_everything(manager, run_module, name, gi
     options = {"prune": True, "prune_filters": {name: given, "until": "24h"}}
     result = run_module(swarm_secret, check=check, socket=manager.socket, **options)
     assert result["failed"]
-    assert "prune_filters: %s is empty" % name in result["msg"]
+    assert f"prune_filters: {name} is empty" in result["msg"]
     assert not [call for call in manager.calls if call[1].endswith("/prune")]
 
 
