@@ -140,9 +140,12 @@ def _foreseen(module: AnsibleModule, kind: str) -> Result:
 
 
 def _prune(module: AnsibleModule, engine: Engine, kind: str, result: Result) -> None:
-    """Remove what nobody uses, and add that to the result."""
+    """Remove what nobody uses, and add that to the result. What was just declared stays, used or not."""
+    params = module.params
     query = {"dry_run": int(module.check_mode)}  # type: Json
-    given = module.params["prune_filters"] or {}
+    if params["name"] is not None and params["state"] == "present" and not (module.check_mode and _renewed(result)):
+        query["spare"] = params["name"]
+    given = params["prune_filters"] or {}
     filters = {"label": given.get("labels"), "label!": given.get("without_labels")}
     if given.get("until") is not None:
         filters["until"] = [given["until"]]
@@ -166,6 +169,11 @@ def _check_filters(given: Json) -> None:
                 "prune_filters: %s is empty, so that everything unused would be removed: name labels, or leave %s out"
                 % (name, name)
             )
+
+
+def _renewed(result: Result) -> bool:
+    """Whether there would be a new version, so that the one that is there now would not be the newest any more."""
+    return "Data" in result["changes"]
 
 
 def _listed(module: AnsibleModule, engine: Engine, kind: str) -> Result:

@@ -49,7 +49,7 @@ options:
     default: present
   password:
     description:
-      - Password or access token of O(username).
+      - Password or access token of O(username). Needed whenever that is given, unless O(state=absent).
     type: str
   identity_token:
     description:
@@ -140,6 +140,9 @@ def main() -> None:
         required_by={"password": "username"},
         mutually_exclusive=[("identity_token", "username"), ("identity_token", "password")],
     )
+    params = module.params
+    if params["state"] == "present" and params["username"] is not None and params["password"] is None:
+        module.fail_json(msg="missing parameter(s) required by 'username': password")
     run(module, registry)
 
 

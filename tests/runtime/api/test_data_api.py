@@ -193,6 +193,7 @@ async def test_prune_removes_what_nobody_uses(kind: str) -> None:
     assert await api.call("POST", f"{path}?filters={only}") == (200, expected)
     young = quote(json.dumps({"until": ["1h"]}))
     assert await api.call("POST", f"{path}?filters={young}") == (200, {"deleted": []})
+    assert await api.call("POST", f"{path}?spare=db") == (200, {"deleted": []})
     assert await api.call("POST", path) == (200, {"deleted": [{"id": keys["db"], "name": "db"}]})
     assert (await api.error("POST", f"{path}?filters={quote(json.dumps({'x': ['y']}))}"))[0] == 400
 

@@ -307,6 +307,18 @@ async def test_prune_leaves_what_is_used_can_be_gone_back_to_or_is_still_read() 
     assert [one.name for one in await prune(world.context, SECRET, Only(), dry_run=False)] == ["kept", "read"]
 
 
+async def test_prune_spares_the_newest_version_of_what_was_just_declared() -> None:
+    world = World.make()
+    for data in (b"1", b"2"):
+        await apply(world, "secret", "App", data)
+    await apply(world, "secret", "other", b"x")
+    for dry_run in (True, False):
+        gone = await prune(world.context, SECRET, Only(spare="App"), dry_run=dry_run)
+        assert [one.name for one in gone] == ["App", "other"]
+    assert (await apply(world, "secret", "App", b"2"))["changed"] is False
+    assert await prune(world.context, SECRET, Only(spare="App"), dry_run=False) == []
+
+
 async def test_what_is_taken_up_during_a_prune_stays() -> None:
     world = World.make()
     value = await made(world, "app")
@@ -348,6 +360,29 @@ async def test_credentials_are_stored_replaced_and_removed_and_never_shown() -> 
     gone = await apply(world, "registry", "r.example.com:5000", state="absent")
     assert gone["actions"] == ["remove the credentials for registry r.example.com:5000"]
     assert (await apply(world, "registry", "r.example.com:5000", state="absent"))["changed"] is False
+
+
+async def test_another_user_without_a_password_is_refused() -> None:
+    world = World.make()
+    auth = json.dumps({"username": "bob", "password": HUSH.decode()}).encode()
+    await apply(world, "registry", "r.io", auth, options={"username": "bob"})
+    assert (await apply(world, "registry", "r.io", options={"username": "bob"}))["changed"] is False
+    for name in ("eve", None):
+        wish = Wish("registry", "r.io", options={"username": name})
+        with pytest.raises(InvalidArgument, match=r"stored for r\.io: give the new user's password too"):
+            await world.control.applier.apply(wish, dry_run=True)
+    assert world.store.registry("r.io").spec.username == "bob"
+
+
+async def test_an_identity_token_takes_the_place_of_user_and_password() -> None:
+    world = World.make()
+    auth = json.dumps({"username": "bob", "password": "x"}).encode()
+    await apply(world, "registry", "r.io", auth, options={"username": "bob"})
+    token = json.dumps({"identitytoken": HUSH.decode()}).encode()
+    done = await apply(world, "registry", "r.io", token)
+    assert done["after"] == {"Server": "r.io", "Credentials": "(not shown)"}
+    assert set(done["diff"]) == {"Username", "Credentials"}
+    assert (await apply(world, "registry", "r.io", token))["changed"] is False
 
 
 async def test_docker_hub_has_one_entry_however_it_is_written() -> None:

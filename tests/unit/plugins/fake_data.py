@@ -54,8 +54,8 @@ class FakeData:
         answer["services"] = [{"id": f"id-{one}", "name": one} for one in services]
         return answer
 
-    def prune(self, kind: str, dry: bool) -> Json:
-        gone = [name for of, name in self.families if of == kind and (of, name) not in self.users]
+    def prune(self, kind: str, dry: bool, spare: str) -> Json:
+        gone = [name for of, name in self.families if of == kind and (of, name) not in self.users and name != spare]
         if not dry:
             for name in gone:
                 del self.families[kind, name]

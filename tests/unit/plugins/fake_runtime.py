@@ -380,7 +380,7 @@ class FakeRuntime:
         ]
 
     def prune(self, query: Json, body: t.Any, kinds: str) -> Json:
-        return self._managed().data.prune(kinds[:-1], query.get("dry_run") == "1")
+        return self._managed().data.prune(kinds[:-1], query.get("dry_run") == "1", query.get("spare", ""))
 
     def listed(self, query: Json, body: t.Any, kinds: str) -> list[Json]:
         return self._managed().data.list("registry" if kinds == "registries" else kinds[:-1])

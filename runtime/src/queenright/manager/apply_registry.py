@@ -46,12 +46,19 @@ class RegistryPlanner:
         spec = dataclasses.replace(spec, server=server)
         check_values(encode(spec))
         auth = _read_auth(wish, server)
+        if auth is not None and json.loads(auth).get("identitytoken") and "username" not in wish.options:
+            spec = dataclasses.replace(spec, username=None)  # that of the password in whose place the token comes
         if held is None:
             if auth is None:
                 raise InvalidArgument(f"there are no credentials for {server} yet: give them", plain=True)
             made = Registry(id=self._context.ids(), spec=spec, auth=auth)
             action = f"store the credentials for registry {server}"
             return Plan(made.id, None, _shown(made), (action,), (), (Create(made),), difference({}, _shown(made)))
+        if auth is None and spec.username != held.spec.username:
+            raise InvalidArgument(
+                f"username: it belongs to the password that is stored for {server}: give the new user's password too",
+                plain=True,
+            )
         changed = dataclasses.replace(held, spec=spec, auth=held.auth if auth is None else auth)
         before, after = _shown(held), _shown(changed)
         diff = difference(before, after)

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from queenright.manager.context import MOST_TRIES, Context
 from queenright.manager.data_kinds import Data, DataKind
+from queenright.manager.families import family
 from queenright.manager.slices import MAX_CHANGES
 from queenright.model.changes import Delete
 from queenright.model.errors import OutOfSequence
@@ -49,12 +50,14 @@ def _live(store: Store, name: str, key: str) -> Iterator[bool]:
 @dataclasses.dataclass(frozen=True, slots=True)
 class Only:
     """What is pruned at all: those with all of ``labels`` (key to value, "" for any), with none of ``without``, and
-    created before ``until`` (nanoseconds since the epoch, 0: at any time).
+    created before ``until`` (nanoseconds since the epoch, 0: at any time); never the newest version of the family
+    ``spare``: who has just declared it would make it again.
     """
 
     labels: Mapping[str, str] = dataclasses.field(default_factory=dict)
     without: Mapping[str, str] = dataclasses.field(default_factory=dict)
     until: int = 0
+    spare: str = ""
 
     def take(self, value: Data) -> bool:
         labels = value.spec.labels
@@ -72,7 +75,8 @@ def _has(labels: Mapping[str, str], key: str, value: str) -> bool:
 def unused(store: Store, kind: DataKind, only: Only | None = None) -> list[Data]:
     """All that nobody needs, by name."""
     uses, only = Uses(store, kind), only or Only()
-    found = [one for one in kind.table(store) if only.take(one) and not uses.hold(one.id)]
+    spared = {one.id for one in family(store, kind, only.spare)[-1:]} if only.spare else set()
+    found = [one for one in kind.table(store) if one.id not in spared and only.take(one) and not uses.hold(one.id)]
     return sorted(found, key=lambda one: one.name)
 
 

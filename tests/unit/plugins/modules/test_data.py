@@ -129,6 +129,19 @@ def test_an_empty_filter_does_not_prune_everything(manager, run_module, name, gi
     assert not [call for call in manager.calls if call[1].endswith("/prune")]
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_declared_is_not_pruned_by_the_same_task(manager, run_module, kind) -> None:
+    run_module(module_of(kind), socket=manager.socket, name="old", data="x")
+    options = {"socket": manager.socket, "name": "app", "prune": True}
+    done = run_module(module_of(kind), data="x", **options)
+    again = run_module(module_of(kind), data="x", **options)
+    assert (done["pruned"], again["pruned"], again["changed"]) == (["old"], [], False)
+    run_module(module_of(kind), check=True, data="y", **options)
+    run_module(module_of(kind), state="absent", **options)
+    said = [call[2].get("spare") for call in manager.calls if call[1].endswith("/prune")]
+    assert said == ["app", "app", None, None]
+
+
 def test_a_name_is_needed_unless_all_is_pruned(manager, run_module) -> None:
     result = run_module(swarm_secret, socket=manager.socket, data="x")
     assert result["failed"]
@@ -189,8 +202,19 @@ def test_credentials_are_stored_once_and_not_shown(manager, triple, run_module) 
 def test_an_identity_token_may_take_the_place_of_a_password(manager, run_module) -> None:
     run_module(swarm_registry, socket=manager.socket, server="r.io", identity_token=HUSH)
     assert json.loads(sent(manager)) == {"identitytoken": HUSH, "serveraddress": "r.io"}
-    for options in ({"password": "x"}, {"username": "bob", "password": "x", "identity_token": "y"}):
+    for options in (
+        {"password": "x"},
+        {"username": "bob"},
+        {"username": "bob", "password": "x", "identity_token": "y"},
+    ):
         assert run_module(swarm_registry, socket=manager.socket, server="r.io", **options)["failed"]
+
+
+def test_a_user_may_be_named_where_credentials_are_removed(manager, run_module) -> None:
+    options = {"socket": manager.socket, "server": "r.io", "username": "bob"}
+    run_module(swarm_registry, password=HUSH, **options)
+    assert "password" in run_module(swarm_registry, **options)["msg"]
+    assert run_module(swarm_registry, state="absent", **options)["changed"]
 
 
 def test_credentials_are_foreseen_where_there_is_no_swarm(runtime, run_module) -> None:
