@@ -51,8 +51,9 @@ def service(module: AnsibleModule, engine: Engine) -> Result:
         spec = dict(encode(merge(ServiceSpec, None, options)), Name=name)
         return dict(foreseen("service", spec, "create service %s" % name), needs_manager=True)
     context = {"resolve_image": params["resolve_image"]}
-    if params["registry"]:
-        context["registry_auth"] = _registry_auth(params["registry"])
+    if state == "present" and said(module, ["registry"]):
+        registry = params["registry"]
+        context["registry_auth"] = _registry_auth(registry) if registry else None
     plan = apply(module, engine, "service", name, options, state=state, context=context)
     result = plan.result("service")
     if params["wait"] and not module.check_mode and plan.id:

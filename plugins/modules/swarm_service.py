@@ -17,6 +17,8 @@ description:
   - The task fails if the update pauses or is rolled back, and says why.
   - A job (O(mode=replicated-job) or O(mode=global-job)) is waited for until it has completed, and the task fails if it
     cannot complete any more. Each change of a job runs it again; O(force_update) with another number does just that.
+  - The mode of a service cannot be changed. Remove the service first. A job takes neither O(update_config) nor
+    O(rollback_config).
 author:
   - The queenright contributors (@queenright)
 extends_documentation_fragment:
@@ -52,7 +54,8 @@ options:
   registry:
     description:
       - Credentials with which the nodes pull the image. They are stored in the swarm and shown to nobody.
-      - If not given, those that the service has are kept.
+      - If not given, those that the service has are kept. With the value null they are forgotten, and the swarm's own
+        apply (see M(queenright.swarm.swarm_registry)).
     type: dict
     suboptions:
       username:
@@ -141,6 +144,18 @@ EXAMPLES = r"""
       timeout: 5m
       failure_action: rollback
 
+- name: Give it a certificate's key and a configuration, both declared before
+  queenright.swarm.swarm_service:
+    name: web
+    secrets:
+      - secret_name: web_key
+        filename: tls.key
+        uid: "33"
+        mode: "0400"
+    configs:
+      - config_name: nginx_conf
+        filename: /etc/nginx/nginx.conf
+
 - name: Run a job of ten parts, three at a time, and wait until all have completed
   queenright.swarm.swarm_service:
     name: import
@@ -189,7 +204,7 @@ service:
     Labels: {}
     TaskTemplate:
       ContainerSpec:
-        Image: nginx:1.27
+        Image: nginx:1.27@sha256:6784fb0834aa7dbbe12e3d7471e69c290df3e6ba810dc38b34ae33d3c1c05f7d
       Resources:
         Limits: {}
         Reservations: {}

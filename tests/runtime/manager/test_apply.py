@@ -215,6 +215,23 @@ async def test_credentials_are_kept_and_not_shown() -> None:
     assert world.get_service("web").registry_auth == "bmV3"
 
 
+async def test_credentials_are_forgotten_when_null_is_said() -> None:
+    world = World.make()
+    await apply(world, "service", "web", {"image": "busybox:1"}, context={"registry_auth": "c2VjcmV0"})
+    revision = world.get_service("web").spec_version
+    gone: dict[str, Any] = {"context": {"registry_auth": None}}
+    planned = await apply(world, "service", "web", {}, dry_run=True, **gone)
+    done = await apply(world, "service", "web", {}, **gone)
+    assert planned["actions"] == done["actions"] == ["remove the registry credentials of service web"]
+    assert done["diff"] == {"RegistryAuth": {"before": "(not shown)", "after": None}}
+    assert world.get_service("web").registry_auth == ""
+    assert world.get_service("web").spec_version == revision
+    assert (await apply(world, "service", "web", {}, **gone))["changed"] is False
+    await apply(world, "service", "web", {}, context={"registry_auth": "c2VjcmV0"})
+    assert (await apply(world, "service", "web", {"replicas": 3}, **gone))["actions"] == ["update service web"]
+    assert world.get_service("web").registry_auth == ""
+
+
 async def test_a_failed_update_that_was_taken_back_to_what_is_declared_is_past() -> None:
     world = World.make()
     service = await world.service("web")
@@ -330,6 +347,16 @@ async def test_one_option_of_the_swarm_changes_one_thing() -> None:
     done = await both(world, "swarm", "", {"node_cert_expiry": "48h", "labels": {"a": 1}})
     assert set(done["diff"]) == {"CAConfig.NodeCertExpiry", "Labels.a"}
     assert world.context.cluster.spec.orchestration.task_history_limit == 2
+
+
+async def test_a_zero_that_means_the_default_is_said_once() -> None:
+    world = World.make()
+    zeros = {"dispatcher_heartbeat_period": "0s", "node_cert_expiry": "0s"}
+    assert (await both(world, "swarm", "", zeros))["changed"] is False
+    await apply(world, "swarm", "", {"dispatcher_heartbeat_period": "9s"})
+    done = await both(world, "swarm", "", zeros)
+    assert done["diff"] == {"Dispatcher.HeartbeatPeriod": {"before": 9 * 10**9, "after": 5 * 10**9}}
+    assert (await both(world, "swarm", "", zeros))["changed"] is False
 
 
 async def test_null_gives_the_swarm_s_default_back() -> None:

@@ -91,7 +91,8 @@ class Applier:
         if wish.kind != "service" or wish.state != PRESENT:
             return wish, ()
         found = self._find_service(wish.name)
-        auth = _text(wish.context, "registry_auth") or (found.registry_auth if found is not None else "")
+        said_auth = _auth(wish)
+        auth = (found.registry_auth if found is not None else "") if said_auth is None else said_auth
         held, how = found.spec if found is not None else None, wish.context.get("resolve_image")
         options, said = await pinned_options(self._context, wish.options, held, auth, how)
         return dataclasses.replace(wish, options=options), said
@@ -130,11 +131,11 @@ class Applier:
                 return Plan("", None, None)
             before = encode(found.spec)
             return plan_of(found.id, before, None, f"remove service {found.name}", (Delete("service", found.id),))
-        auth = _text(wish.context, "registry_auth")
+        auth = _auth(wish)
         if found is None:
             spec = dataclasses.replace(merge(ServiceSpec, None, dict(wish.options)), name=wish.name)
             spec, warnings = self._resolved(wish, spec)
-            made = self._services.new(spec, auth)
+            made = self._services.new(spec, auth or "")
             plan = plan_of(made.id, None, encode(made.spec), f"create service {made.name}", (Create(made),))
             return dataclasses.replace(plan, warnings=warnings)
         spec, warnings = self._resolved(wish, merge(ServiceSpec, found.spec, dict(wish.options)))
@@ -151,23 +152,26 @@ class Applier:
             check_existence(store, spec)
         return spec, warnings
 
-    def _plan_update(self, found: Service, spec: ServiceSpec, auth: str) -> Plan:
+    def _plan_update(self, found: Service, spec: ServiceSpec, auth: str | None) -> Plan:
+        """``auth``: credentials for the registry, "" for none any more, None to keep what there is."""
         check_ports(self._context.store, spec, found.id)
         check_service(spec)
         revisions.check_followable(found, spec)
         before, after = encode(found.spec), encode(spec)
+        auth = found.registry_auth if auth is None else auth
         if before != after:
-            changed = revisions.updated(found, spec, auth or found.registry_auth, self._context.clock.wall())
+            changed = revisions.updated(found, spec, auth, self._context.clock.wall())
             return plan_of(found.id, before, after, f"update service {found.name}", (Update(changed),))
-        if auth and auth != found.registry_auth:
+        if auth != found.registry_auth:
             plan = plan_of(
                 found.id,
                 before,
                 after,
-                f"update the registry credentials of service {found.name}",
+                f"{'update' if auth else 'remove'} the registry credentials of service {found.name}",
                 (Update(dataclasses.replace(found, registry_auth=auth)),),
             )
-            return dataclasses.replace(plan, diff={"RegistryAuth": {"before": HIDDEN, "after": HIDDEN}})
+            shown = {"before": HIDDEN if found.registry_auth else None, "after": HIDDEN if auth else None}
+            return dataclasses.replace(plan, diff={"RegistryAuth": shown})
         return Plan(found.id, before, after, changes=_acknowledgement(found))
 
     def _find_service(self, name: str) -> Service | None:
@@ -205,7 +209,7 @@ class Applier:
         refuse_immutable(cluster, {**wish.options, **wish.context})
         spec = with_defaults(merge(SwarmSpec, cluster.spec, without_immutable(wish.options)))
         changed = self._cluster.changed(cluster, spec)
-        before, after = encode(with_defaults(cluster.spec)), encode(changed.spec)
+        before, after = encode(with_defaults(cluster.spec)), encode(with_defaults(changed.spec))
         if before == after:
             return Plan(cluster.id, before, after)
         return plan_of(cluster.id, before, after, "update the swarm", (Update(changed),))
@@ -243,6 +247,13 @@ def _node_spec(node: Node, options: Mapping[str, Any]) -> NodeSpec:
 
 def _title(node: Node) -> str:
     return node.hostname or node.id
+
+
+def _auth(wish: Wish) -> str | None:
+    """The credentials for the image's registry: None if nothing was said of them, "" if null was, which clears them."""
+    if "registry_auth" not in wish.context or wish.context["registry_auth"] == "":
+        return None
+    return _text(wish.context, "registry_auth")
 
 
 def _text(values: Mapping[str, Any], name: str) -> str:

@@ -113,6 +113,10 @@ def test_credentials_travel_in_the_form_of_the_engine_and_are_not_shown(manager,
     assert "s3cr3t-word" not in str(result)
     again = run_module(swarm_service, socket=manager.socket, name="web", registry=registry)
     assert not again["changed"]
+    run_module(swarm_service, socket=manager.socket, name="web", replicas=2)
+    assert "registry_auth" not in manager.called("/queenright/v1/apply")[-1]["context"]
+    run_module(swarm_service, socket=manager.socket, name="web", registry=None)
+    assert manager.called("/queenright/v1/apply")[-1]["context"]["registry_auth"] is None
 
 
 def test_when_a_tag_is_made_into_a_digest_is_said_to_the_runtime(manager, run_module) -> None:
