@@ -452,7 +452,8 @@ options:
         description:
           - >-
             Name of the secret as M(queenright.swarm.swarm_secret) declares it, which means its newest
-            version. With the name of a later version, such as V(app.v2), it is just that one.
+            version. With the name of a later version, such as V(app.v2), it is just that one, until the
+            service is moved (see O(queenright.swarm.swarm_secret#module:roll)).
         type: str
         required: true
       filename:
@@ -501,7 +502,8 @@ options:
         description:
           - >-
             Name of the config as M(queenright.swarm.swarm_config) declares it, which means its newest
-            version. With the name of a later version, such as V(app.v2), it is just that one.
+            version. With the name of a later version, such as V(app.v2), it is just that one, until the
+            service is moved (see O(queenright.swarm.swarm_config#module:roll)).
         type: str
         required: true
       filename:
@@ -828,7 +830,7 @@ options:
         description:
           - >-
             What the next group waits for, that the tasks of a group are running (V(running)) or that they
-            have been for the time of O(update_config.monitor) (V(monitor)).
+            have been for the monitor time (V(monitor)).
           - >-
             If it was never set, V(running) applies.
         type: str
@@ -900,7 +902,7 @@ options:
         description:
           - >-
             What the next group waits for, that the tasks of a group are running (V(running)) or that they
-            have been for the time of O(update_config.monitor) (V(monitor)).
+            have been for the monitor time (V(monitor)).
           - >-
             If it was never set, V(running) applies.
         type: str

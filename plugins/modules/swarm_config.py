@@ -13,7 +13,7 @@ description:
   - Configs are files that containers read. Whoever may use the Engine API can read them too.
   - Data never changes once it is stored. Other data under the same name becomes a new version of it, and the services
     that use an older one are moved to it with a rolling update.
-  - The data is compared inside the runtime. Neither it nor a digest of it is shown, logged or stored elsewhere.
+  - The data is compared inside the runtime. This module does not show it; M(queenright.swarm.swarm_config_info) does.
 author:
   - The queenright contributors (@queenright)
 extends_documentation_fragment:
@@ -117,7 +117,7 @@ actions:
     - create config app.v2, version 2 of app
     - update service web to config app.v2
 changes:
-  description: The values that changed. Data is never shown.
+  description: The values that changed. The data is not part of it.
   type: dict
   returned: success
   sample:
@@ -144,6 +144,35 @@ foreseen:
   type: bool
   returned: if it is
   sample: true
+forecast:
+  description:
+    - What would become of tasks, as the swarm stands now. C(services) has an item for each service whose tasks would
+      change, with C(name), the numbers of tasks C(created) and C(stopped), C(batches) (the slots that are renewed
+      together, and after how many seconds at the earliest), C(serving) (how many serve C(before) and C(after), and the
+      C(fewest) at any time), C(nodes) (how many tasks each gets) and C(unplaced) (slots for which there is no node, and
+      why).
+    - The same is said in short lines when diff mode is on.
+  type: dict
+  returned: in check or diff mode, if tasks change
+  sample:
+    complete: true
+    services:
+      - name: web
+        created: 4
+        stopped: 4
+        serving:
+          before: 4
+          fewest: 2
+          after: 4
+        batches:
+          - after: 0.0
+            slots: ["1", "2"]
+          - after: 6.0
+            slots: ["3", "4"]
+        nodes:
+          node1: 2
+          node2: 2
+        unplaced: []
 """
 
 from ansible.module_utils.basic import AnsibleModule

@@ -166,7 +166,7 @@ forecast:
       why).
     - The same is said in short lines when diff mode is on.
   type: dict
-  returned: in check or diff mode, if tasks change
+  returned: in check or diff mode, if tasks change; not if a manager is removed with O(demote=true)
   sample:
     complete: true
     services:

@@ -91,6 +91,8 @@ options:
   settings:
     description:
       - Settings of the daemon, written to C(/etc/queenright/config.toml). C(queenright config) shows what is known.
+        Among them is C(prefer_local_images), with which images that the node has are used without asking their
+        registry.
       - If not given, an existing file is left as it is.
     type: dict
   service_manager:

@@ -147,6 +147,35 @@ foreseen:
   type: bool
   returned: if it is
   sample: true
+forecast:
+  description:
+    - What would become of tasks, as the swarm stands now. C(services) has an item for each service whose tasks would
+      change, with C(name), the numbers of tasks C(created) and C(stopped), C(batches) (the slots that are renewed
+      together, and after how many seconds at the earliest), C(serving) (how many serve C(before) and C(after), and the
+      C(fewest) at any time), C(nodes) (how many tasks each gets) and C(unplaced) (slots for which there is no node, and
+      why).
+    - The same is said in short lines when diff mode is on.
+  type: dict
+  returned: in check or diff mode, if tasks change
+  sample:
+    complete: true
+    services:
+      - name: web
+        created: 4
+        stopped: 4
+        serving:
+          before: 4
+          fewest: 2
+          after: 4
+        batches:
+          - after: 0.0
+            slots: ["1", "2"]
+          - after: 6.0
+            slots: ["3", "4"]
+        nodes:
+          node1: 2
+          node2: 2
+        unplaced: []
 """
 
 from ansible.module_utils.basic import AnsibleModule

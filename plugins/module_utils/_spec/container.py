@@ -204,7 +204,8 @@ class SecretReference:
         "SecretName",
         STR,
         "Name of the secret as M(queenright.swarm.swarm_secret) declares it, which means its newest version. With the "
-        "name of a later version, such as V(app.v2), it is just that one.",
+        "name of a later version, such as V(app.v2), it is just that one, until the service is moved (see "
+        "O(queenright.swarm.swarm_secret#module:roll)).",
         required=True,
         no_log=False,
     )
@@ -223,7 +224,8 @@ class ConfigReference:
         "ConfigName",
         STR,
         "Name of the config as M(queenright.swarm.swarm_config) declares it, which means its newest version. With the "
-        "name of a later version, such as V(app.v2), it is just that one.",
+        "name of a later version, such as V(app.v2), it is just that one, until the service is moved (see "
+        "O(queenright.swarm.swarm_config#module:roll)).",
         required=True,
     )
     file: FileTarget = opt("File", Inline(FileTarget), "The file in the container.")

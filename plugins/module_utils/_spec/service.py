@@ -339,7 +339,7 @@ class UpdateConfig:
         "Gate",
         STR,
         "What the next group waits for, that the tasks of a group are running (V(running)) or that they have been for "
-        "the time of O(update_config.monitor) (V(monitor)).",
+        "the monitor time (V(monitor)).",
         choices=(RUNNING, MONITOR),
         default_doc="V(running)",
         own=True,
