@@ -452,8 +452,8 @@ options:
         description:
           - >-
             Name of the secret as M(queenright.swarm.swarm_secret) declares it, which means its newest
-            version. With the name of a later version, such as V(app.v2), it is just that one, until the
-            service is moved (see O(queenright.swarm.swarm_secret#module:roll)).
+            version. With the name of a later version, such as V(app.v2), it is just that one, until that
+            module moves the service to the newest one.
         type: str
         required: true
       filename:
@@ -502,8 +502,8 @@ options:
         description:
           - >-
             Name of the config as M(queenright.swarm.swarm_config) declares it, which means its newest
-            version. With the name of a later version, such as V(app.v2), it is just that one, until the
-            service is moved (see O(queenright.swarm.swarm_config#module:roll)).
+            version. With the name of a later version, such as V(app.v2), it is just that one, until that
+            module moves the service to the newest one.
         type: str
         required: true
       filename:

@@ -204,8 +204,8 @@ class SecretReference:
         "SecretName",
         STR,
         "Name of the secret as M(queenright.swarm.swarm_secret) declares it, which means its newest version. With the "
-        "name of a later version, such as V(app.v2), it is just that one, until the service is moved (see "
-        "O(queenright.swarm.swarm_secret#module:roll)).",
+        "name of a later version, such as V(app.v2), it is just that one, until that module moves the service to the "
+        "newest one.",
         required=True,
         no_log=False,
     )
@@ -224,8 +224,8 @@ class ConfigReference:
         "ConfigName",
         STR,
         "Name of the config as M(queenright.swarm.swarm_config) declares it, which means its newest version. With the "
-        "name of a later version, such as V(app.v2), it is just that one, until the service is moved (see "
-        "O(queenright.swarm.swarm_config#module:roll)).",
+        "name of a later version, such as V(app.v2), it is just that one, until that module moves the service to the "
+        "newest one.",
         required=True,
     )
     file: FileTarget = opt("File", Inline(FileTarget), "The file in the container.")
