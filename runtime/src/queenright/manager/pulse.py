@@ -134,7 +134,8 @@ class Pulse:
             heapq.heappush(self._due, (min(again, suspect_at) if now < suspect_at else again, node_id))
 
     def _notice_standstill(self) -> None:
-        """While this process stood still nothing could be heard.
+        """While this process stood still nothing could be heard, so that time counts against nobody. Only that time: a
+        node that is dead is down in the end, however often its manager stands still.
 
         Asked wherever nodes are judged, for after a standstill nobody knows which timer fires first.
         """
@@ -142,8 +143,12 @@ class Pulse:
         lag, self._seen_at = now - self._seen_at, now
         if lag <= TICK + STANDSTILL:
             return
-        log.warning("this manager stood still for %.1f s; every node gets a fresh grace", lag)
-        self._since = now
+        log.warning("this manager stood still for %.1f s; that time counts against no node", lag)
+        self._since = min(now, self._since + lag)
         for node_id, beat in self._beats.items():
-            broken = None if beat.broken is None else now
-            self._beats[node_id] = dataclasses.replace(beat, heard=now, broken=broken, probed=None)
+            self._beats[node_id] = dataclasses.replace(
+                beat,
+                heard=min(now, beat.heard + lag),
+                broken=None if beat.broken is None else min(now, beat.broken + lag),
+                probed=None if beat.probed is None else min(now, beat.probed + lag),
+            )
