@@ -203,6 +203,36 @@ async def test_what_was_is_told_in_order_of_time_and_ends_at_until(scene: tuple[
     ]
 
 
+@pytest.mark.parametrize("timed", [True, False], ids=["with their time", "of long ago"])
+async def test_an_engine_that_never_pauses_does_not_keep_what_was_from_being_told(
+    scene: tuple[World, Api, Dockerd], timed: bool
+) -> None:
+    world, api, dockerd = scene
+    await world.service("web")
+    at = next(commit.at for commit in world.store.history if commit.events[0].object.kind == "service")
+    world.clock.move(10)
+    dockerd.past = [container("create", at - SECOND), container("start", at + SECOND)]
+
+    async def chatter() -> None:
+        while True:
+            dockerd.tell("exec", world.clock.wall() if timed else at - SECOND)
+            await asyncio.sleep(0.002)
+
+    chattering = asyncio.create_task(chatter())
+    events = await listen(api, f"since={at / SECOND - 60:.9f}", type=["service", "container"])
+    told = [(await events.next())["Action"]]
+    await world.service("meanwhile")
+    while told[-1] != "start":
+        told.append((await events.next())["Action"])
+    assert [action for action in told if action != "exec"] == ["create", "create", "start"]
+    assert "exec" not in told or not timed
+    while (one := await events.next())["Type"] != "service":
+        assert one["Action"] == "exec"
+    assert one["Actor"]["Attributes"]["name"] == "meanwhile"
+    chattering.cancel()
+    await events.close()
+
+
 async def test_swarm_events_alone_need_no_engine(scene: tuple[World, Api, Dockerd]) -> None:
     world, api, dockerd = scene
     await world.service("web")

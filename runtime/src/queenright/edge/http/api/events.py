@@ -29,6 +29,8 @@ from queenright.store.history import ForgottenError
 
 LOOK = 1.0  # seconds between two looks at who leads: that is no commit of the store
 QUIET = 0.05  # seconds without a word after which dockerd has told of all that was
+LONGEST = 1.0  # seconds for which is waited for that: a busy engine may never be quiet
+MOST_TOLD = 1000  # its events that are put in order with ours; dockerd remembers a quarter as many
 MOST_LINE = 4 * 1024 * 1024
 RECORD = b"\x1e"  # before each record of application/json-seq
 
@@ -96,6 +98,7 @@ class _Swarm:
         self._since = since
         self._until = until
         self._index = control.store.index
+        self.began = control.context.clock.wall()
         self._managers = self._standing()
 
     def past(self) -> list[SwarmEvent]:
@@ -173,7 +176,7 @@ async def _merged(source: _Swarm, engine: EngineStream | None, content: str) -> 
         past = source.past()
         if past:
             if engine is not None:
-                told = await _told(queue)
+                told = await _told(queue, source.began)
             yield _in_order(past, [line for line in told if isinstance(line, bytes)], mark)
         tasks.append(asyncio.create_task(_feed(queue, _texts(source, mark)), name="events of the swarm"))
         ended = 0
@@ -225,13 +228,19 @@ async def _lines(engine: EngineStream) -> AsyncIterator[bytes]:
         yield bytes(buffer)
 
 
-async def _told(queue: asyncio.Queue[Item]) -> list[Item]:
-    """What dockerd has to tell of the past: it does so at once and without a pause."""
+async def _told(queue: asyncio.Queue[Item], began: int) -> list[Item]:
+    """What dockerd has to tell of the time before ``began`` (wall nanoseconds), at most with a little of what came
+    after: it tells of the past at once, without a pause and in order. What is still to come stays in the queue.
+    """
     told: list[Item] = []
     with contextlib.suppress(TimeoutError):
-        while not told or isinstance(told[-1], bytes):
-            async with asyncio.timeout(QUIET):
-                told.append(await queue.get())
+        async with asyncio.timeout(LONGEST):
+            while len(told) < MOST_TOLD:
+                async with asyncio.timeout(QUIET):
+                    item = await queue.get()
+                told.append(item)
+                if not isinstance(item, bytes) or _time(item) >= began:
+                    break
     return told
 
 
