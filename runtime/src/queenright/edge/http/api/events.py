@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
 from decimal import Decimal, InvalidOperation
 from urllib.parse import urlencode
 
@@ -60,10 +60,10 @@ class EventHandlers(Handlers):
             raise ApiError(400, f"`since` time ({since // _SECOND}) cannot be after `until` time ({until // _SECOND})")
         if not chosen.swarm:
             return PASS
+        source = _Swarm(self, control, chosen, since, until)
         engine = await self._engine(request) if chosen.engine else None
         content = engine.headers.get("content-type", "application/json") if engine is not None else "application/json"
-        source = _Swarm(self, control, chosen, since, until)
-        return Response(200, _merged(source, engine, content), {"Content-Type": content})
+        return Response(200, _Body(source, engine, content), {"Content-Type": content})
 
     async def _engine(self, request: Request) -> EngineStream:
         prefix = f"/v{request.version[0]}.{request.version[1]}" if request.version else ""
@@ -161,10 +161,33 @@ class _Swarm:
         return self._until is not None and at > self._until
 
 
+class _Body:
+    """The answer's parts. A generator that was never begun runs no ``finally``, so the engine's stream is closed here:
+    the client may go before the first part.
+    """
+
+    def __init__(self, source: _Swarm, engine: EngineStream | None, content: str) -> None:
+        self._engine = engine
+        self._parts = _merged(source, engine, content)
+
+    def __aiter__(self) -> _Body:
+        return self
+
+    async def __anext__(self) -> bytes:
+        return await anext(self._parts)
+
+    async def aclose(self) -> None:
+        try:
+            await self._parts.aclose()
+        finally:
+            if self._engine is not None:
+                self._engine.close()
+
+
 Item = bytes | BaseException | None  # what a source says: a text, why it broke off, that it has ended
 
 
-async def _merged(source: _Swarm, engine: EngineStream | None, content: str) -> AsyncIterator[bytes]:
+async def _merged(source: _Swarm, engine: EngineStream | None, content: str) -> AsyncGenerator[bytes, None]:
     """What was, in order of time; then everything as it comes."""
     mark = RECORD if "json-seq" in content else b""
     queue: asyncio.Queue[Item] = asyncio.Queue(maxsize=256)
@@ -198,12 +221,12 @@ async def _merged(source: _Swarm, engine: EngineStream | None, content: str) -> 
 
 
 async def _feed(queue: asyncio.Queue[Item], source: AsyncIterator[bytes]) -> None:
-    """Put what a source says into the queue, and how it ended."""
+    """Put what a source says into the queue, and how it ended: whoever waits there is told in any case."""
     end: Item = None
     try:
         async for part in source:
             await queue.put(part)
-    except EngineGoneError as error:
+    except Exception as error:
         end = error
     await queue.put(end)
 
