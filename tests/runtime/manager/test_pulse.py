@@ -206,6 +206,21 @@ def test_a_dead_node_is_down_though_the_manager_stands_still_again_and_again() -
         assert stalls <= 3, "only the standstills themselves are forgiven"
 
 
+@pytest.mark.parametrize(
+    ("silence", "probe_grace", "ping_period"), [(1.0, 0.1, 0.3), (0.3, 0.1, 0.1), (5.0, 1.0, 1.0), (5.0, 0.1, 1.0)]
+)
+def test_no_standstill_downs_a_node_that_was_not_asked_after_it(
+    silence: float, probe_grace: float, ping_period: float
+) -> None:
+    tuned = {"silence": silence, "probe_grace": probe_grace, "ping_period": ping_period}
+    for tenths in range(1, 31):
+        scene = Scene(**{name: int(seconds * 10**9) for name, seconds in tuned.items()})
+        scene.pulse.opened("n1", True)
+        scene.pass_time(scene.pulse.tuning.silence - TICK)
+        scene.now += tenths / 10
+        assert scene.standing() != Standing.DOWN, f"a standstill of {tenths / 10} s"
+
+
 def test_a_suspect_stays_suspect_through_a_standstill_and_is_not_probed_twice() -> None:
     scene = Scene()
     scene.pulse.opened("n1", True)

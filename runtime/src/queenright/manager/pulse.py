@@ -21,7 +21,7 @@ from queenright.store.store import Store
 log = logging.getLogger(__name__)
 
 TICK = 0.1  # seconds between two looks at the clock
-STANDSTILL = 1.0  # seconds without one after which no node is to blame for being late
+STANDSTILL = 1.0  # seconds without one, at most, after which no node is to blame for being late
 
 
 class Pulse:
@@ -133,6 +133,11 @@ class Pulse:
             suspect_at = beat.heard + tuning.silence  # then it is not kept waiting for its turn
             heapq.heappush(self._due, (min(again, suspect_at) if now < suspect_at else again, node_id))
 
+    def _standstill(self) -> float:
+        """Seconds without a look after which nodes are forgiven: so few that none goes down without a probe."""
+        tuning = self.tuning
+        return min(STANDSTILL, tuning.silence / 4, tuning.probe - 2 * TICK)
+
     def _notice_standstill(self) -> None:
         """While this process stood still nothing could be heard, so that time counts against nobody. Only that time: a
         node that is dead is down in the end, however often its manager stands still.
@@ -141,7 +146,7 @@ class Pulse:
         """
         now = self._clock.mono()
         lag, self._seen_at = now - self._seen_at, now
-        if lag <= TICK + STANDSTILL:
+        if lag <= TICK + self._standstill():
             return
         log.warning("this manager stood still for %.1f s; that time counts against no node", lag)
         self._since = min(now, self._since + lag)
