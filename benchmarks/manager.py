@@ -16,7 +16,7 @@ import json
 import statistics
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from queenright.decide.orchestrate import DECIDERS
 from queenright.edge.http.api import render
@@ -35,6 +35,9 @@ from queenright.store.store import Store
 from queenright.wire import codec
 
 NODES, REPLICAS, MORE = 20, 10, 20
+LOOK = 0.02  # seconds between two looks at whether it is done
+QUIET = 5  # looks without a commit after which nothing more comes
+PATIENCE = 600.0  # seconds, for the slowest of machines
 DESCRIPTION = NodeDescription(hostname="host", os="linux", architecture="x86_64", nano_cpus=10**13, memory_bytes=10**14)
 
 
@@ -88,7 +91,7 @@ class Scene:
         self._running: list[asyncio.Task[None]] = []
 
     async def open(self, tasks: int) -> None:
-        """Nodes, and services of running tasks."""
+        """Nodes, and services of running tasks, at all of which the deciders have looked."""
         nodes = [Node(id=f"node{number}", description=DESCRIPTION) for number in range(NODES)]
         await self.proposer.propose([Create(Cluster(id="swarm")), *(Create(node) for node in nodes)])
         for number in range(tasks // REPLICAS):
@@ -97,8 +100,9 @@ class Scene:
         self.dispatcher.start()
         for node in nodes:
             session = await self.dispatcher.open(node.id, DESCRIPTION, "")
-            self._running.append(asyncio.create_task(self._agent(session)))
-        self._running.append(asyncio.create_task(self._reconciler.run()))
+            self._running.append(asyncio.create_task(self._agent(session), name=f"the agent of {node.id}"))
+        self._running.append(asyncio.create_task(self._reconciler.run(), name="the reconciler"))
+        await self.settled()
 
     async def close(self) -> None:
         for task in self._running:
@@ -107,12 +111,34 @@ class Scene:
         await self.dispatcher.stop()
 
     async def settled(self) -> None:
-        """Until nothing has been written for a while."""
-        quiet = 0
-        while quiet < 5:
-            index = self.store.index
-            await asyncio.sleep(0.02)
-            quiet = quiet + 1 if index == self.store.index else 0
+        """Until every decider has looked at everything, and nothing has been written for a while: a first pass over
+        many tasks takes long and writes nothing.
+        """
+        quiet, index = 0, self.store.index
+
+        def still() -> bool:
+            nonlocal quiet, index
+            busy = index != self.store.index or any(seat.dirty or seat.rest for seat in self._reconciler._seats)
+            quiet, index = 0 if busy else quiet + 1, self.store.index
+            return quiet >= QUIET
+
+        await self._until(still, "the manager settles")
+
+    async def _until(self, done: Callable[[], bool], what: str) -> None:
+        """Wait. Raises what ended the reconciler or an agent, or RuntimeError when it takes too long."""
+        deadline = time.monotonic() + PATIENCE
+        while not done():
+            for task in self._running:
+                if task.done():
+                    task.result()
+                    raise RuntimeError(f"{task.get_name()} ended while it was waited for that {what}")
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"waited {PATIENCE:.0f} s in vain for that {what}")
+            await asyncio.sleep(LOOK)
+
+    def _count(self, service_id: str) -> int:
+        """Tasks of the service that run."""
+        return sum(task.state == TaskState.RUNNING for task in self.store.tasks.by("service", service_id))
 
     async def scale(self, service_id: str, replicas: int) -> float:
         """Milliseconds of processor time that it takes."""
@@ -121,11 +147,11 @@ class Scene:
         changed = dataclasses.replace(service, spec=dataclasses.replace(service.spec, mode=Mode(replicas=replicas)))
         began = time.process_time()
         await self.proposer.propose([Update(changed)])
+        await self._until(lambda: self._count(service_id) >= replicas, f"{replicas} tasks of {service_id} run")
         await self.settled()
         used = time.process_time() - began
-        running = [task for task in self.store.tasks.by("service", service_id) if task.state == TaskState.RUNNING]
-        if len(running) != replicas:
-            raise RuntimeError(f"{len(running)} tasks of {service_id} run, not {replicas}")
+        if self._count(service_id) != replicas:
+            raise RuntimeError(f"{self._count(service_id)} tasks of {service_id} run, not {replicas}")
         return 1000 * used
 
     def _tasks(self, number: int, service: Service) -> list[Task]:
@@ -164,7 +190,6 @@ async def measure(tasks: int, rounds: int) -> list[float]:
     """Processor milliseconds of each round: one service from 10 to 30 replicas, among so many tasks."""
     scene = Scene()
     await scene.open(tasks)
-    await scene.settled()
     gc.collect()
     gc.freeze()
     await scene.scale("service0", REPLICAS + MORE)  # what is only slow the first time

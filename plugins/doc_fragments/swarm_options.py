@@ -85,7 +85,7 @@ options:
   dispatcher_probe_grace:
     description:
       - >-
-        Time that a suspected node has to show itself before it is down.
+        Time that a suspected node has to show itself before it is down, half a second at least.
       - >-
         If it was never set, V(1s) applies.
     type: str

@@ -79,7 +79,7 @@ class DispatcherSpec:
     probe_grace: int | None = opt(
         "ProbeGrace",
         DURATION,
-        "Time that a suspected node has to show itself before it is down.",
+        "Time that a suspected node has to show itself before it is down, half a second at least.",
         option="dispatcher_probe_grace",
         default_doc="V(1s)",
         own=True,

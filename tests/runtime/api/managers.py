@@ -13,9 +13,9 @@ from runtime.api.kit import Api, Host
 from runtime.manager.kit import World
 
 from queenright.manager import texts
+from queenright.manager.conflict import ConflictError
 from queenright.manager.control import Control
 from queenright.manager.ports import LocalState
-from queenright.manager.proposer import ConflictError
 from queenright.model.changes import Batch, Change, Create
 from queenright.model.errors import Unavailable
 from queenright.model.ids import IdSource

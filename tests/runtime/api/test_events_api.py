@@ -46,6 +46,7 @@ class Dockerd:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = (await reader.readuntil(b"\r\n\r\n")).decode()
         self.asked.append(head.split(" ")[1])
+        self.reader = reader
         if self.refusal:
             body = json.dumps({"message": self.refusal}).encode()
             writer.write(b"HTTP/1.1 400 Bad Request\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
@@ -203,6 +204,36 @@ async def test_what_was_is_told_in_order_of_time_and_ends_at_until(scene: tuple[
     ]
 
 
+@pytest.mark.parametrize("timed", [True, False], ids=["with their time", "of long ago"])
+async def test_an_engine_that_never_pauses_does_not_keep_what_was_from_being_told(
+    scene: tuple[World, Api, Dockerd], timed: bool
+) -> None:
+    world, api, dockerd = scene
+    await world.service("web")
+    at = next(commit.at for commit in world.store.history if commit.events[0].object.kind == "service")
+    world.clock.move(10)
+    dockerd.past = [container("create", at - SECOND), container("start", at + SECOND)]
+
+    async def chatter() -> None:
+        while True:
+            dockerd.tell("exec", world.clock.wall() if timed else at - SECOND)
+            await asyncio.sleep(0.002)
+
+    chattering = asyncio.create_task(chatter())
+    events = await listen(api, f"since={at / SECOND - 60:.9f}", type=["service", "container"])
+    told = [(await events.next())["Action"]]
+    await world.service("meanwhile")
+    while told[-1] != "start":
+        told.append((await events.next())["Action"])
+    assert [action for action in told if action != "exec"] == ["create", "create", "start"]
+    assert "exec" not in told or not timed
+    while (one := await events.next())["Type"] != "service":
+        assert one["Action"] == "exec"
+    assert one["Actor"]["Attributes"]["name"] == "meanwhile"
+    chattering.cancel()
+    await events.close()
+
+
 async def test_swarm_events_alone_need_no_engine(scene: tuple[World, Api, Dockerd]) -> None:
     world, api, dockerd = scene
     await world.service("web")
@@ -250,6 +281,34 @@ async def test_the_stream_breaks_off_with_dockerds_and_swarm_events_of_the_time_
     again = await listen(api, "since=1", type=["service"])
     assert (await again.next())["Actor"]["Attributes"]["name"] == "meanwhile"
     await again.close()
+
+
+async def test_a_source_that_fails_in_an_unforeseen_way_ends_the_stream(
+    scene: tuple[World, Api, Dockerd], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world, api, _ = scene
+
+    def fails(*_: object) -> None:
+        raise ZeroDivisionError("nobody thought of this")
+
+    monkeypatch.setattr("queenright.edge.http.api.events.events_of", fails)
+    events = await listen(api)
+    first = asyncio.create_task(events.next())
+    await asyncio.sleep(0)
+    await world.service("web")
+    with pytest.raises(ZeroDivisionError):
+        await first
+
+
+async def test_a_client_that_goes_before_the_first_event_leaves_no_stream_of_the_engine_behind(
+    scene: tuple[World, Api, Dockerd],
+) -> None:
+    _, api, dockerd = scene
+    events = await listen(api)
+    await asyncio.wait_for(dockerd.heard.wait(), SECONDS)
+    await events.close()
+    async with asyncio.timeout(SECONDS):
+        assert await dockerd.reader.read() == b"", "the engine sees the end of the connection"
 
 
 async def test_times_that_cannot_be_are_refused(scene: tuple[World, Api, Dockerd]) -> None:

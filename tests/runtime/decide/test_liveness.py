@@ -157,3 +157,7 @@ def test_no_node_is_judged_before_three_pings_are_missed() -> None:
 def test_nodes_find_a_new_leader_within_the_patience_for_a_silent_one_and_more_when_they_are_many() -> None:
     assert given_tuning(6).report == pytest.approx(6.024)
     assert given_tuning(1000).report == pytest.approx(10)
+
+
+def test_an_answer_to_a_probe_has_time_to_travel() -> None:
+    assert given_tuning(ProbeGrace=1).probe == 0.5

@@ -13,8 +13,8 @@ from queenright.edge.grpc.client import GrpcConnector, GrpcLink
 from queenright.edge.grpc.server import ControlServer
 from queenright.edge.pki.authority import IssuedCertificate, LocalSigner, Root, Subject, create_root
 from queenright.edge.pki.keys import make_csr, make_key
+from queenright.manager.conflict import ConflictError
 from queenright.manager.dispatch import Dispatcher
-from queenright.manager.proposer import ConflictError
 from queenright.model.changes import Batch, Change, Create
 from queenright.model.identity import Role
 from queenright.model.ids import new_id

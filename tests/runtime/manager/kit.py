@@ -10,11 +10,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from queenright.manager.authority import Authority
+from queenright.manager.conflict import ConflictError
 from queenright.manager.context import Context
 from queenright.manager.control import Control
 from queenright.manager.founding import found, settings_of
 from queenright.manager.ports import InitOptions, IssuedCertificate, RootCA
-from queenright.manager.proposer import ConflictError
 from queenright.model import features
 from queenright.model.changes import Batch, Change, Create, Update
 from queenright.model.errors import InvalidArgument

@@ -11,8 +11,8 @@ from collections.abc import AsyncIterator, Sequence
 import pytest
 
 from queenright.decide.liveness import Beat
+from queenright.manager.conflict import ConflictError
 from queenright.manager.dispatch import Dispatcher
-from queenright.manager.proposer import ConflictError
 from queenright.manager.statuses import merge_status
 from queenright.model.changes import Batch, Change, Create, Delete, Update
 from queenright.model.errors import InvalidArgument, NotFound, NotLeading, PermissionDenied, Unavailable

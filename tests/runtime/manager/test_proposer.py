@@ -10,7 +10,8 @@ import pytest
 from runtime.manager.kit import Clock, Group
 
 from queenright.manager import proposer as room
-from queenright.manager.proposer import ConflictError, LogProposer
+from queenright.manager.conflict import ConflictError
+from queenright.manager.proposer import LogProposer
 from queenright.model import features
 from queenright.model.changes import Conflict, Create, Delete
 from queenright.model.errors import FailedPrecondition, OutcomeUnknown, Unavailable

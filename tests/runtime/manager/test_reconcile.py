@@ -12,7 +12,7 @@ import pytest
 
 from queenright.decide.base import Decision, Dirty, Now
 from queenright.manager import reconcile as room
-from queenright.manager.proposer import ConflictError
+from queenright.manager.conflict import ConflictError
 from queenright.manager.reconcile import Reconciler
 from queenright.model.changes import Batch, Change, Conflict, Create, Update
 from queenright.model.errors import OutcomeUnknown, Unavailable

@@ -23,6 +23,7 @@ PING = 1.0
 LEAST_PING = 0.1
 NODES_PER_SECOND = 1000.0  # pings that a manager sends and takes in a second
 PROBE_GRACE = 1.0
+LEAST_PROBE = 0.5  # for a ping and its answer, and for a manager that looks late
 RESTART_GRACE = 60.0
 MISSED = 3  # heartbeats, or pings, without which no node is judged
 BLINK = 0.25  # a stream that is opened again within this time is nobody's concern
@@ -92,7 +93,7 @@ def tuning(cluster: Cluster | None, nodes: int) -> Tuning:
     asked = _seconds(own.ping_period if own else None)
     ping = max(LEAST_PING, asked) if asked else max(PING, nodes / NODES_PER_SECOND)
     silence = max(_seconds(own.silence if own else None) or heartbeat, MISSED * ping)
-    probe = _seconds(own.probe_grace if own else None) or PROBE_GRACE
+    probe = max(LEAST_PROBE, _seconds(own.probe_grace if own else None) or PROBE_GRACE)
     return Tuning(
         ping=ping,
         silence=silence,

@@ -7,11 +7,12 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from queenright.manager import texts
+from queenright.manager.conflict import ConflictError
 from queenright.manager.machine import StoreMachine
 from queenright.manager.ports import Clock, Consensus, Log
 from queenright.model import features
 from queenright.model.changes import Batch, Change, Conflict
-from queenright.model.errors import FailedPrecondition, OutcomeUnknown, OutOfSequence, Unavailable
+from queenright.model.errors import FailedPrecondition, OutcomeUnknown, Unavailable
 from queenright.wire import codec
 
 ANSWER = 25.0  # seconds for which an answer of the log is waited for
@@ -114,11 +115,3 @@ class FencedProposer:
 
     async def barrier(self) -> int:
         return await self._proposer.barrier()
-
-
-class ConflictError(OutOfSequence):
-    """Somebody else wrote first; ``conflict`` says what."""
-
-    def __init__(self, conflict: Conflict) -> None:
-        super().__init__("update out of sequence")
-        self.conflict = conflict

@@ -21,7 +21,7 @@ from queenright.store.store import Store
 log = logging.getLogger(__name__)
 
 TICK = 0.1  # seconds between two looks at the clock
-STANDSTILL = 1.0  # seconds without one after which no node is to blame for being late
+STANDSTILL = 1.0  # seconds without one, at most, after which no node is to blame for being late
 
 
 class Pulse:
@@ -133,17 +133,27 @@ class Pulse:
             suspect_at = beat.heard + tuning.silence  # then it is not kept waiting for its turn
             heapq.heappush(self._due, (min(again, suspect_at) if now < suspect_at else again, node_id))
 
+    def _standstill(self) -> float:
+        """Seconds without a look after which nodes are forgiven: so few that none goes down without a probe."""
+        tuning = self.tuning
+        return min(STANDSTILL, tuning.silence / 4, tuning.probe - 2 * TICK)
+
     def _notice_standstill(self) -> None:
-        """While this process stood still nothing could be heard.
+        """While this process stood still nothing could be heard, so that time counts against nobody. Only that time: a
+        node that is dead is down in the end, however often its manager stands still.
 
         Asked wherever nodes are judged, for after a standstill nobody knows which timer fires first.
         """
         now = self._clock.mono()
         lag, self._seen_at = now - self._seen_at, now
-        if lag <= TICK + STANDSTILL:
+        if lag <= TICK + self._standstill():
             return
-        log.warning("this manager stood still for %.1f s; every node gets a fresh grace", lag)
-        self._since = now
+        log.warning("this manager stood still for %.1f s; that time counts against no node", lag)
+        self._since = min(now, self._since + lag)
         for node_id, beat in self._beats.items():
-            broken = None if beat.broken is None else now
-            self._beats[node_id] = dataclasses.replace(beat, heard=now, broken=broken, probed=None)
+            self._beats[node_id] = dataclasses.replace(
+                beat,
+                heard=min(now, beat.heard + lag),
+                broken=None if beat.broken is None else min(now, beat.broken + lag),
+                probed=None if beat.probed is None else min(now, beat.probed + lag),
+            )

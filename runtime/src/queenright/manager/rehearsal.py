@@ -11,11 +11,11 @@ import dataclasses
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from queenright.manager.conflict import ConflictError
 from queenright.manager.context import Context
 from queenright.manager.forecast import Forecast
 from queenright.manager.plans import HIDDEN
 from queenright.manager.ports import Proposer
-from queenright.manager.proposer import ConflictError
 from queenright.model import features
 from queenright.model.changes import Batch, Change
 from queenright.model.errors import FailedPrecondition

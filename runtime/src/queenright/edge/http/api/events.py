@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
 from decimal import Decimal, InvalidOperation
 from urllib.parse import urlencode
 
@@ -29,6 +29,8 @@ from queenright.store.history import ForgottenError
 
 LOOK = 1.0  # seconds between two looks at who leads: that is no commit of the store
 QUIET = 0.05  # seconds without a word after which dockerd has told of all that was
+LONGEST = 1.0  # seconds for which is waited for that: a busy engine may never be quiet
+MOST_TOLD = 1000  # its events that are put in order with ours; dockerd remembers a quarter as many
 MOST_LINE = 4 * 1024 * 1024
 RECORD = b"\x1e"  # before each record of application/json-seq
 
@@ -58,10 +60,10 @@ class EventHandlers(Handlers):
             raise ApiError(400, f"`since` time ({since // _SECOND}) cannot be after `until` time ({until // _SECOND})")
         if not chosen.swarm:
             return PASS
+        source = _Swarm(self, control, chosen, since, until)
         engine = await self._engine(request) if chosen.engine else None
         content = engine.headers.get("content-type", "application/json") if engine is not None else "application/json"
-        source = _Swarm(self, control, chosen, since, until)
-        return Response(200, _merged(source, engine, content), {"Content-Type": content})
+        return Response(200, _Body(source, engine, content), {"Content-Type": content})
 
     async def _engine(self, request: Request) -> EngineStream:
         prefix = f"/v{request.version[0]}.{request.version[1]}" if request.version else ""
@@ -96,6 +98,7 @@ class _Swarm:
         self._since = since
         self._until = until
         self._index = control.store.index
+        self.began = control.context.clock.wall()
         self._managers = self._standing()
 
     def past(self) -> list[SwarmEvent]:
@@ -158,10 +161,33 @@ class _Swarm:
         return self._until is not None and at > self._until
 
 
+class _Body:
+    """The answer's parts. A generator that was never begun runs no ``finally``, so the engine's stream is closed here:
+    the client may go before the first part.
+    """
+
+    def __init__(self, source: _Swarm, engine: EngineStream | None, content: str) -> None:
+        self._engine = engine
+        self._parts = _merged(source, engine, content)
+
+    def __aiter__(self) -> _Body:
+        return self
+
+    async def __anext__(self) -> bytes:
+        return await anext(self._parts)
+
+    async def aclose(self) -> None:
+        try:
+            await self._parts.aclose()
+        finally:
+            if self._engine is not None:
+                self._engine.close()
+
+
 Item = bytes | BaseException | None  # what a source says: a text, why it broke off, that it has ended
 
 
-async def _merged(source: _Swarm, engine: EngineStream | None, content: str) -> AsyncIterator[bytes]:
+async def _merged(source: _Swarm, engine: EngineStream | None, content: str) -> AsyncGenerator[bytes, None]:
     """What was, in order of time; then everything as it comes."""
     mark = RECORD if "json-seq" in content else b""
     queue: asyncio.Queue[Item] = asyncio.Queue(maxsize=256)
@@ -173,7 +199,7 @@ async def _merged(source: _Swarm, engine: EngineStream | None, content: str) -> 
         past = source.past()
         if past:
             if engine is not None:
-                told = await _told(queue)
+                told = await _told(queue, source.began)
             yield _in_order(past, [line for line in told if isinstance(line, bytes)], mark)
         tasks.append(asyncio.create_task(_feed(queue, _texts(source, mark)), name="events of the swarm"))
         ended = 0
@@ -195,12 +221,12 @@ async def _merged(source: _Swarm, engine: EngineStream | None, content: str) -> 
 
 
 async def _feed(queue: asyncio.Queue[Item], source: AsyncIterator[bytes]) -> None:
-    """Put what a source says into the queue, and how it ended."""
+    """Put what a source says into the queue, and how it ended: whoever waits there is told in any case."""
     end: Item = None
     try:
         async for part in source:
             await queue.put(part)
-    except EngineGoneError as error:
+    except Exception as error:
         end = error
     await queue.put(end)
 
@@ -225,13 +251,19 @@ async def _lines(engine: EngineStream) -> AsyncIterator[bytes]:
         yield bytes(buffer)
 
 
-async def _told(queue: asyncio.Queue[Item]) -> list[Item]:
-    """What dockerd has to tell of the past: it does so at once and without a pause."""
+async def _told(queue: asyncio.Queue[Item], began: int) -> list[Item]:
+    """What dockerd has to tell of the time before ``began`` (wall nanoseconds), at most with a little of what came
+    after: it tells of the past at once, without a pause and in order. What is still to come stays in the queue.
+    """
     told: list[Item] = []
     with contextlib.suppress(TimeoutError):
-        while not told or isinstance(told[-1], bytes):
-            async with asyncio.timeout(QUIET):
-                told.append(await queue.get())
+        async with asyncio.timeout(LONGEST):
+            while len(told) < MOST_TOLD:
+                async with asyncio.timeout(QUIET):
+                    item = await queue.get()
+                told.append(item)
+                if not isinstance(item, bytes) or _time(item) >= began:
+                    break
     return told
 
 
