@@ -175,6 +175,10 @@ class World:
         self.wall += round((mono - self.mono) * SECOND)
         self.mono = mono
 
+    def turn_back(self, seconds: float) -> None:
+        """The wall clock goes back, as it does where the next leader's clock is behind that of the last one."""
+        self.wall -= round(seconds * SECOND)
+
     # -- deciders
 
     def _decide_all(self) -> bool:

@@ -11,6 +11,7 @@ from laws.builders import SECOND, node, spec
 from laws.world import Behaviour, World
 
 from queenright.decide.defaults import same_service
+from queenright.manager import revisions
 from queenright.model.changes import Create, Delete, Update
 from queenright.model.objects import Secret, Task
 from queenright.model.states import TaskState, UpdateState
@@ -473,3 +474,49 @@ def test_an_update_is_paused_where_the_revision_before_needs_a_secret_that_is_go
     made.advance(30)
     assert state(made) == UpdateState.PAUSED
     assert message(made).endswith("; it cannot be rolled back: secret key does not exist any more")
+
+
+@pytest.mark.parametrize("gate", ["running", "monitor"])
+def test_a_new_leader_whose_clock_is_behind_goes_on_slot_by_slot(gate: str) -> None:
+    made = started(6, world(app_2=Behaviour(starts=2)), **rolling(Gate=gate))
+    made.advance(60)
+    made.update(web(6, "app:2", **rolling(Gate=gate)))
+    made.settle()
+    made.turn_back(5)
+    made.change_leader()
+    fewest = 6
+    for _ in range(200):
+        made.advance(0.5)
+        fewest = min(fewest, len(made.running("web")))
+    assert fewest == 5
+    assert images(made) == ["app:2"] * 6
+    assert state(made) == UpdateState.COMPLETED
+
+
+def test_a_new_leader_whose_clock_is_behind_still_judges_what_it_renews() -> None:
+    made = started(6, world(app_2=Behaviour(starts=1, lives=1)))
+    made.advance(60)
+    made.dead.update({"h1", "h2", "h3"})  # nothing of the first batch is reported to the first leader
+    made.update(web(6, "app:2"))
+    made.settle()
+    made.dead.clear()
+    made.turn_back(5)
+    made.change_leader()
+    made.advance(60)
+    assert state(made) == UpdateState.PAUSED
+    assert images(made) == ["app:1"] * 5
+
+
+def test_an_update_that_begins_under_a_clock_that_is_behind_is_gated_too() -> None:
+    made = started(6, world(app_2=Behaviour(starts=2)))
+    made.advance(60)
+    held = made.service("web")
+    made.do(Update(revisions.updated(held, web(6, "app:2"), "", made.wall)))
+    made.turn_back(5)
+    made.change_leader()
+    fewest = 6
+    for _ in range(100):
+        made.advance(0.5)
+        fewest = min(fewest, len(made.running("web")))
+    assert fewest == 5
+    assert state(made) == UpdateState.COMPLETED

@@ -55,6 +55,7 @@ def _touched(view: Store, dirty: Dirty) -> list[Service]:
 
 def _steer(view: Store, service: Service, now: Now, ids: Callable[[], str]) -> tuple[Sequence[Change], float | None]:
     held = service
+    service = _not_ahead(service, now)
     states = progress(view, service, now)
     status = service.update_status
     active = status is not None and status.state.active
@@ -82,9 +83,19 @@ def _steer(view: Store, service: Service, now: Now, ids: Callable[[], str]) -> t
     ], earliest(now.wake_at(each.until) for each in states if each.until > now.wall)
 
 
+def _not_ahead(service: Service, now: Now) -> Service:
+    """An update whose start lies in the future, since it was begun by a leader whose clock was ahead, starts now: what
+    is made from now on belongs to it, and so does what that leader made.
+    """
+    status = service.update_status
+    if status is None or not status.state.active or status.started_at <= now.wall:
+        return service
+    return dataclasses.replace(service, update_status=dataclasses.replace(status, started_at=now.wall))
+
+
 def _begun(service: Service, now: Now) -> Service:
     """A finished update that finds work again (a node's labels changed) begins anew, from now."""
-    begun = service.updated_at if service.update_status is None else now.wall
+    begun = min(service.updated_at, now.wall) if service.update_status is None else now.wall
     status = UpdateStatus(state=UpdateState.UPDATING, started_at=begun, message="update in progress")
     return dataclasses.replace(service, update_status=status)
 
