@@ -189,6 +189,7 @@ class World:
             if not self._seats[name] and not due:
                 continue
             dirty, self._seats[name] = self._seats[name], Dirty()
+            dirty.due = due
             if self.laws:
                 kit.check(name, decide, self.store, dirty, self.now)
             decision: Decision = decide(self.store, dirty, self.now, self.ids)

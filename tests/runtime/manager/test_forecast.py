@@ -134,3 +134,9 @@ def test_ids_of_a_forecast_are_not_those_of_tasks() -> None:
     world = running(spec())
     think(world, updated(world, spec(mode=Mode(replicas=9))))
     assert not [task for task in world.store.tasks if task.id.startswith("forecast")]
+
+
+def test_more_tasks_than_are_placed_at_once_are_all_foreseen() -> None:
+    world = running()
+    answer = only(think(world, Create(revisions.created("web", spec(mode=Mode(replicas=1200)), "", world.wall)))[0])
+    assert (answer["created"], answer["serving"]["after"], answer["unplaced"]) == (1200, 1200, [])

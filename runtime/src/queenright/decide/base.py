@@ -32,12 +32,15 @@ class Now:
 
 @dataclasses.dataclass(slots=True)
 class Dirty:
-    """Keys touched since the decider was last asked. ``everything`` (a leader's start) stands for all keys."""
+    """Keys touched since the decider was last asked. ``everything`` (a leader's start) stands for all keys; ``due``: the
+    time has come at which it wanted to be asked again.
+    """
 
     services: set[str] = dataclasses.field(default_factory=set)
     nodes: set[str] = dataclasses.field(default_factory=set)
     tasks: set[str] = dataclasses.field(default_factory=set)
     everything: bool = False
+    due: bool = False
 
     def __bool__(self) -> bool:
         return bool(self.everything or self.services or self.nodes or self.tasks)

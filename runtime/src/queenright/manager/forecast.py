@@ -63,9 +63,11 @@ class Forecast:
         while True:
             acted = False
             for name, decide in DECIDERS:
-                if not self._seats[name] and self._wakes.get(name, MOST_SECONDS) > self._mono:
+                due = self._wakes.get(name, MOST_SECONDS) <= self._mono
+                if not self._seats[name] and not due:
                     continue
                 dirty, self._seats[name] = self._seats[name], Dirty()
+                dirty.due = due
                 decision = decide(self._view, dirty, Now(self._wall, self._mono), self._id)
                 self._wakes[name] = MOST_SECONDS if decision.wake_at is None else decision.wake_at
                 yield from self._take(decision.changes)

@@ -102,8 +102,9 @@ class Reconciler:
     async def _ask(self, seat: _Seat) -> None:
         if not self._is_due(seat):
             return
-        dirty = self._next(seat)
         now = Now(self._clock.wall(), self._clock.mono())
+        dirty = self._next(seat)
+        dirty.due = dirty.due or seat.wake_at <= now.mono
         decision = seat.decide(self._store, dirty, now, self._ids)
         seat.wake_at = math.inf if decision.wake_at is None else decision.wake_at
         try:
@@ -165,3 +166,4 @@ def _merge(into: Dirty, other: Dirty) -> None:
     into.nodes |= other.nodes
     into.tasks |= other.tasks
     into.everything = into.everything or other.everything
+    into.due = into.due or other.due
