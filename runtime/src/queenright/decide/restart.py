@@ -147,12 +147,10 @@ def _replace(view: Store, service: Service, task: Task, now: Now, ids: Callable[
 
 def _keeps_revisions(service: Service) -> bool:
     """Whether tasks of the revision before an update are healed with that revision: while the update is paused, and
-    while it goes batch by batch, since a new revision that is not proven yet goes nowhere but into its batch.
+    while it is under way, since a new revision that is not proven yet goes nowhere but into its batch.
     """
     status = service.update_status
-    if status is None:
-        return False
-    return status.state.paused or (status.state == UpdateState.UPDATING and defaults.rollout(service).gated)
+    return status is not None and (status.state.paused or status.state == UpdateState.UPDATING)
 
 
 def _paused_node(view: Store, service: Service, task: Task) -> bool:
