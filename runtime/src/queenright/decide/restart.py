@@ -160,7 +160,11 @@ def _paused_node(view: Store, service: Service, task: Task) -> bool:
 
 
 def _promote(view: Store, task: Task, now: Now) -> tuple[list[Change], float | None]:
-    """Tell a waiting task to run, or say when to look again."""
+    """Tell a waiting task to run, or say when to look again. What another one of its slot has done meanwhile is not done
+    again.
+    """
+    if _done_already(view, task):
+        return [tasks.stop(task, TaskState.SHUTDOWN, now)], None
     if not _due(task, now):
         return [], now.wake_at(task.not_before)
     before = [
@@ -174,3 +178,11 @@ def _promote(view: Store, task: Task, now: Now) -> tuple[list[Change], float | N
     if before and task.created_at <= now.wall < latest:
         return [], now.mono + (latest - now.wall) / SECOND
     return [Update(dataclasses.replace(task, desired_state=task.goal))], None
+
+
+def _done_already(view: Store, task: Task) -> bool:
+    """Whether the task's part of a job has completed: an earlier one ended well while its node was out of sight."""
+    return bool(task.job_iteration) and any(
+        other.job_iteration == task.job_iteration and other.state == TaskState.COMPLETE
+        for other in slots.of_task(view, task).tasks
+    )
