@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from laws.builders import SECOND, job, node

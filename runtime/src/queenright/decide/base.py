@@ -32,8 +32,8 @@ class Now:
 
 @dataclasses.dataclass(slots=True)
 class Dirty:
-    """Keys touched since the decider was last asked. ``everything`` (a leader's start) stands for all keys; ``due``: the
-    time has come at which it wanted to be asked again.
+    """Keys touched since the decider was last asked. ``everything`` (a leader's start) stands for all keys; ``due``:
+    the time has come at which it wanted to be asked again.
     """
 
     services: set[str] = dataclasses.field(default_factory=set)

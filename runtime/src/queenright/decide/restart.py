@@ -160,7 +160,7 @@ def _paused_node(view: Store, service: Service, task: Task) -> bool:
 
 
 def _promote(view: Store, task: Task, now: Now) -> tuple[list[Change], float | None]:
-    """Tell a waiting task to run, or say when to look again. What another one of its slot has done meanwhile is not done
+    """Tell a waiting task to run, or say when to look again. What another of its slot has done meanwhile is not done
     again.
     """
     if _done_already(view, task):
