@@ -27,14 +27,20 @@ ROLLED_BACK = "update rolled back"
 
 
 def decide(view: Store, dirty: Dirty, now: Now, ids: Callable[[], str]) -> Decision:
-    """Look at touched services, at those with an update in progress, and at those with old tasks on a touched node."""
+    """Look at touched services, at those that are updated and had a task touched, and at those with old tasks on a
+    touched node. All that are updated are looked at when a node was touched, and when the time of one of them has come.
+    """
     changes: list[Change] = []
     wakes: list[float | None] = []
     for service in _touched(view, dirty):
         made, wake = _steer(view, service, now, ids)
         changes.extend(made)
         wakes.append(wake)
-    return Decision(tuple(changes), earliest(wakes))
+    return Decision(tuple(changes), earliest(wakes), partial=not _all_rolling(dirty))
+
+
+def _all_rolling(dirty: Dirty) -> bool:
+    return bool(dirty.everything or dirty.due or dirty.nodes)
 
 
 def _touched(view: Store, dirty: Dirty) -> list[Service]:
@@ -48,7 +54,13 @@ def _touched(view: Store, dirty: Dirty) -> list[Service]:
                 if service is not None and task.wanted and task.spec_version != service.spec_version:
                     keys.add(service.id)
         found = {key: service for key in keys if (service := view.services.get(key)) is not None}
-        found.update((service.id, service) for service in view.services.by("rolling", True))
+        if _all_rolling(dirty):
+            rolling = view.services.by("rolling", True)
+        else:
+            tasks_touched = (task for key in dirty.tasks if (task := view.tasks.get(key)) is not None)
+            owners = {task.service_id for task in tasks_touched} if view.services.count("rolling", True) else ()
+            rolling = tuple(service for service in view.services.by("rolling", True) if service.id in owners)
+        found.update((service.id, service) for service in rolling)
     rolled = (service for service in found.values() if not defaults.is_job(service.spec))
     return sorted(rolled, key=lambda service: (service.created_at, service.id))
 
