@@ -54,12 +54,10 @@ def _touched(view: Store, dirty: Dirty) -> list[Service]:
                 if service is not None and task.wanted and task.spec_version != service.spec_version:
                     keys.add(service.id)
         found = {key: service for key in keys if (service := view.services.get(key)) is not None}
-        if _all_rolling(dirty):
-            rolling = view.services.by("rolling", True)
-        else:
-            tasks_touched = (task for key in dirty.tasks if (task := view.tasks.get(key)) is not None)
-            owners = {task.service_id for task in tasks_touched} if view.services.count("rolling", True) else ()
-            rolling = tuple(service for service in view.services.by("rolling", True) if service.id in owners)
+        rolling = view.services.by("rolling", True)
+        if rolling and not _all_rolling(dirty):
+            owners = {held.service_id for key in dirty.tasks if (held := view.tasks.get(key)) is not None}
+            rolling = tuple(service for service in rolling if service.id in owners)
         found.update((service.id, service) for service in rolling)
     rolled = (service for service in found.values() if not defaults.is_job(service.spec))
     return sorted(rolled, key=lambda service: (service.created_at, service.id))
