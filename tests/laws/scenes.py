@@ -96,6 +96,7 @@ steps: st.SearchStrategy[Step] = st.one_of(
     st.tuples(st.just("shrink"), members, st.sampled_from([1, 2])),
     st.tuples(st.just("forget"), members),
     st.tuples(st.just("leader")),
+    st.tuples(st.just("behind"), st.sampled_from([0.5, 5])),
     st.tuples(st.just("pass"), st.sampled_from([0.5, 2, 6, 20])),
     st.tuples(st.just("pass"), st.sampled_from([1, 4, 11])),
 )
@@ -217,6 +218,12 @@ def _label(made: World, name: str, zone: str) -> None:
         made.set_node(name, labels={"zone": zone})
 
 
+def _behind(made: World, seconds: float) -> None:
+    """A new leader whose clock is behind the last one's."""
+    made.turn_back(seconds)
+    made.change_leader()
+
+
 def _shrink(made: World, name: str, cpus: int) -> None:
     held = made.store.nodes.get(name)
     if held is not None:
@@ -244,6 +251,7 @@ _STEPS = {
     "shrink": _shrink,
     "forget": _forget,
     "leader": lambda made: made.change_leader(),
+    "behind": _behind,
     "pass": lambda made, seconds: made.advance(seconds),
 }
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from laws import invariants, kit
 from laws.builders import SECOND, cluster, counter
 from queenright.decide import nodes as liveness
-from queenright.decide.base import Decision, Dirty, Now
+from queenright.decide.base import Decision, Dirty, Now, next_wake
 from queenright.decide.liveness import Beat
 from queenright.decide.orchestrate import DECIDERS, mark
 from queenright.manager import revisions
@@ -175,20 +175,26 @@ class World:
         self.wall += round((mono - self.mono) * SECOND)
         self.mono = mono
 
+    def turn_back(self, seconds: float) -> None:
+        """The wall clock goes back, as it does where the next leader's clock is behind that of the last one."""
+        self.wall -= round(seconds * SECOND)
+
     # -- deciders
 
     def _decide_all(self) -> bool:
         acted = False
         live = liveness.decider(lambda: self.beats, self.since)
         for name, decide in (("nodes", live), *DECIDERS):
-            due = self._wakes.get(name, FOREVER) <= self.mono
+            held = self._wakes.get(name, FOREVER)
+            due = held <= self.mono
             if not self._seats[name] and not due:
                 continue
             dirty, self._seats[name] = self._seats[name], Dirty()
+            dirty.due = due
             if self.laws:
-                kit.check(name, decide, self.store, dirty, self.now)
+                kit.check(name, decide, self.store, dirty, self.now, held)
             decision: Decision = decide(self.store, dirty, self.now, self.ids)
-            self._wakes[name] = FOREVER if decision.wake_at is None else decision.wake_at
+            self._wakes[name] = next_wake(held, decision)
             self.do(*decision.changes)
             acted = acted or bool(decision.changes)
         return acted

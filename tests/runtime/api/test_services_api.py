@@ -12,7 +12,10 @@ import pytest
 from runtime.api.kit import Api
 from runtime.manager.kit import World, service_json
 
+from queenright.decide.base import Now
+from queenright.model.objects import Service
 from queenright.model.states import TaskState
+from queenright.store.store import Store
 
 CLI_CREATE: dict[str, Any] = {
     "Name": "web",
@@ -261,6 +264,38 @@ async def test_a_rollback_needs_no_valid_body_and_swaps_the_specs() -> None:
     assert (await api.error("POST", f"{target}?version=1&rollback=next", {}))[0] == 400
 
 
+async def test_what_an_update_waits_for_is_found_out_once_until_something_changes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World.make()
+    api = Api.manager(world)
+    key = await created(api)
+    target = f"/services/{key}/update"
+    first = int((await api.get(f"/services/{key}"))["Version"]["Index"])
+    await api.call("POST", f"{target}?version={first}", service_json(container={"Image": "busybox:2"}))
+    second = int((await api.get(f"/services/{key}"))["Version"]["Index"])
+    await api.call("POST", f"{target}?version={second}&rollback=previous", {})
+    asked: list[str] = []
+
+    def waiting_for(store: Store, service: Service, now: Now) -> str:
+        asked.append(service.id)
+        return f"said {len(asked)} times"
+
+    monkeypatch.setattr("queenright.edge.http.api.services.waiting_for", waiting_for)
+
+    async def said() -> str:
+        [one] = await api.get("/services")
+        message: str = one["UpdateStatus"]["Message"]
+        return message
+
+    assert [await said() for _ in range(3)] == ["manually requested rollback: said 1 times"] * 3
+    world.worker("late")
+    assert (await said()).endswith("said 2 times")
+    world.clock.move(2)
+    assert (await said()).endswith("said 3 times")
+    assert asked == [key] * 3
+
+
 async def test_a_service_is_removed_with_an_empty_answer() -> None:
     api = Api.manager(World.make())
     await created(api)
@@ -272,7 +307,6 @@ async def test_a_service_is_removed_with_an_empty_answer() -> None:
 async def test_an_ambiguous_prefix_is_refused() -> None:
     world = World.make()
     api = Api.manager(world)
-    from queenright.model.objects import Service
 
     first = await world.service("a")
     world.put(Service(id="abc" + "0" * 22, spec=first.spec.__class__(name="b", task=first.spec.task)))

@@ -212,3 +212,21 @@ def test_a_slot_whose_turn_has_not_come_is_healed_with_what_it_ran() -> None:
     assert new(made) == 1
     made.advance(150)
     assert new(made) == 4 and status(made)[0] == "completed"
+
+
+def test_a_node_that_dies_during_an_update_takes_no_slot_into_the_batch_whatever_the_gate() -> None:
+    made = world(app_2=Behaviour(starts=100))
+    made.create(spec("web", 9))
+    made.advance(60)
+    made.update(spec("web", 9, "app:2"))
+    made.advance(1)
+    assert new(made) == 1
+    [first] = [task for task in made.tasks("web") if task.spec.container.image == "app:2"]
+    gone = next(name for name in ("h1", "h2", "h3") if name != first.node_id)
+    made.silence(gone)
+    made.advance(60)
+    assert new(made) == 1
+    assert len(made.running("web")) == 8, "healed with what ran before"
+    made.advance(2000)
+    assert status(made)[0] == "completed"
+    assert [task.spec.container.image for task in made.running("web")] == ["app:2"] * 9

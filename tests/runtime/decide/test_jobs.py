@@ -11,7 +11,7 @@ from laws.world import Behaviour, World
 from queenright.decide.convergence import Convergence, convergence
 from queenright.model.changes import Create
 from queenright.model.objects import Task
-from queenright.model.states import TaskState
+from queenright.model.states import NodeState, TaskState
 
 ONCE = Behaviour(lives=3, code=0)
 
@@ -331,3 +331,37 @@ def test_a_removed_node_takes_its_part_of_a_global_job_along() -> None:
     made.advance(1)
     assert sorted(states(made)) == ["h1", "h2"]
     assert found(made).converged
+
+
+def complete_after_all(made: World, first: Task) -> None:
+    """The task's successor waits for its end, which is a good one."""
+    successors = [task for task in made.tasks("job") if task.wanted]
+    assert [task.desired_state for task in successors] == [TaskState.READY]
+    made.report(first, TaskState.COMPLETE, message="finished", code=0)
+    made.advance(30)
+    assert sorted(task.state for task in made.tasks("job")) == [TaskState.COMPLETE, TaskState.SHUTDOWN]
+    assert found(made).state == "converged"
+    assert not any(task.id != first.id and task.status.running_since for task in made.tasks("job"))
+
+
+def test_a_task_that_completed_out_of_sight_is_not_run_again() -> None:
+    """Its node is away when it ends, and tells of it when the successor is made but does not run yet."""
+    made = world(image=Behaviour(lives=1000, code=0, stops=1000), nodes=1)
+    made.create(job(total=None))
+    made.advance(1)
+    [first] = alive(made)
+    made.silence("h1")
+    made.until(lambda: made.store.node("h1").status.state == NodeState.DOWN)
+    made.beat("h1")
+    made.settle()
+    complete_after_all(made, first)
+
+
+def test_a_task_that_completes_while_its_node_is_drained_is_not_run_again() -> None:
+    made = world(image=Behaviour(lives=1000, code=0, stops=1000), nodes=2)
+    made.create(job(total=1))
+    made.advance(1)
+    [first] = alive(made)
+    made.set_node(first.node_id, availability="drain")
+    made.settle()
+    complete_after_all(made, first)

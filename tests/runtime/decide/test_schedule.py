@@ -11,7 +11,8 @@ from laws.world import Behaviour, World
 
 from queenright.decide import schedule
 from queenright.decide.base import Dirty, Now
-from queenright.model.changes import Batch, Create
+from queenright.lib.records import changed
+from queenright.model.changes import Batch, Create, Update
 from queenright.model.objects import Task, TaskStatus
 from queenright.model.states import NodeState, TaskState
 from queenright.store.store import Store
@@ -321,6 +322,40 @@ def test_many_tasks_are_placed_evenly_and_in_portions() -> None:
         assert view.apply(view.index + 1, Batch(1, decision.changes)) is None
     assert sizes == [(1000, NOW.mono), (1000, NOW.mono), (500, None)]
     assert set(per_node(list(view.tasks)).values()) == {50}
+
+
+@pytest.mark.parametrize("earlier", ["", "no suitable node"])
+def test_the_rest_has_its_turn_though_nothing_but_progress_was_touched(earlier: str) -> None:
+    view = big(1200, 5)
+    if earlier:
+        refused = [
+            changed(each, status=changed(each.status, state=TaskState.PENDING, err=earlier)) for each in view.tasks
+        ]
+        assert view.apply(2, Batch(1, tuple(map(Update, refused)))) is None
+    first = schedule.decide(view, Dirty(nodes={"n000"}), NOW, counter())
+    assert (len(first.changes), first.wake_at) == (1000, NOW.mono)
+    assert view.apply(view.index + 1, Batch(1, first.changes)) is None
+    placed = view.tasks.get(first.changes[0].object.id)
+    assert placed is not None
+    started = changed(placed, status=changed(placed.status, state=TaskState.RUNNING))
+    assert view.apply(view.index + 1, Batch(1, (Update(started),))) is None
+    rest = schedule.decide(view, Dirty(tasks={started.id}, due=True), NOW, counter())
+    assert (len(rest.changes), rest.wake_at) == (200, None)
+
+
+def test_what_fits_nowhere_is_refused_in_portions_too() -> None:
+    view = big(2500, 0)
+    sizes = []
+    dirty = Dirty(everything=True)
+    while True:
+        decision = schedule.decide(view, dirty, NOW, counter())
+        if not decision.changes:
+            break
+        sizes.append((len(decision.changes), decision.wake_at))
+        assert view.apply(view.index + 1, Batch(1, decision.changes)) is None
+        dirty = Dirty(due=True)
+    assert sizes == [(1000, NOW.mono), (1000, NOW.mono), (500, None)]
+    assert {each.status.err for each in view.tasks} == {"no suitable node"}
 
 
 def test_a_portion_full_of_tasks_for_their_own_nodes_leaves_the_rest_for_the_next() -> None:

@@ -10,7 +10,10 @@ import pytest
 from laws.builders import SECOND, node, spec
 from laws.world import Behaviour, World
 
+from queenright.decide import update
+from queenright.decide.base import Dirty
 from queenright.decide.defaults import same_service
+from queenright.manager import revisions
 from queenright.model.changes import Create, Delete, Update
 from queenright.model.objects import Secret, Task
 from queenright.model.states import TaskState, UpdateState
@@ -473,3 +476,85 @@ def test_an_update_is_paused_where_the_revision_before_needs_a_secret_that_is_go
     made.advance(30)
     assert state(made) == UpdateState.PAUSED
     assert message(made).endswith("; it cannot be rolled back: secret key does not exist any more")
+
+
+@pytest.mark.parametrize("gate", ["running", "monitor"])
+def test_a_new_leader_whose_clock_is_behind_goes_on_slot_by_slot(gate: str) -> None:
+    made = started(6, world(app_2=Behaviour(starts=2)), **rolling(Gate=gate))
+    made.advance(60)
+    made.update(web(6, "app:2", **rolling(Gate=gate)))
+    made.settle()
+    made.turn_back(5)
+    made.change_leader()
+    fewest = 6
+    for _ in range(200):
+        made.advance(0.5)
+        fewest = min(fewest, len(made.running("web")))
+    assert fewest == 5
+    assert images(made) == ["app:2"] * 6
+    assert state(made) == UpdateState.COMPLETED
+
+
+def test_a_new_leader_whose_clock_is_behind_still_judges_what_it_renews() -> None:
+    made = started(6, world(app_2=Behaviour(starts=1, lives=1)))
+    made.advance(60)
+    made.dead.update({"h1", "h2", "h3"})  # nothing of the first batch is reported to the first leader
+    made.update(web(6, "app:2"))
+    made.settle()
+    made.dead.clear()
+    made.turn_back(5)
+    made.change_leader()
+    made.advance(60)
+    assert state(made) == UpdateState.PAUSED
+    assert images(made) == ["app:1"] * 5
+
+
+def test_an_update_that_begins_under_a_clock_that_is_behind_is_gated_too() -> None:
+    made = started(6, world(app_2=Behaviour(starts=2)))
+    made.advance(60)
+    held = made.service("web")
+    made.do(Update(revisions.updated(held, web(6, "app:2"), "", made.wall)))
+    made.turn_back(5)
+    made.change_leader()
+    fewest = 6
+    for _ in range(100):
+        made.advance(0.5)
+        fewest = min(fewest, len(made.running("web")))
+    assert fewest == 5
+    assert state(made) == UpdateState.COMPLETED
+
+
+def test_a_task_that_makes_progress_concerns_no_other_update() -> None:
+    made = World(node("h1"), laws=False)
+    for name in ("web", "db"):
+        made.create(spec(name, 5, UpdateConfig={"Delay": 100 * SECOND}))
+    made.advance(1)
+    for name in ("web", "db"):
+        made.update(spec(name, 5, "app:2", UpdateConfig={"Delay": 100 * SECOND}))
+    made.advance(1)
+    asked: list[object] = []
+    by = made.store.tasks.by
+
+    def watched(index: str, key: object) -> tuple[Task, ...]:
+        asked.append(key)
+        return by(index, key)
+
+    made.store.tasks.by = watched  # type: ignore[method-assign]
+    answer = update.decide(made.store, Dirty(tasks={made.running("web")[0].id}), made.now, made.ids)
+    asked_of = {key for key in asked if key in ("web", "db")}
+    assert answer.partial and asked_of == {"web"}
+    asked.clear()
+    assert not update.decide(made.store, Dirty(due=True), made.now, made.ids).partial
+    assert {"web", "db"} <= set(asked)
+
+
+def test_an_update_goes_on_in_its_time_whatever_else_is_touched_meanwhile() -> None:
+    made = started(3, **rolling(Delay=10 * SECOND))
+    made.create(spec("other", 2))
+    made.update(web(3, "app:2", **rolling(Delay=10 * SECOND)))
+    for _ in range(60):
+        made.advance(0.5)
+        made.end(made.running("other")[0], 1)
+        made.until(lambda: len(made.running("other")) == 2)
+    assert images(made) == ["app:2"] * 3
+    assert state(made) == UpdateState.COMPLETED

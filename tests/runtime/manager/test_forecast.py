@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from laws.world import World
 
 from queenright.manager import revisions
 from queenright.manager.forecast import Forecast
+from queenright.manager.rehearsal import MOST, foreseen
 from queenright.model.changes import Change, Create, Update
 from queenright.model.objects import Node, NodeDescription, NodeStatus, Service
 from queenright.model.states import NodeState
@@ -134,3 +136,35 @@ def test_ids_of_a_forecast_are_not_those_of_tasks() -> None:
     world = running(spec())
     think(world, updated(world, spec(mode=Mode(replicas=9))))
     assert not [task for task in world.store.tasks if task.id.startswith("forecast")]
+
+
+def test_more_tasks_than_are_placed_at_once_are_all_foreseen() -> None:
+    world = running()
+    answer = only(think(world, Create(revisions.created("web", spec(mode=Mode(replicas=1200)), "", world.wall)))[0])
+    assert (answer["created"], answer["serving"]["after"], answer["unplaced"]) == (1200, 1200, [])
+
+
+class Hasty:
+    """A clock by which each look at it takes a second."""
+
+    def __init__(self, wall: int) -> None:
+        self._wall, self._mono = wall, 0.0
+
+    def wall(self) -> int:
+        return self._wall
+
+    def mono(self) -> float:
+        self._mono += 1.0
+        return self._mono
+
+
+async def test_a_forecast_that_takes_too_long_is_broken_off_and_says_so() -> None:
+    world = running(spec("web"), spec("db", mode=Mode(replicas=30)))
+    few, many = (updated(world, after) for after in (spec("web"), spec("db", "a:2", mode=Mode(replicas=30))))
+    clock = Hasty(world.wall)
+    found = await foreseen(SimpleNamespace(store=world.store, clock=clock), [few])  # type: ignore[arg-type]
+    assert found["complete"]
+    clock = Hasty(world.wall)
+    found = await foreseen(SimpleNamespace(store=world.store, clock=clock), [many])  # type: ignore[arg-type]
+    assert not found["complete"]
+    assert clock.mono() < 2 * MOST + 5, "it was not thought on"

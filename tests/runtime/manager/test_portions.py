@@ -10,14 +10,14 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from laws import kit, scenes
-from laws.builders import cluster, counter, node, service, task
+from laws.builders import cluster, counter, job, node, service, task
 from laws.scenes import Step
 from laws.world import World
 
 from queenright.decide import nodes as liveness
 from queenright.decide.base import Decision, Dirty
 from queenright.decide.orchestrate import DECIDERS
-from queenright.manager import portions
+from queenright.manager import portions, revisions
 from queenright.manager.portions import cut
 from queenright.manager.reconcile import Reconciler
 from queenright.model.changes import Batch, Change, Create, Delete
@@ -206,3 +206,13 @@ def test_a_service_weighs_what_it_shall_have_before_it_has_it() -> None:
     assert view.apply(1, Batch(1, tuple(map(Create, services)))) is None
     parts = cut(view, Dirty(services={"s0", "s1", "s2", "s3"}))
     assert [len(part.services) for part in parts] == [1, 1, 1, 1]
+
+
+def test_a_job_weighs_its_completions_and_a_global_service_the_nodes() -> None:
+    view = big(services=0, tasks=0, nodes=300)
+    jobs = [revisions.created(f"j{number}", job(f"j{number}", 300), "", 0) for number in range(3)]
+    everywhere = [service(f"g{number}", None) for number in range(3)]
+    assert view.apply(2, Batch(1, tuple(map(Create, (*jobs, *everywhere))))) is None
+    for kind in "jg":
+        parts = cut(view, Dirty(services={f"{kind}{number}" for number in range(3)}))
+        assert [len(part.services) for part in parts] == [1, 1, 1]

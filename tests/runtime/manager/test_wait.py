@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import itertools
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from runtime.manager.kit import DEADLINE, Seat, World
 
 from queenright.decide.base import Now
 from queenright.decide.convergence import Convergence, convergence
-from queenright.manager.wait import MOST_REASONS, Waiter
+from queenright.manager.wait import MOST_REASONS, PAUSE, Waiter
 from queenright.model.changes import Delete
 from queenright.model.errors import InvalidArgument, Unavailable
 from queenright.model.objects import Node, Service, Task, TaskStatus, UpdateStatus
@@ -99,6 +100,26 @@ async def test_nothing_is_looked_at_between_commits_that_matter(monkeypatch: pyt
     run(world, task)
     await asyncio.wait_for(waiting, DEADLINE)
     assert len(looks) == 2
+
+
+async def test_many_commits_are_one_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World.make()
+    _, _, task = await pending(world)
+    looks: list[float] = []
+
+    def look(store: Store, service: Service, now: Now) -> Convergence:
+        looks.append(asyncio.get_running_loop().time())
+        return convergence(store, service, now)
+
+    monkeypatch.setattr("queenright.manager.wait.convergence", look)
+    waiting = await begin(world, "service", "web")
+    for number in range(300):
+        status = dataclasses.replace(task.status, message=f"pulling {number}")
+        task = world.put(dataclasses.replace(task, status=status))
+        await asyncio.sleep(0.001)
+    run(world, task)
+    assert (await asyncio.wait_for(waiting, DEADLINE))["converged"]
+    assert all(after - before > 0.9 * PAUSE for before, after in itertools.pairwise(looks))
 
 
 async def test_a_paused_and_a_rolled_back_update_end_the_wait_with_their_message() -> None:

@@ -74,6 +74,18 @@ def test_failures_are_remembered_for_five_minutes_per_revision() -> None:
     assert load.recent_failures("web", 1, 1002 * SECOND) == 1, "one end is one failure"
 
 
+def test_failures_of_earlier_revisions_go_with_the_window() -> None:
+    store = store_with()
+    for version in range(1, 20):
+        at = version * 200 * SECOND
+        status = TaskStatus(state=TaskState.FAILED, applied_at=at)
+        failed = dataclasses.replace(task(WEB, f"t{version}", node_id="h1", status=status), spec_version=version)
+        assert store.apply(store.index + 1, Batch(at, (Create(failed),))) is None
+    load = store.load("h1")
+    assert sorted(version for _, version in load.failures) == [18, 19]
+    assert load.recent_failures("web", 18, 3801 * SECOND) == 1
+
+
 def test_a_removed_services_failures_are_forgotten() -> None:
     status = TaskStatus(state=TaskState.FAILED, applied_at=5)
     store = store_with(Create(task(WEB, "t", node_id="h1", status=status)))

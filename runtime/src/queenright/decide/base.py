@@ -9,6 +9,7 @@ time at which it wants to be asked again. The same question has the same answer.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterable
 
 from queenright.model.changes import Change
@@ -32,12 +33,15 @@ class Now:
 
 @dataclasses.dataclass(slots=True)
 class Dirty:
-    """Keys touched since the decider was last asked. ``everything`` (a leader's start) stands for all keys."""
+    """Keys touched since the decider was last asked. ``everything`` (a leader's start) stands for all keys; ``due``:
+    the time has come at which it wanted to be asked again.
+    """
 
     services: set[str] = dataclasses.field(default_factory=set)
     nodes: set[str] = dataclasses.field(default_factory=set)
     tasks: set[str] = dataclasses.field(default_factory=set)
     everything: bool = False
+    due: bool = False
 
     def __bool__(self) -> bool:
         return bool(self.everything or self.services or self.nodes or self.tasks)
@@ -46,11 +50,18 @@ class Dirty:
 @dataclasses.dataclass(frozen=True, slots=True)
 class Decision:
     """Changes in the order in which they may be cut, and the monotonic time of the next question (None: only when
-    something changes).
+    something changes). ``partial``: it speaks of what was touched only, and an earlier answer's time still holds.
     """
 
     changes: tuple[Change, ...] = ()
     wake_at: float | None = None
+    partial: bool = False
+
+
+def next_wake(held: float, decision: Decision) -> float:
+    """When a decider that wanted to be asked at ``held`` wants that after its answer; infinity for never."""
+    wake = math.inf if decision.wake_at is None else decision.wake_at
+    return min(held, wake) if decision.partial else wake
 
 
 def earliest(times: Iterable[float | None]) -> float | None:

@@ -147,12 +147,10 @@ def _replace(view: Store, service: Service, task: Task, now: Now, ids: Callable[
 
 def _keeps_revisions(service: Service) -> bool:
     """Whether tasks of the revision before an update are healed with that revision: while the update is paused, and
-    while it goes batch by batch, since a new revision that is not proven yet goes nowhere but into its batch.
+    while it is under way, since a new revision that is not proven yet goes nowhere but into its batch.
     """
     status = service.update_status
-    if status is None:
-        return False
-    return status.state.paused or (status.state == UpdateState.UPDATING and defaults.rollout(service).gated)
+    return status is not None and (status.state.paused or status.state == UpdateState.UPDATING)
 
 
 def _paused_node(view: Store, service: Service, task: Task) -> bool:
@@ -162,7 +160,11 @@ def _paused_node(view: Store, service: Service, task: Task) -> bool:
 
 
 def _promote(view: Store, task: Task, now: Now) -> tuple[list[Change], float | None]:
-    """Tell a waiting task to run, or say when to look again."""
+    """Tell a waiting task to run, or say when to look again. What another of its slot has done meanwhile is not done
+    again.
+    """
+    if _done_already(view, task):
+        return [tasks.stop(task, TaskState.SHUTDOWN, now)], None
     if not _due(task, now):
         return [], now.wake_at(task.not_before)
     before = [
@@ -176,3 +178,11 @@ def _promote(view: Store, task: Task, now: Now) -> tuple[list[Change], float | N
     if before and task.created_at <= now.wall < latest:
         return [], now.mono + (latest - now.wall) / SECOND
     return [Update(dataclasses.replace(task, desired_state=task.goal))], None
+
+
+def _done_already(view: Store, task: Task) -> bool:
+    """Whether the task's part of a job has completed: an earlier one ended well while its node was out of sight."""
+    return bool(task.job_iteration) and any(
+        other.job_iteration == task.job_iteration and other.state == TaskState.COMPLETE
+        for other in slots.of_task(view, task).tasks
+    )

@@ -8,7 +8,8 @@ oldest first: what holds for one task holds for all that ask for the same, so th
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Hashable
+import itertools
+from collections.abc import Callable, Hashable, Iterator
 
 from queenright.decide import filters
 from queenright.decide.base import Decision, Dirty, Now
@@ -21,7 +22,7 @@ from queenright.model.objects import Node, Task
 from queenright.model.states import TaskState
 from queenright.store.store import Store
 
-MOST = 1000  # tasks that are placed in one go: the event loop must not be held for long
+MOST = 1000  # tasks that are placed or refused in one go: the event loop must not be held for long
 ASSIGNED = "scheduler assigned task to node"
 OFTEN = "failures of this revision in five minutes: other nodes come first"
 CONFIRMED = "scheduler confirmed task can run on preassigned node"
@@ -30,7 +31,7 @@ CONFIRMED = "scheduler confirmed task can run on preassigned node"
 def decide(view: Store, dirty: Dirty, now: Now, ids: Callable[[], str]) -> Decision:
     """Place what is pending, if anything that matters for it was touched.
 
-    When that is very much, it is placed in portions: the answer asks to be asked again at once.
+    When that is very much, it is done in portions: the answer asks to be asked again at once.
     """
     if not view.tasks.count("pending", True) or not _matters(view, dirty):
         return Decision()
@@ -59,7 +60,10 @@ def decide(view: Store, dirty: Dirty, now: Now, ids: Callable[[], str]) -> Decis
         if len(changes) >= MOST:
             return Decision(tuple(changes), now.mono)
         left.extend(group[len(placed) :])
-    return Decision((*changes, *_refuse_all(view, left, plan, now)))
+    allowed = MOST - len(changes)
+    refused = _refuse_all(view, left, plan, now)
+    changes.extend(itertools.islice(refused, allowed))
+    return Decision(tuple(changes), now.mono if next(refused, None) is not None else None)
 
 
 def explain(view: Store, task: Task, now: Now) -> list[tuple[str, dict[str, str | None]]]:
@@ -84,8 +88,10 @@ def explain(view: Store, task: Task, now: Now) -> list[tuple[str, dict[str, str 
 
 
 def _matters(view: Store, dirty: Dirty) -> bool:
-    """Whether a node changed, a task is new, or one took or left room: only that changes where pending tasks fit."""
-    if dirty.everything or dirty.nodes:
+    """Whether a node changed, a task is new, or one took or left room: only that changes where pending tasks fit. And
+    whatever was touched, the rest of what was too much at once has its turn.
+    """
+    if dirty.everything or dirty.nodes or dirty.due:
         return True
     for key in dirty.tasks:
         task = view.tasks.get(key)
@@ -113,14 +119,13 @@ def _refusal(task: Task, node: Node, plan: Plan) -> tuple[filters.Filter, Refusa
     return filters.first_refusal(filters.request(task).filters, task, node, plan.load(node.id))
 
 
-def _refuse_all(view: Store, left: list[Task], plan: Plan, now: Now) -> list[Change]:
+def _refuse_all(view: Store, left: list[Task], plan: Plan, now: Now) -> Iterator[Change]:
     """Say why, once all that fits is placed: the reasons are those of the cluster as it will be."""
     errors: dict[Hashable, str] = {}
     revisions: dict[tuple[str, int], str] = {}
-    changes: list[Change] = []
     for task in left:
         if task.node_id:
-            changes.extend(_refuse(task, _not_there(view, task, plan), now))
+            yield from _refuse(task, _not_there(view, task, plan), now)
             continue
         revision = (task.service_id, task.spec_version)
         if revision not in revisions:
@@ -128,8 +133,7 @@ def _refuse_all(view: Store, left: list[Task], plan: Plan, now: Now) -> list[Cha
             if asked.key not in errors:
                 errors[asked.key] = _no_node(view, task, asked, plan)
             revisions[revision] = errors[asked.key]
-        changes.extend(_refuse(task, revisions[revision], now))
-    return changes
+        yield from _refuse(task, revisions[revision], now)
 
 
 def _not_there(view: Store, task: Task, plan: Plan) -> str:

@@ -27,14 +27,20 @@ ROLLED_BACK = "update rolled back"
 
 
 def decide(view: Store, dirty: Dirty, now: Now, ids: Callable[[], str]) -> Decision:
-    """Look at touched services, at those with an update in progress, and at those with old tasks on a touched node."""
+    """Look at touched services, at those that are updated and had a task touched, and at those with old tasks on a
+    touched node. All that are updated are looked at when a node was touched, and when the time of one of them has come.
+    """
     changes: list[Change] = []
     wakes: list[float | None] = []
     for service in _touched(view, dirty):
         made, wake = _steer(view, service, now, ids)
         changes.extend(made)
         wakes.append(wake)
-    return Decision(tuple(changes), earliest(wakes))
+    return Decision(tuple(changes), earliest(wakes), partial=not _all_rolling(dirty))
+
+
+def _all_rolling(dirty: Dirty) -> bool:
+    return bool(dirty.everything or dirty.due or dirty.nodes)
 
 
 def _touched(view: Store, dirty: Dirty) -> list[Service]:
@@ -48,13 +54,18 @@ def _touched(view: Store, dirty: Dirty) -> list[Service]:
                 if service is not None and task.wanted and task.spec_version != service.spec_version:
                     keys.add(service.id)
         found = {key: service for key in keys if (service := view.services.get(key)) is not None}
-        found.update((service.id, service) for service in view.services.by("rolling", True))
+        rolling = view.services.by("rolling", True)
+        if rolling and not _all_rolling(dirty):
+            owners = {held.service_id for key in dirty.tasks if (held := view.tasks.get(key)) is not None}
+            rolling = tuple(service for service in rolling if service.id in owners)
+        found.update((service.id, service) for service in rolling)
     rolled = (service for service in found.values() if not defaults.is_job(service.spec))
     return sorted(rolled, key=lambda service: (service.created_at, service.id))
 
 
 def _steer(view: Store, service: Service, now: Now, ids: Callable[[], str]) -> tuple[Sequence[Change], float | None]:
     held = service
+    service = _not_ahead(service, now)
     states = progress(view, service, now)
     status = service.update_status
     active = status is not None and status.state.active
@@ -82,9 +93,19 @@ def _steer(view: Store, service: Service, now: Now, ids: Callable[[], str]) -> t
     ], earliest(now.wake_at(each.until) for each in states if each.until > now.wall)
 
 
+def _not_ahead(service: Service, now: Now) -> Service:
+    """An update whose start lies in the future, since it was begun by a leader whose clock was ahead, starts now: what
+    is made from now on belongs to it, and so does what that leader made.
+    """
+    status = service.update_status
+    if status is None or not status.state.active or status.started_at <= now.wall:
+        return service
+    return dataclasses.replace(service, update_status=dataclasses.replace(status, started_at=now.wall))
+
+
 def _begun(service: Service, now: Now) -> Service:
     """A finished update that finds work again (a node's labels changed) begins anew, from now."""
-    begun = service.updated_at if service.update_status is None else now.wall
+    begun = min(service.updated_at, now.wall) if service.update_status is None else now.wall
     status = UpdateStatus(state=UpdateState.UPDATING, started_at=begun, message="update in progress")
     return dataclasses.replace(service, update_status=status)
 

@@ -13,7 +13,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from queenright.decide.base import SECOND, Dirty, Now
+from queenright.decide.base import SECOND, Dirty, Now, next_wake
 from queenright.decide.orchestrate import DECIDERS, mark
 from queenright.manager.forecast_count import ServiceForecast
 from queenright.model.changes import Batch, Change, Delete, Update
@@ -63,11 +63,13 @@ class Forecast:
         while True:
             acted = False
             for name, decide in DECIDERS:
-                if not self._seats[name] and self._wakes.get(name, MOST_SECONDS) > self._mono:
+                due = self._wakes.get(name, MOST_SECONDS) <= self._mono
+                if not self._seats[name] and not due:
                     continue
                 dirty, self._seats[name] = self._seats[name], Dirty()
+                dirty.due = due
                 decision = decide(self._view, dirty, Now(self._wall, self._mono), self._id)
-                self._wakes[name] = MOST_SECONDS if decision.wake_at is None else decision.wake_at
+                self._wakes[name] = min(MOST_SECONDS, next_wake(self._wakes.get(name, MOST_SECONDS), decision))
                 yield from self._take(decision.changes)
                 acted, questions = acted or bool(decision.changes), questions + 1
             reports = self._act()

@@ -11,7 +11,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator
 
+from queenright.decide import defaults
 from queenright.decide.base import Dirty
+from queenright.spec.service import ServiceSpec
 from queenright.store.store import Store
 
 MOST = 500  # tasks that a portion makes deciders look at, or make; those of one service, or on one node, are not parted
@@ -47,8 +49,7 @@ def cut(view: Store, dirty: Dirty) -> list[Portion]:
     def of_service(key: str) -> int:
         """What it has, or shall have: making tasks takes as long as looking at them."""
         service = view.services.get(key)
-        wanted = service.spec.mode.replicas or 0 if service is not None else 0
-        return max(wanted, view.tasks.count("service", key))
+        return max(_wanted(view, service.spec) if service is not None else 0, view.tasks.count("service", key))
 
     if dirty.everything:
         if len(view.tasks) + len(view.services) + len(view.nodes) <= MOST:
@@ -66,6 +67,13 @@ def cut(view: Store, dirty: Dirty) -> list[Portion]:
         *(Portion(nodes=keys) for keys in _grouped(dirty.nodes, on_node)),
         *(Portion(tasks=keys) for keys in _grouped(dirty.tasks, lambda key: 0)),
     ]
+
+
+def _wanted(view: Store, spec: ServiceSpec) -> int:
+    """How many tasks there may be of it at a time; of a job, how many completions are looked at for those."""
+    if defaults.on_each_node(spec):
+        return len(view.nodes)
+    return defaults.completions(spec) if defaults.is_job(spec) else defaults.replicas(spec)
 
 
 def _grouped(keys: Iterable[str], weight: Callable[[str], int]) -> Iterator[tuple[str, ...]]:

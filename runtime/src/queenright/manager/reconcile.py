@@ -17,7 +17,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from queenright.decide.base import Dirty, Now
+from queenright.decide.base import Dirty, Now, next_wake
 from queenright.decide.orchestrate import Decider, mark
 from queenright.manager import portions, slices
 from queenright.manager.portions import Portion
@@ -102,10 +102,11 @@ class Reconciler:
     async def _ask(self, seat: _Seat) -> None:
         if not self._is_due(seat):
             return
-        dirty = self._next(seat)
         now = Now(self._clock.wall(), self._clock.mono())
+        dirty = self._next(seat)
+        dirty.due = dirty.due or seat.wake_at <= now.mono
         decision = seat.decide(self._store, dirty, now, self._ids)
-        seat.wake_at = math.inf if decision.wake_at is None else decision.wake_at
+        seat.wake_at = next_wake(seat.wake_at, decision)
         try:
             await slices.write(self._proposer, decision.changes)
         except OutOfSequence:
@@ -165,3 +166,4 @@ def _merge(into: Dirty, other: Dirty) -> None:
     into.nodes |= other.nodes
     into.tasks |= other.tasks
     into.everything = into.everything or other.everything
+    into.due = into.due or other.due

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from queenright.manager.control import Control
 
 TURN = 0.004  # seconds that a forecast holds the loop at most
+MOST = 10.0  # seconds that a forecast may take in all
 
 
 class Notes:
@@ -83,10 +84,16 @@ class Rehearsal:
 
 
 async def foreseen(context: Context, changes: Sequence[Change]) -> dict[str, Any]:
-    """The forecast of the changes, made in turns with the rest of the manager's work."""
+    """The forecast of the changes, made in turns with the rest of the manager's work; one that takes too long is not
+    thought to its end.
+    """
     forecast = Forecast(context.store, changes, context.clock.wall())
-    until = context.clock.mono() + TURN
+    begun = context.clock.mono()
+    until = begun + TURN
     for _ in forecast.steps():
+        if context.clock.mono() >= begun + MOST:
+            forecast.complete = False
+            break
         if context.clock.mono() >= until:
             await asyncio.sleep(0)
             until = context.clock.mono() + TURN

@@ -27,6 +27,9 @@ ABSENT = "absent"
 TIMEOUT = "timeout"
 MOST_REASONS = 20
 LOOK = 0.1  # seconds between two looks at the group of managers
+PAUSE = (
+    0.1  # seconds at least between two looks: one look costs what the service is large, and commits come in hundreds
+)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -75,11 +78,15 @@ class Waiter:
             await self._context.fresh()
         look, touches = self._subject(kind, ref, drained, down)
         with self._context.store.watch() as subscription:
+            loop = asyncio.get_running_loop()
             seen = look()
             try:
                 async with asyncio.timeout(timeout):
                     while not seen.final:
+                        looked = loop.time()
                         await _news(subscription, touches, LOOK if seen.polled else None)
+                        await asyncio.sleep(looked + PAUSE - loop.time())
+                        subscription.drain()
                         seen = look()
             except TimeoutError:
                 seen = look()

@@ -90,6 +90,9 @@ class Loads:
             load = self._by_node[after.node_id]
             at = after.status.applied_at
             kept = tuple(time for time in load.failures.get(key, ()) if at - time < FAILURE_WINDOW)
+            old = [one for one, times in load.failures.items() if one[0] == key[0] and at - times[-1] >= FAILURE_WINDOW]
+            for one in old:  # a service that is updated day after day leaves nothing of its earlier revisions
+                del load.failures[one]
             load.failures[key] = (*kept[-63:], at)
             self._failing.setdefault(after.service_id, set()).add(after.node_id)
 

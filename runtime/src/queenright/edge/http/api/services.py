@@ -32,6 +32,7 @@ class ServiceHandlers(Handlers):
     def __init__(self, host: Host) -> None:
         super().__init__(host)
         self._json = JsonCache(render.service)
+        self._waiting: dict[str, tuple[Service, int, int, bytes]] = {}  # of updates: JSON as of an index and a second
 
     def register(self, router: Router) -> None:
         router.add("GET", "/services", self.list, abandon=True)
@@ -53,10 +54,20 @@ class ServiceHandlers(Handlers):
         return json_list_response(found, text)
 
     def _text(self, store: Store, value: Service) -> bytes:
-        """The service's JSON. While it is updated, that says what the update waits for now, and is not kept."""
+        """The service's JSON. While it is updated, that says what the update waits for now: finding that out takes as
+        long as the service is large, so it is kept until something is written, for a second at most.
+        """
         if value.update_status is None or not (value.update_status.state.active or value.update_status.state.paused):
             return self._json.text(value)
-        return encode(render.service(value, waits=self._waits(store, value)))
+        second = int(self.control().context.clock.mono())
+        known = self._waiting.get(value.id)
+        if known is not None and known[0] is value and known[1:3] == (store.index, second):
+            return known[3]
+        text = encode(render.service(value, waits=self._waits(store, value)))
+        if len(self._waiting) > len(store.services):
+            self._waiting.clear()
+        self._waiting[value.id] = (value, store.index, second, text)
+        return text
 
     def _waits(self, store: Store, value: Service) -> str:
         clock = self.control().context.clock
