@@ -194,6 +194,28 @@ async def test_pings_are_answered_on_the_stream_of_the_session(port: Port) -> No
     await link.close()
 
 
+@pytest.mark.parametrize("lost", ["certificate", "validity"])
+async def test_a_session_ends_with_the_right_to_it(port: Port, lost: str) -> None:
+    often = DispatcherSpec(ping_period=100_000_000)
+    cluster, node = port.store.cluster, port.store.nodes.get(WORKER)
+    assert cluster is not None and node is not None
+    port.write(Update(dataclasses.replace(cluster, spec=dataclasses.replace(cluster.spec, dispatcher=often))))
+    link = port.link()
+    following = asyncio.create_task(follow(link.session(DESCRIPTION, ""), []))
+    await until(lambda: WORKER in port.dispatcher.beats())
+    if lost == "certificate":
+        node = port.store.nodes.get(WORKER)
+        assert node is not None
+        port.write(Update(dataclasses.replace(node, serial="77", previous_serial="")))
+    else:
+        port.clock.ahead = 7200 * 10**9
+    with pytest.raises(LinkError, match="no longer in use|has expired") as refused:
+        async with asyncio.timeout(20):
+            await following
+    assert refused.value.code == "PermissionDenied"
+    await link.close()
+
+
 async def test_a_stream_that_breaks_is_noticed_at_once_and_a_new_session_mends_it(port: Port) -> None:
     link = port.link()
     await anext(link.session(DESCRIPTION, ""))

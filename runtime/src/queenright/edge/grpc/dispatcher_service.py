@@ -54,6 +54,9 @@ class DispatcherService(dispatcher_pb2_grpc.DispatcherServicer):
             pongs = asyncio.create_task(self._listen(requests, session), name=f"pongs-{peer.node_id}")
             try:
                 async for told in self._dispatcher.news(session):
+                    # Pings take the place of heartbeats, each of which was let in anew: so no session outlives the
+                    # right to it, and a node whose role changed comes back with its new certificate.
+                    await self._gate.require(method, await self._gate.identify(method, context), context)
                     yield messages.session_message(told)
             finally:
                 pongs.cancel()
