@@ -209,7 +209,7 @@ async def test_a_session_ends_with_the_right_to_it(port: Port, lost: str) -> Non
         port.write(Update(dataclasses.replace(node, serial="77", previous_serial="")))
     else:
         port.clock.ahead = 7200 * 10**9
-    with pytest.raises(LinkError, match="no longer in use|has expired") as refused:
+    with pytest.raises(LinkError, match=r"no longer in use|has expired") as refused:
         async with asyncio.timeout(20):
             await following
     assert refused.value.code == "PermissionDenied"
