@@ -27,6 +27,7 @@ from queenright.model.states import TaskState
 from queenright.spec.container import ContainerSpec, Healthcheck, Mount
 from queenright.spec.service import EndpointSpec, Limits, Port, Resources, TaskSpec
 from queenright.wire.codec import decode_task, encode_task
+from queenright.wire.messages import AssignmentSet
 
 PATIENCE = 120.0
 STUBBORN = ("sh", "-c", "trap '' TERM; while true; do sleep 1; done")
@@ -69,6 +70,7 @@ class Node:
         database = TaskDatabase(self.path, encode=encode_task, decode=decode_task)
         self.worker = Worker(self.executor, database, Reporter(lambda: 0.5), Clock(), data)
         await self.worker.start()
+        self.worker.take_data(AssignmentSet(True, "", "1"))  # a manager has said all there is to know
         self.worker.connected(self._send)
 
     async def stop(self) -> None:
