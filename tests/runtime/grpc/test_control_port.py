@@ -216,6 +216,15 @@ async def test_a_session_ends_with_the_right_to_it(port: Port, lost: str) -> Non
     await link.close()
 
 
+async def test_a_call_whose_link_is_closed_meanwhile_is_told_so_and_not_cancelled(port: Port) -> None:
+    link = port.link()
+    call = asyncio.create_task(link.restarting("no session"))
+    await asyncio.sleep(0)
+    await link.close()
+    with pytest.raises(LinkError):
+        await call
+
+
 async def test_a_stream_that_breaks_is_noticed_at_once_and_a_new_session_mends_it(port: Port) -> None:
     link = port.link()
     await anext(link.session(DESCRIPTION, ""))

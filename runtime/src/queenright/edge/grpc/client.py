@@ -109,6 +109,12 @@ class GrpcLink:
             return await call(request, timeout=timeout)
         except grpc.aio.AioRpcError as error:
             raise self._explained(error) from None
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            # grpc says so to whoever waits when the channel is closed; nobody asked this task to stop.
+            raise LinkError("Unavailable", f"the link to {self._addr} was closed meanwhile") from None
 
     def _explained(self, error: grpc.aio.AioRpcError) -> LinkError:
         name = "".join(part.capitalize() for part in error.code().name.split("_"))
