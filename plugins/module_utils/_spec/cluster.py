@@ -16,6 +16,8 @@ MANAGER = "manager"
 ACTIVE = "active"
 PAUSE = "pause"
 DRAIN = "drain"
+NFTABLES = "nftables"
+IPVS = "ipvs"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -133,6 +135,16 @@ class SwarmSpec:
     encryption: EncryptionConfig = opt(
         "EncryptionConfig", Inline(EncryptionConfig), "Locking.", always={"AutoLockManagers": False}
     )
+    mesh_backend: str | None = opt(
+        "MeshBackend",
+        STR,
+        "What balances connections to virtual addresses and published ports in the nodes' kernels. V(ipvs) needs the "
+        "kernel's module C(ip_vs) on each node.",
+        choices=(NFTABLES, IPVS),
+        default_doc="V(nftables)",
+        own=True,
+        level=3,
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -147,4 +159,13 @@ class NodeSpec:
         STR,
         "V(active) takes tasks, V(pause) keeps what it runs and takes no more, V(drain) gives its tasks away.",
         choices=(ACTIVE, PAUSE, DRAIN),
+    )
+    mesh_backend: str | None = opt(
+        "MeshBackend",
+        STR,
+        "What balances connections in this node's kernel.",
+        choices=(NFTABLES, IPVS),
+        default_doc="what the swarm says",
+        own=True,
+        level=3,
     )

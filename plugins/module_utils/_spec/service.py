@@ -9,9 +9,10 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from .codecs import COUNT, CPUS, DURATION, FLOAT, INT, LABELS, SIZE, STR, STR_LIST, SWAP, WORD
+from .codecs import BOOL, COUNT, CPUS, DURATION, FLOAT, INT, LABELS, SIZE, STR, STR_LIST, SWAP, WORD
 from .container import ContainerSpec
 from .fields import Inline, Nested, NestedList, SpecError, opt
+from .network import PREDEFINED
 
 REPLICATED = "replicated"
 GLOBAL = "global"
@@ -166,6 +167,9 @@ class NetworkAttachment:
     target: str | None = opt("Target", STR, "Name or id of the network.", option="name", required=True)
     aliases: tuple[str, ...] = opt("Aliases", STR_LIST, "Further names of the service on that network.")
     driver_opts: dict[str, str] = opt("DriverOpts", LABELS, "Options for the network's driver.")
+
+    def needs_level(self) -> int:
+        return 1 if self.target in PREDEFINED else 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -370,6 +374,8 @@ class RollbackConfig(UpdateConfig):
 
 @dataclasses.dataclass(frozen=True)
 class Port:
+    IDENTITY = ("target_port", "published_port", "protocol", "mode")
+
     target_port: int | None = opt("TargetPort", INT, "Port inside the container.", required=True)
     published_port: int | None = opt("PublishedPort", INT, "Port outside. None lets one be chosen.")
     protocol: str | None = opt(
@@ -383,6 +389,17 @@ class Port:
         default_doc="V(ingress)",
     )
     name: str | None = opt("Name", STR, "A name for the port.")
+    local_first: bool | None = opt(
+        "LocalFirst",
+        BOOL,
+        "Whether a node that runs a task of the service gives it the connections itself, so that the task sees the "
+        "client's address. For ports of mode V(ingress).",
+        own=True,
+        level=3,
+    )
+
+    def needs_level(self) -> int:
+        return 1 if self.mode == "host" else 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -397,6 +414,15 @@ class EndpointSpec:
     )
     ports: tuple[Port, ...] = opt(
         "Ports", NestedList(Port), "Ports of the service that are reachable from outside.", option="publish"
+    )
+    drain: int | None = opt(
+        "Drain",
+        DURATION,
+        "How long a task that is about to stop waits at most until all nodes have ceased to send it connections.",
+        option="drain_timeout",
+        default_doc="5s",
+        own=True,
+        level=3,
     )
 
 

@@ -12,10 +12,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from queenright.model.changes import Change, Delete
-from queenright.model.objects import Cluster, Object, Service, Task
+from queenright.model.objects import Cluster, Node, Object, Service, Task
 from queenright.spec.fields import level_of as level_of_spec
 
-LEVEL = 2
+LEVEL = 3
 """The level of this release."""
 
 NEEDS: Mapping[str, int] = {
@@ -27,6 +27,7 @@ NEEDS: Mapping[str, int] = {
     "secret": 2,
     "config": 2,
     "registry": 2,
+    "network": 3,
 }
 """The level that changes of a kind of object need."""
 
@@ -61,6 +62,8 @@ def _content(value: Object, seen: dict[int, int]) -> int:
         previous = 1 if value.previous_spec is None else level_of_spec(value.previous_spec)
         return max(level_of_spec(value.spec), previous)
     if isinstance(value, Task):
+        if value.attachments:
+            return 3
         if value.job_iteration or value.assigned_generic:
             return 2
         key = id(value.spec)
@@ -68,4 +71,4 @@ def _content(value: Object, seen: dict[int, int]) -> int:
         if level is None:
             level = seen[key] = level_of_spec(value.spec)
         return level
-    return level_of_spec(value.spec) if isinstance(value, Cluster) else 1
+    return level_of_spec(value.spec) if isinstance(value, Cluster | Node) else 1

@@ -14,6 +14,7 @@ from typing import ClassVar
 from queenright.model.states import NodeState, TaskState, UpdateState
 from queenright.spec.cluster import ACTIVE, WORKER, NodeSpec, SwarmSpec
 from queenright.spec.data import ConfigSpec, RegistrySpec, SecretSpec
+from queenright.spec.network import NetworkSpec
 from queenright.spec.service import EndpointSpec, GenericResource, Port, ServiceSpec, TaskSpec
 
 
@@ -57,6 +58,10 @@ class NodeDescription:
     issuer_public_key: str = ""  # base64 of the DER key
     runtime_version: str = ""
     generic_resources: tuple[GenericResource, ...] = ()
+    prefixes: tuple[str, ...] = ()  # that it routes by itself: "192.168.1.0/24"
+    mtu: int = 0  # of the way to the other nodes
+    mesh: str = ""  # what balances there: "nftables", "ipvs", or nothing, and then why
+    mesh_error: str = ""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,8 +76,20 @@ class NodeStatus:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Attachment:
+    """Addresses in a network, with the length of its prefix: "10.0.1.5/24", "fd00::5/64"."""
+
+    network_id: str
+    addresses: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
-    """A member. ``spec.role`` is the wish, ``role`` what its certificate and calls count as."""
+    """A member. ``spec.role`` is the wish, ``role`` what its certificate and calls count as.
+
+    ``attachments`` are its own addresses, one for each network that it balances connections in.
+    """
 
     kind: ClassVar[str] = "node"
     id: str
@@ -87,6 +104,7 @@ class Node:
     manager_addr: str = ""  # "host:port" of a manager's control port, else empty
     serial: str = ""  # of the certificate in use, hexadecimal
     previous_serial: str = ""
+    attachments: tuple[Attachment, ...] = ()
 
     @property
     def availability(self) -> str:
@@ -115,7 +133,8 @@ class Service:
     """A service.
 
     ``spec_version`` grows by one with each accepted change of ``spec``; tasks carry the one they were made from. Of a
-    job, ``job_iteration`` grows with each update, and ``last_execution`` is when the present one began.
+    job, ``job_iteration`` grows with each update, and ``last_execution`` is when the present one began. ``ports`` are
+    those of its spec with the numbers that were chosen, ``vips`` its virtual addresses, one in each network.
     """
 
     kind: ClassVar[str] = "service"
@@ -132,6 +151,8 @@ class Service:
     previous_registry_auth: str = dataclasses.field(default="", repr=False)
     job_iteration: int = 0
     last_execution: int = 0
+    ports: tuple[Port, ...] = ()
+    vips: tuple[Attachment, ...] = ()
 
     @property
     def name(self) -> str:
@@ -166,6 +187,7 @@ class Task:
     the task ``replaces`` has stopped.
     ``attempt`` counts replacements in the slot since the slot's first task of this ``spec_version``.
     ``cause`` says in words why it was made, ``refused`` which nodes were passed over when it was placed.
+    ``attachments`` are its addresses; a task that shall have some is NEW until it has them.
     """
 
     kind: ClassVar[str] = "task"
@@ -190,6 +212,7 @@ class Task:
     assigned_generic: tuple[GenericResource, ...] = ()
     cause: str = ""
     refused: str = ""
+    attachments: tuple[Attachment, ...] = ()
 
     @property
     def name(self) -> str:
@@ -300,16 +323,54 @@ class Registry:
         return self.spec.server or ""
 
 
-Object = Cluster | Node | Service | Task | Ticket | Secret | Config | Registry
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Subnet:
+    """A subnet of a network, and the address in it that is the gateway on every node (without a prefix)."""
+
+    subnet: str
+    gateway: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Network:
+    """An overlay network. ``subnets``: that of IPv4, then that of IPv6 if it has one; ``vni``: its number on the wire.
+
+    In each subnet the gateway and the address of the names' service (the first that is not the gateway) are the same on
+    every node; all others are handed out. ``error`` says what it lacks.
+    """
+
+    kind: ClassVar[str] = "network"
+    id: str
+    version: int = 0
+    created_at: int = 0
+    updated_at: int = 0
+    spec: NetworkSpec = NetworkSpec()
+    vni: int = 0
+    subnets: tuple[Subnet, ...] = ()
+    error: str = ""
+
+    @property
+    def name(self) -> str:
+        return self.spec.name or ""
+
+    @property
+    def ingress(self) -> bool:
+        """Whether it carries the ports that services publish on all nodes."""
+        return bool(self.spec.ingress)
+
+
+Object = Cluster | Node | Service | Task | Ticket | Secret | Config | Registry | Network
 CLASSES: dict[str, type[Object]] = {
-    cls.kind: cls for cls in (Cluster, Node, Service, Task, Ticket, Secret, Config, Registry)
+    cls.kind: cls for cls in (Cluster, Node, Service, Task, Ticket, Secret, Config, Registry, Network)
 }
 
 __all__ = [
     "CLASSES",
+    "Attachment",
     "Cluster",
     "Config",
     "GenericResource",
+    "Network",
     "Node",
     "NodeDescription",
     "NodeStatus",
@@ -317,6 +378,7 @@ __all__ = [
     "Registry",
     "Secret",
     "Service",
+    "Subnet",
     "Task",
     "TaskStatus",
     "Ticket",

@@ -15,7 +15,18 @@ from typing import Any, TypeVar, cast
 from queenright.lib.records import changed
 from queenright.model.changes import Batch, Change, Conflict, Delete
 from queenright.model.errors import InvalidArgument, NotFound
-from queenright.model.objects import Cluster, Config, Node, Object, Registry, Secret, Service, Task, Ticket
+from queenright.model.objects import (
+    Cluster,
+    Config,
+    Network,
+    Node,
+    Object,
+    Registry,
+    Secret,
+    Service,
+    Task,
+    Ticket,
+)
 from queenright.store import tables
 from queenright.store.counts import Counts, ServiceCount
 from queenright.store.guards import Guard
@@ -23,7 +34,7 @@ from queenright.store.history import Commit, Event, History
 from queenright.store.load import Loads, NodeLoad
 from queenright.store.remains import Remains
 
-T = TypeVar("T", Node, Service, Task, Secret, Config, Registry)
+T = TypeVar("T", Node, Service, Task, Secret, Config, Registry, Network)
 
 
 class Prepared:
@@ -67,8 +78,8 @@ class Subscription:
 
 
 class Store:
-    """Tables ``clusters``, ``nodes``, ``services``, ``tasks``, ``tickets``, ``secrets``, ``configs``, ``registries``;
-    ``index`` is that of the last applied entry, ``history`` what the last ones did.
+    """Tables ``clusters``, ``nodes``, ``services``, ``tasks``, ``tickets``, ``secrets``, ``configs``, ``registries``,
+    ``networks``; ``index`` is that of the last applied entry, ``history`` what the last ones did.
     """
 
     def __init__(self) -> None:
@@ -90,6 +101,7 @@ class Store:
         self.secrets = cast("tables.Table[Secret]", self._tables["secret"])
         self.configs = cast("tables.Table[Config]", self._tables["config"])
         self.registries = cast("tables.Table[Registry]", self._tables["registry"])
+        self.networks = cast("tables.Table[Network]", self._tables["network"])
 
     # -- reading
 
@@ -140,6 +152,15 @@ class Store:
     def registry(self, ref: str) -> Registry:
         """By id, then server, then unique prefix of an id."""
         return _resolve(self.registries, "name", "registry", ref)
+
+    def network(self, ref: str) -> Network:
+        """By id, then name, then unique prefix of an id."""
+        return _resolve(self.networks, "name", "network", ref)
+
+    @property
+    def ingress(self) -> Network | None:
+        """The network that carries the ports that services publish on all nodes, if there is one."""
+        return next(iter(self.networks.by("ingress", True)), None)
 
     def watch(self) -> Subscription:
         """Commits from now on. Close it (or use ``with``)."""

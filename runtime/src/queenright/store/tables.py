@@ -6,11 +6,24 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Generic, TypeVar
 
-from queenright.model.objects import Cluster, Config, Node, Object, Registry, Secret, Service, Task, Ticket
+from queenright.model.objects import (
+    Attachment,
+    Cluster,
+    Config,
+    Network,
+    Node,
+    Object,
+    Registry,
+    Secret,
+    Service,
+    Task,
+    Ticket,
+)
 from queenright.model.states import TaskState
-from queenright.spec.service import Port, TaskSpec
+from queenright.spec.network import PREDEFINED
+from queenright.spec.service import Port, ServiceSpec, TaskSpec
 
-T = TypeVar("T", Cluster, Node, Service, Task, Ticket, Secret, Config, Registry)
+T = TypeVar("T", Cluster, Node, Service, Task, Ticket, Secret, Config, Registry, Network)
 _EMPTY: Mapping[str, object] = {}
 HEAD = 2  # letters of an id by which rows are found for people's abbreviations
 
@@ -127,6 +140,25 @@ def config_ids(spec: TaskSpec) -> tuple[str, ...]:
     return tuple({reference.config_id or "": None for reference in references}) if references else ()
 
 
+def network_ids(spec: TaskSpec) -> tuple[str, ...]:
+    """The networks of the swarm that a task's containers are in by their specification, each once."""
+    if not spec.networks:
+        return ()
+    return tuple({one.target or "": None for one in spec.networks if one.target not in PREDEFINED})
+
+
+def publishes(spec: ServiceSpec) -> bool:
+    """Whether it has a port that all nodes answer at, so that its tasks are in the ingress network."""
+    return any(port.mode != "host" for port in spec.endpoint.ports)
+
+
+def _with_addresses(spec: TaskSpec | None, attachments: tuple[Attachment, ...]) -> tuple[object, ...]:
+    named = network_ids(spec) if spec is not None else ()
+    if not attachments:
+        return named
+    return tuple(dict.fromkeys((*named, *(one.network_id for one in attachments))))
+
+
 def _task_names(task: Task) -> Iterable[object]:
     return (task.name.lower(),)
 
@@ -141,7 +173,8 @@ def _waiting(task: Task) -> Iterable[object]:
 
 def tasks() -> Table[Task]:
     """Indexes: service, slot (service, slot), place (service, node), node, pending (True), waiting (True: prepared, not
-    to be started yet), name, label (key, value), secret and config (ids that it refers to).
+    to be started yet), name, label (key, value), secret and config (ids that it refers to), network (ids of those that
+    it names or has an address in).
     """
     return Table(
         {
@@ -155,6 +188,7 @@ def tasks() -> Table[Task]:
             "label": lambda task: task.service_labels.items(),
             "secret": lambda task: secret_ids(task.spec),
             "config": lambda task: config_ids(task.spec),
+            "network": lambda task: _with_addresses(task.spec, task.attachments),
         }
     )
 
@@ -169,13 +203,14 @@ def published(port: Port) -> tuple[tuple[str, int], ...]:
 
 
 def _ports(service: Service) -> Iterable[object]:
-    ports = service.spec.endpoint.ports
+    ports = (*service.spec.endpoint.ports, *service.ports)
     return {key: None for port in ports for key in published(port)} if ports else ()
 
 
 def services() -> Table[Service]:
     """Indexes: name (lower case), label (key, value), mode (kind of the mode), rolling (True: being updated), port
-    (protocol, published port), secret and config (ids that its specification refers to).
+    (protocol, published port, also one that was chosen), secret and config (ids that its specification refers to),
+    network (ids of those that it names or has a virtual address in), ingress (True: all nodes answer at a port of it).
     """
     return Table(
         {
@@ -186,17 +221,20 @@ def services() -> Table[Service]:
             "port": _ports,
             "secret": lambda service: secret_ids(service.spec.task),
             "config": lambda service: config_ids(service.spec.task),
+            "network": lambda service: _with_addresses(service.spec.task, service.vips),
+            "ingress": lambda service: (True,) if publishes(service.spec) else (),
         }
     )
 
 
 def nodes() -> Table[Node]:
-    """Indexes: hostname (lower case), role, state."""
+    """Indexes: hostname (lower case), role, state, network (ids of those that it has an address in)."""
     return Table(
         {
             "hostname": lambda node: (node.hostname.lower(),),
             "role": lambda node: (node.role,),
             "state": lambda node: (node.status.state,),
+            "network": lambda node: _with_addresses(None, node.attachments),
         }
     )
 
@@ -228,6 +266,18 @@ def registries() -> Table[Registry]:
     return Table({"name": lambda registry: (registry.name.lower(),)})
 
 
+def networks() -> Table[Network]:
+    """Indexes: name (lower case), label (key, value), ingress (True), vni."""
+    return Table(
+        {
+            "name": lambda network: (network.name.lower(),),
+            "label": lambda network: network.spec.labels.items(),
+            "ingress": lambda network: (True,) if network.ingress else (),
+            "vni": lambda network: (network.vni,),
+        }
+    )
+
+
 AnyTable = (
     Table[Cluster]
     | Table[Node]
@@ -237,6 +287,7 @@ AnyTable = (
     | Table[Secret]
     | Table[Config]
     | Table[Registry]
+    | Table[Network]
 )
 
 
@@ -251,6 +302,7 @@ def all_tables() -> dict[str, AnyTable]:
         "secret": secrets(),
         "config": configs(),
         "registry": registries(),
+        "network": networks(),
     }
 
 
@@ -262,8 +314,11 @@ __all__ = [
     "clusters",
     "config_ids",
     "configs",
+    "network_ids",
+    "networks",
     "nodes",
     "published",
+    "publishes",
     "registries",
     "secret_ids",
     "secrets",

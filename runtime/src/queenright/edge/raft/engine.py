@@ -27,7 +27,7 @@ from .wal import Wal
 
 T = TypeVar("T")
 
-FEATURE_LEVEL = 2
+FEATURE_LEVEL = 3
 """What this release can read in the log; told to the other members."""
 
 
