@@ -36,8 +36,9 @@ class Probe:
 
 
 class Kernel(Protocol):
-    """Links, tables and sandboxes of one node (``edge/kernel``). Calls are put one after the other; none raises for what
-    fails in a single network, which is in the answer.
+    """Links, tables and sandboxes of one node (``edge/kernel``). Calls are put one after the other.
+
+    None raises for what fails in a single network or port: that is in the answer.
     """
 
     async def apply(self, picture: MeshPicture) -> Applied:
