@@ -9,6 +9,7 @@ entry that last wrote the object
 from __future__ import annotations
 
 import dataclasses
+import ipaddress
 from typing import ClassVar
 
 from queenright.model.states import NodeState, TaskState, UpdateState
@@ -325,18 +326,26 @@ class Registry:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Subnet:
-    """A subnet of a network, and the address in it that is the gateway on every node (without a prefix)."""
+    """A subnet of a network: "10.0.1.0/24". ``gateway`` and ``dns`` are the same addresses on every node (without a
+    prefix); all others are handed out, out of ``ip_range`` if there is one.
+    """
 
     subnet: str
     gateway: str
+    ip_range: str = ""
+
+    @property
+    def dns(self) -> str:
+        """The address of the names' service: the subnet's first that is not the gateway."""
+        hosts = ipaddress.ip_network(self.subnet).hosts()
+        return next(text for text in map(str, hosts) if text != self.gateway)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Network:
     """An overlay network. ``subnets``: that of IPv4, then that of IPv6 if it has one; ``vni``: its number on the wire.
 
-    In each subnet the gateway and the address of the names' service (the first that is not the gateway) are the same on
-    every node; all others are handed out. ``error`` says what it lacks.
+    ``error`` says what it lacks.
     """
 
     kind: ClassVar[str] = "network"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a batch must fit: versions, names that are free, and references that hold.
+"""What a batch must fit: versions, names and subnets that are free, and references that hold.
 
 Every manager asks the same of the same tables when it applies an entry, so that two writers who each saw a world
 without the other cannot both be right.
@@ -7,17 +7,19 @@ without the other cannot both be right.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import cast
 
+from queenright.lib.prefixes import overlap
 from queenright.model.changes import Change, Conflict, Create, Delete
-from queenright.model.objects import Config, Object, Registry, Secret, Service
+from queenright.model.objects import Config, Network, Object, Registry, Secret, Service, Task
+from queenright.model.states import TaskState
 from queenright.store import tables
 
-NAMED = ("service", "secret", "config", "registry")
+NAMED = ("service", "secret", "config", "registry", "network")
 """Kinds whose names are unique, in any letter case."""
 
-REFERENCES = {"secret": tables.secret_ids, "config": tables.config_ids}
+REFERENCES = {"secret": tables.secret_ids, "config": tables.config_ids, "network": tables.network_ids}
 """Kinds that services refer to, with the ids that a specification names."""
 
 
@@ -45,8 +47,10 @@ class Guard:
             return reason
         if isinstance(change, Delete):
             return self._in_use(kind, key) if kind in REFERENCES else None
-        if kind in NAMED and self._name_taken(cast("Service | Secret | Config | Registry", change.object)):
+        if kind in NAMED and self._name_taken(cast("Service | Secret | Config | Registry | Network", change.object)):
             return "name in use"
+        if kind == "network":
+            return self._crowded(cast("Network", change.object), cast("Network | None", present))
         return self._dangling(cast("Service", change.object)) if kind == "service" else None
 
     def _get(self, kind: str, key: str) -> Object | None:
@@ -54,7 +58,7 @@ class Guard:
             return self._later[kind, key]
         return self._held[kind].get(key)
 
-    def _name_taken(self, wanted: Service | Secret | Config | Registry) -> bool:
+    def _name_taken(self, wanted: Service | Secret | Config | Registry | Network) -> bool:
         kind, name = wanted.kind, wanted.name.lower()
         table = cast("tables.Table[Service]", self._held[kind])
         holders = {other.id for other in table.by("name", name) if (kind, other.id) not in self._later}
@@ -64,19 +68,52 @@ class Guard:
         return bool(holders - {wanted.id})
 
     def _in_use(self, kind: str, key: str) -> str | None:
-        services = cast("tables.Table[Service]", self._held["service"])
-        users = [user for user in services.by(kind, key) if ("service", user.id) not in self._later]
-        users += [
-            other
-            for other in self._later.values()
-            if isinstance(other, Service) and key in REFERENCES[kind](other.spec.task)
-        ]
+        gone = cast("Secret | Config | Network | None", self._get(kind, key))
+        if isinstance(gone, Network):
+            return network_in_use(
+                gone, self._services("ingress", True) if gone.ingress else self._users(kind, key)
+            ) or (task_in_use(gone, self._tasks(key)))
+        users = list(self._users(kind, key))
         if not users:
             return None
         names = ", ".join(sorted(user.name for user in users))
-        gone = cast("Secret | Config | None", self._get(kind, key))
         word = "service" if len(users) == 1 else "services"
         return f"{kind} '{gone.name if gone is not None else key}' is in use by the following {word}: {names}"
+
+    def _users(self, kind: str, key: str) -> Iterator[Service]:
+        """The services whose specification refers to it."""
+        return (user for user in self._services(kind, key) if key in REFERENCES[kind](user.spec.task))
+
+    def _services(self, index: str, key: object) -> Iterator[Service]:
+        """The services with that key of an index, and whatever the batch makes of others."""
+        table = cast("tables.Table[Service]", self._held["service"])
+        yield from (user for user in table.by(index, key) if ("service", user.id) not in self._later)
+        for other in self._later.values():
+            if isinstance(other, Service) and key in table.keys_of(index, other):
+                yield other
+
+    def _tasks(self, key: str) -> Iterator[Task]:
+        """The tasks of services that are there, in that network."""
+        table = cast("tables.Table[Task]", self._held["task"])
+        found = [one for one in table.by("network", key) if ("task", one.id) not in self._later]
+        found += [one for one in self._later.values() if isinstance(one, Task) and key in table.keys_of("network", one)]
+        return (one for one in found if self._get("service", one.service_id) is not None)
+
+    def _crowded(self, wanted: Network, present: Network | None) -> str | None:
+        """Two networks share neither an address nor a number, and there is one that is the ingress."""
+        if present is not None and (present.subnets, present.vni) == (wanted.subnets, wanted.vni):
+            return None
+        table = cast("tables.Table[Network]", self._held["network"])
+        others = [one for one in table if ("network", one.id) not in self._later and one.id != wanted.id]
+        others += [one for one in self._later.values() if isinstance(one, Network) and one.id != wanted.id]
+        for other in others:
+            if wanted.vni and other.vni == wanted.vni:
+                return f"its number is that of network {other.name}"
+            if wanted.ingress and other.ingress:
+                return "there is an ingress network already"
+            if any(overlap(one.subnet, two.subnet) for one in wanted.subnets for two in other.subnets):
+                return f"its subnet overlaps with network {other.name}"
+        return None
 
     def _dangling(self, service: Service) -> str | None:
         """A reference that was not there before must lead somewhere."""
@@ -90,6 +127,24 @@ class Guard:
                 if key not in known and self._get(kind, key) is None:
                     return f"{kind} {key} not found"
         return None
+
+
+def network_in_use(network: Network, users: Iterable[Service]) -> str | None:
+    """That a service of ``users`` needs the network, in Swarm's words; None if there is none."""
+    user = min(users, key=lambda one: one.name, default=None)
+    if user is None:
+        return None
+    if network.ingress:
+        return f"ingress network cannot be removed because service {user.id} depends on it"
+    return f"network {network.id} is in use by service {user.id}"
+
+
+def task_in_use(network: Network, tasks: Iterable[Task]) -> str | None:
+    """That a task that runs or will needs the network, in Swarm's words; None if there is none."""
+    for task in tasks:
+        if task.desired_state <= TaskState.RUNNING and task.state <= TaskState.RUNNING:
+            return f"network {network.id} is in use by task {task.id}"
+    return None
 
 
 def _misfit(change: Change, version: int | None) -> str | None:

@@ -62,6 +62,10 @@ class Table(Generic[T]):
     def keys(self, index: str) -> Iterable[object]:
         return self._indexes[index].keys()
 
+    def keys_of(self, index: str, row: T) -> Iterable[object]:
+        """The keys that a row has, or would have, in an index."""
+        return self._readers[index](row)
+
     def with_prefix(self, prefix: str) -> list[T]:
         """Objects whose id begins so, by id. Cost follows how many share the first two letters."""
         head = prefix[:HEAD]
