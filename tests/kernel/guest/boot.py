@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs a command on Debian's stock kernel in a virtual machine without hardware help: `boot.py [COMMAND...]`.
+
+The guest sees the machine's files (its own writes go to memory), has no network and no disk, and ends with the command.
+Without a command it is the kernel tests with both backends. The exit status is the command's; what it leaves in
+the folder `$QUEENRIGHT_RESULT` is in `.test-output/guest` afterwards.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import pathlib
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import types
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE))
+
+import initramfs  # noqa: E402
+import kernel  # noqa: E402
+
+ROOT = HERE.parents[2]
+OUTPUT = ROOT / ".test-output"
+RESULT = OUTPUT / "guest"
+BACKENDS = "nftables,ipvs"
+MODULES = ("ip_vs", "ip_vs_rr", "ip_vs_sh", "vxlan", "br_netfilter", "sch_netem")
+"""Loaded before the command, so that a kernel that lacks one is known by its name."""
+
+_JOB = """#!/bin/sh
+export PATH={path} HOME=/run/home LC_ALL=C.UTF-8 TERM=dumb PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
+export QUEENRIGHT_RESULT=/run/result {variables}
+mkdir -p /run/home /run/netns
+hostname guest
+ip link set lo up
+sysctl -qw net.ipv4.ip_forward=1
+for module in {modules}; do modprobe $module || echo "guest: no module $module"; done
+cd {root}
+echo "guest: kernel $(uname -r)"
+{command}
+echo $? >/run/result/status
+sync
+exec busybox poweroff -f
+"""
+
+
+def _tests() -> list[str]:
+    return [
+        *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not long"),
+        *("--junitxml=/run/result/guest.xml", "--ignore=tests/kernel/guest", "tests/kernel"),
+    ]
+
+
+def _machine(image: kernel.Kernel, first_files: pathlib.Path, memory: int, cores: int) -> list[str]:
+    """The command line of the virtual machine: a serial console, two folders, nothing else."""
+    shared = "local,security_model=none,multidevs=remap"
+    return [
+        *(
+            "setpriv",
+            "--pdeathsig",
+            "KILL",
+            "qemu-system-x86_64",
+            "-M",
+            "q35",
+            "-cpu",
+            "max",
+            "-m",
+            str(memory),
+            "-smp",
+            str(cores),
+        ),
+        *("-accel", "tcg,thread=multi,tb-size=256", "-nodefaults", "-no-user-config", "-no-reboot"),
+        *("-display", "none", "-serial", "stdio", "-kernel", str(image.image), "-initrd", str(first_files)),
+        *("-append", "console=ttyS0 panic=-1 quiet mitigations=off apparmor=0 random.trust_cpu=on"),
+        *("-device", "virtio-rng-pci"),
+        *("-fsdev", f"{shared},id=machine,path=/,readonly=on"),
+        *("-device", "virtio-9p-pci,fsdev=machine,mount_tag=machine"),
+        *("-fsdev", f"{shared},id=result,path={RESULT}"),
+        *("-device", "virtio-9p-pci,fsdev=result,mount_tag=result"),
+    ]
+
+
+def _job(command: list[str], backends: str) -> str:
+    path = f"{pathlib.Path(sys.executable).parent}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+    variables = {"QUEENRIGHT_KERNEL_BACKENDS": backends, "PYTHONPATH": f"{ROOT / 'runtime/src'}:{ROOT}"}
+    return _JOB.format(
+        path=path,
+        variables=" ".join(f"{name}={shlex.quote(value)}" for name, value in variables.items()),
+        modules=" ".join(MODULES),
+        root=shlex.quote(str(ROOT)),
+        command=shlex.join(command),
+    )
+
+
+def _watch(line: list[str], limit: float) -> None:
+    """Run the machine to its end with its console in sight; it ends with this process, whatever ends that."""
+    with subprocess.Popen(line, stdin=subprocess.DEVNULL) as machine:
+        try:
+            machine.wait(timeout=limit)
+        except subprocess.TimeoutExpired:
+            print(f"\nguest: not done after {limit:.0f} s; it was ended", flush=True)
+        finally:
+            machine.kill()
+
+
+def _verdict() -> int:
+    try:
+        return int((RESULT / "status").read_text())
+    except (OSError, ValueError):
+        print("guest: it ended without a word about the command; the console above says how far it came")
+        return 1
+
+
+def _end(number: int, _frame: types.FrameType | None) -> None:
+    sys.exit(128 + number)
+
+
+def main() -> int:
+    """Boot, run, and answer with the command's status."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--backends", default=BACKENDS, help=f"for the kernel tests (default {BACKENDS})")
+    parser.add_argument("--limit", type=float, default=2400, help="seconds until the guest is ended (default 2400)")
+    parser.add_argument("--memory", type=int, default=1024, help="MiB (default 1024)")
+    parser.add_argument("--cores", type=int, default=min(2, os.cpu_count() or 1))
+    parser.add_argument("command", nargs=argparse.REMAINDER)
+    arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, _end)
+    busybox = shutil.which("busybox")
+    if busybox is None:
+        print("guest: no busybox here: install the packages of tests/kernel/apt.txt", file=sys.stderr)
+        return 2
+    try:
+        image = kernel.fetch()
+    except RuntimeError as error:
+        print(f"guest: {error}", file=sys.stderr)
+        return 2
+    shutil.rmtree(RESULT, ignore_errors=True)
+    RESULT.mkdir(parents=True)
+    with tempfile.TemporaryDirectory(prefix="qr-guest") as folder:
+        first_files = pathlib.Path(folder) / "initramfs"
+        initramfs.write(
+            image, _job(arguments.command or _tests(), arguments.backends), first_files, pathlib.Path(busybox)
+        )
+        _watch(_machine(image, first_files, arguments.memory, arguments.cores), arguments.limit)
+    return _verdict()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
