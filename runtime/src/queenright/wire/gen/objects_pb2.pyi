@@ -55,7 +55,7 @@ class EncryptionConfig(_message.Message):
     def __init__(self, autolock: _Optional[bool] = ...) -> None: ...
 
 class SwarmSpec(_message.Message):
-    __slots__ = ("name", "labels", "orchestration", "raft", "dispatcher", "ca", "encryption")
+    __slots__ = ("name", "labels", "orchestration", "raft", "dispatcher", "ca", "encryption", "mesh_backend")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -70,6 +70,7 @@ class SwarmSpec(_message.Message):
     DISPATCHER_FIELD_NUMBER: _ClassVar[int]
     CA_FIELD_NUMBER: _ClassVar[int]
     ENCRYPTION_FIELD_NUMBER: _ClassVar[int]
+    MESH_BACKEND_FIELD_NUMBER: _ClassVar[int]
     name: str
     labels: _containers.ScalarMap[str, str]
     orchestration: Orchestration
@@ -77,7 +78,8 @@ class SwarmSpec(_message.Message):
     dispatcher: DispatcherSpec
     ca: CAConfig
     encryption: EncryptionConfig
-    def __init__(self, name: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., orchestration: _Optional[_Union[Orchestration, _Mapping]] = ..., raft: _Optional[_Union[RaftSpec, _Mapping]] = ..., dispatcher: _Optional[_Union[DispatcherSpec, _Mapping]] = ..., ca: _Optional[_Union[CAConfig, _Mapping]] = ..., encryption: _Optional[_Union[EncryptionConfig, _Mapping]] = ...) -> None: ...
+    mesh_backend: str
+    def __init__(self, name: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., orchestration: _Optional[_Union[Orchestration, _Mapping]] = ..., raft: _Optional[_Union[RaftSpec, _Mapping]] = ..., dispatcher: _Optional[_Union[DispatcherSpec, _Mapping]] = ..., ca: _Optional[_Union[CAConfig, _Mapping]] = ..., encryption: _Optional[_Union[EncryptionConfig, _Mapping]] = ..., mesh_backend: _Optional[str] = ...) -> None: ...
 
 class Cluster(_message.Message):
     __slots__ = ("id", "version", "created_at", "updated_at", "spec", "root_certificate", "root_key", "worker_token", "manager_token", "default_addr_pool", "subnet_size", "data_path_port", "feature_level")
@@ -110,7 +112,7 @@ class Cluster(_message.Message):
     def __init__(self, id: _Optional[str] = ..., version: _Optional[int] = ..., created_at: _Optional[int] = ..., updated_at: _Optional[int] = ..., spec: _Optional[_Union[SwarmSpec, _Mapping]] = ..., root_certificate: _Optional[str] = ..., root_key: _Optional[str] = ..., worker_token: _Optional[str] = ..., manager_token: _Optional[str] = ..., default_addr_pool: _Optional[_Iterable[str]] = ..., subnet_size: _Optional[int] = ..., data_path_port: _Optional[int] = ..., feature_level: _Optional[int] = ...) -> None: ...
 
 class NodeSpec(_message.Message):
-    __slots__ = ("name", "labels", "role", "availability")
+    __slots__ = ("name", "labels", "role", "availability", "mesh_backend")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -122,11 +124,13 @@ class NodeSpec(_message.Message):
     LABELS_FIELD_NUMBER: _ClassVar[int]
     ROLE_FIELD_NUMBER: _ClassVar[int]
     AVAILABILITY_FIELD_NUMBER: _ClassVar[int]
+    MESH_BACKEND_FIELD_NUMBER: _ClassVar[int]
     name: str
     labels: _containers.ScalarMap[str, str]
     role: str
     availability: str
-    def __init__(self, name: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., role: _Optional[str] = ..., availability: _Optional[str] = ...) -> None: ...
+    mesh_backend: str
+    def __init__(self, name: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., role: _Optional[str] = ..., availability: _Optional[str] = ..., mesh_backend: _Optional[str] = ...) -> None: ...
 
 class GenericResource(_message.Message):
     __slots__ = ("kind", "value", "name")
@@ -139,7 +143,7 @@ class GenericResource(_message.Message):
     def __init__(self, kind: _Optional[str] = ..., value: _Optional[int] = ..., name: _Optional[str] = ...) -> None: ...
 
 class NodeDescription(_message.Message):
-    __slots__ = ("hostname", "architecture", "os", "nano_cpus", "memory_bytes", "engine_version", "engine_labels", "plugins", "trust_root", "issuer_subject", "issuer_public_key", "runtime_version", "generic_resources")
+    __slots__ = ("hostname", "architecture", "os", "nano_cpus", "memory_bytes", "engine_version", "engine_labels", "plugins", "trust_root", "issuer_subject", "issuer_public_key", "runtime_version", "generic_resources", "prefixes", "mtu", "mesh", "mesh_error")
     class EngineLabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -160,6 +164,10 @@ class NodeDescription(_message.Message):
     ISSUER_PUBLIC_KEY_FIELD_NUMBER: _ClassVar[int]
     RUNTIME_VERSION_FIELD_NUMBER: _ClassVar[int]
     GENERIC_RESOURCES_FIELD_NUMBER: _ClassVar[int]
+    PREFIXES_FIELD_NUMBER: _ClassVar[int]
+    MTU_FIELD_NUMBER: _ClassVar[int]
+    MESH_FIELD_NUMBER: _ClassVar[int]
+    MESH_ERROR_FIELD_NUMBER: _ClassVar[int]
     hostname: str
     architecture: str
     os: str
@@ -173,7 +181,11 @@ class NodeDescription(_message.Message):
     issuer_public_key: str
     runtime_version: str
     generic_resources: _containers.RepeatedCompositeFieldContainer[GenericResource]
-    def __init__(self, hostname: _Optional[str] = ..., architecture: _Optional[str] = ..., os: _Optional[str] = ..., nano_cpus: _Optional[int] = ..., memory_bytes: _Optional[int] = ..., engine_version: _Optional[str] = ..., engine_labels: _Optional[_Mapping[str, str]] = ..., plugins: _Optional[_Iterable[str]] = ..., trust_root: _Optional[str] = ..., issuer_subject: _Optional[str] = ..., issuer_public_key: _Optional[str] = ..., runtime_version: _Optional[str] = ..., generic_resources: _Optional[_Iterable[_Union[GenericResource, _Mapping]]] = ...) -> None: ...
+    prefixes: _containers.RepeatedScalarFieldContainer[str]
+    mtu: int
+    mesh: str
+    mesh_error: str
+    def __init__(self, hostname: _Optional[str] = ..., architecture: _Optional[str] = ..., os: _Optional[str] = ..., nano_cpus: _Optional[int] = ..., memory_bytes: _Optional[int] = ..., engine_version: _Optional[str] = ..., engine_labels: _Optional[_Mapping[str, str]] = ..., plugins: _Optional[_Iterable[str]] = ..., trust_root: _Optional[str] = ..., issuer_subject: _Optional[str] = ..., issuer_public_key: _Optional[str] = ..., runtime_version: _Optional[str] = ..., generic_resources: _Optional[_Iterable[_Union[GenericResource, _Mapping]]] = ..., prefixes: _Optional[_Iterable[str]] = ..., mtu: _Optional[int] = ..., mesh: _Optional[str] = ..., mesh_error: _Optional[str] = ...) -> None: ...
 
 class NodeStatus(_message.Message):
     __slots__ = ("state", "message", "addr", "since", "silent_since")
@@ -189,8 +201,18 @@ class NodeStatus(_message.Message):
     silent_since: int
     def __init__(self, state: _Optional[str] = ..., message: _Optional[str] = ..., addr: _Optional[str] = ..., since: _Optional[int] = ..., silent_since: _Optional[int] = ...) -> None: ...
 
+class Attachment(_message.Message):
+    __slots__ = ("network_id", "addresses", "aliases")
+    NETWORK_ID_FIELD_NUMBER: _ClassVar[int]
+    ADDRESSES_FIELD_NUMBER: _ClassVar[int]
+    ALIASES_FIELD_NUMBER: _ClassVar[int]
+    network_id: str
+    addresses: _containers.RepeatedScalarFieldContainer[str]
+    aliases: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, network_id: _Optional[str] = ..., addresses: _Optional[_Iterable[str]] = ..., aliases: _Optional[_Iterable[str]] = ...) -> None: ...
+
 class Node(_message.Message):
-    __slots__ = ("id", "version", "created_at", "updated_at", "spec", "role", "membership", "description", "status", "manager_addr", "serial", "previous_serial")
+    __slots__ = ("id", "version", "created_at", "updated_at", "spec", "role", "membership", "description", "status", "manager_addr", "serial", "previous_serial", "attachments")
     ID_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     CREATED_AT_FIELD_NUMBER: _ClassVar[int]
@@ -203,6 +225,7 @@ class Node(_message.Message):
     MANAGER_ADDR_FIELD_NUMBER: _ClassVar[int]
     SERIAL_FIELD_NUMBER: _ClassVar[int]
     PREVIOUS_SERIAL_FIELD_NUMBER: _ClassVar[int]
+    ATTACHMENTS_FIELD_NUMBER: _ClassVar[int]
     id: str
     version: int
     created_at: int
@@ -215,7 +238,8 @@ class Node(_message.Message):
     manager_addr: str
     serial: str
     previous_serial: str
-    def __init__(self, id: _Optional[str] = ..., version: _Optional[int] = ..., created_at: _Optional[int] = ..., updated_at: _Optional[int] = ..., spec: _Optional[_Union[NodeSpec, _Mapping]] = ..., role: _Optional[str] = ..., membership: _Optional[str] = ..., description: _Optional[_Union[NodeDescription, _Mapping]] = ..., status: _Optional[_Union[NodeStatus, _Mapping]] = ..., manager_addr: _Optional[str] = ..., serial: _Optional[str] = ..., previous_serial: _Optional[str] = ...) -> None: ...
+    attachments: _containers.RepeatedCompositeFieldContainer[Attachment]
+    def __init__(self, id: _Optional[str] = ..., version: _Optional[int] = ..., created_at: _Optional[int] = ..., updated_at: _Optional[int] = ..., spec: _Optional[_Union[NodeSpec, _Mapping]] = ..., role: _Optional[str] = ..., membership: _Optional[str] = ..., description: _Optional[_Union[NodeDescription, _Mapping]] = ..., status: _Optional[_Union[NodeStatus, _Mapping]] = ..., manager_addr: _Optional[str] = ..., serial: _Optional[str] = ..., previous_serial: _Optional[str] = ..., attachments: _Optional[_Iterable[_Union[Attachment, _Mapping]]] = ...) -> None: ...
 
 class SELinux(_message.Message):
     __slots__ = ("disable", "user", "role", "type", "level")
@@ -660,26 +684,30 @@ class RollbackConfig(_message.Message):
     def __init__(self, parallelism: _Optional[int] = ..., delay: _Optional[int] = ..., failure_action: _Optional[str] = ..., monitor: _Optional[int] = ..., max_failure_ratio: _Optional[float] = ..., order: _Optional[str] = ..., gate: _Optional[str] = ..., timeout: _Optional[int] = ...) -> None: ...
 
 class Port(_message.Message):
-    __slots__ = ("target_port", "published_port", "protocol", "mode", "name")
+    __slots__ = ("target_port", "published_port", "protocol", "mode", "name", "local_first")
     TARGET_PORT_FIELD_NUMBER: _ClassVar[int]
     PUBLISHED_PORT_FIELD_NUMBER: _ClassVar[int]
     PROTOCOL_FIELD_NUMBER: _ClassVar[int]
     MODE_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
+    LOCAL_FIRST_FIELD_NUMBER: _ClassVar[int]
     target_port: int
     published_port: int
     protocol: str
     mode: str
     name: str
-    def __init__(self, target_port: _Optional[int] = ..., published_port: _Optional[int] = ..., protocol: _Optional[str] = ..., mode: _Optional[str] = ..., name: _Optional[str] = ...) -> None: ...
+    local_first: bool
+    def __init__(self, target_port: _Optional[int] = ..., published_port: _Optional[int] = ..., protocol: _Optional[str] = ..., mode: _Optional[str] = ..., name: _Optional[str] = ..., local_first: _Optional[bool] = ...) -> None: ...
 
 class EndpointSpec(_message.Message):
-    __slots__ = ("mode", "ports")
+    __slots__ = ("mode", "ports", "drain")
     MODE_FIELD_NUMBER: _ClassVar[int]
     PORTS_FIELD_NUMBER: _ClassVar[int]
+    DRAIN_FIELD_NUMBER: _ClassVar[int]
     mode: str
     ports: _containers.RepeatedCompositeFieldContainer[Port]
-    def __init__(self, mode: _Optional[str] = ..., ports: _Optional[_Iterable[_Union[Port, _Mapping]]] = ...) -> None: ...
+    drain: int
+    def __init__(self, mode: _Optional[str] = ..., ports: _Optional[_Iterable[_Union[Port, _Mapping]]] = ..., drain: _Optional[int] = ...) -> None: ...
 
 class ServiceSpec(_message.Message):
     __slots__ = ("name", "labels", "task", "mode", "update_config", "rollback_config", "endpoint")
@@ -719,7 +747,7 @@ class UpdateStatus(_message.Message):
     def __init__(self, state: _Optional[str] = ..., started_at: _Optional[int] = ..., completed_at: _Optional[int] = ..., message: _Optional[str] = ...) -> None: ...
 
 class Service(_message.Message):
-    __slots__ = ("id", "version", "created_at", "updated_at", "spec", "spec_version", "previous_spec", "previous_spec_version", "update_status", "registry_auth", "previous_registry_auth", "job_iteration", "last_execution")
+    __slots__ = ("id", "version", "created_at", "updated_at", "spec", "spec_version", "previous_spec", "previous_spec_version", "update_status", "registry_auth", "previous_registry_auth", "job_iteration", "last_execution", "ports", "vips")
     ID_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     CREATED_AT_FIELD_NUMBER: _ClassVar[int]
@@ -733,6 +761,8 @@ class Service(_message.Message):
     PREVIOUS_REGISTRY_AUTH_FIELD_NUMBER: _ClassVar[int]
     JOB_ITERATION_FIELD_NUMBER: _ClassVar[int]
     LAST_EXECUTION_FIELD_NUMBER: _ClassVar[int]
+    PORTS_FIELD_NUMBER: _ClassVar[int]
+    VIPS_FIELD_NUMBER: _ClassVar[int]
     id: str
     version: int
     created_at: int
@@ -746,7 +776,9 @@ class Service(_message.Message):
     previous_registry_auth: str
     job_iteration: int
     last_execution: int
-    def __init__(self, id: _Optional[str] = ..., version: _Optional[int] = ..., created_at: _Optional[int] = ..., updated_at: _Optional[int] = ..., spec: _Optional[_Union[ServiceSpec, _Mapping]] = ..., spec_version: _Optional[int] = ..., previous_spec: _Optional[_Union[ServiceSpec, _Mapping]] = ..., previous_spec_version: _Optional[int] = ..., update_status: _Optional[_Union[UpdateStatus, _Mapping]] = ..., registry_auth: _Optional[str] = ..., previous_registry_auth: _Optional[str] = ..., job_iteration: _Optional[int] = ..., last_execution: _Optional[int] = ...) -> None: ...
+    ports: _containers.RepeatedCompositeFieldContainer[Port]
+    vips: _containers.RepeatedCompositeFieldContainer[Attachment]
+    def __init__(self, id: _Optional[str] = ..., version: _Optional[int] = ..., created_at: _Optional[int] = ..., updated_at: _Optional[int] = ..., spec: _Optional[_Union[ServiceSpec, _Mapping]] = ..., spec_version: _Optional[int] = ..., previous_spec: _Optional[_Union[ServiceSpec, _Mapping]] = ..., previous_spec_version: _Optional[int] = ..., update_status: _Optional[_Union[UpdateStatus, _Mapping]] = ..., registry_auth: _Optional[str] = ..., previous_registry_auth: _Optional[str] = ..., job_iteration: _Optional[int] = ..., last_execution: _Optional[int] = ..., ports: _Optional[_Iterable[_Union[Port, _Mapping]]] = ..., vips: _Optional[_Iterable[_Union[Attachment, _Mapping]]] = ...) -> None: ...
 
 class TaskStatus(_message.Message):
     __slots__ = ("state", "at", "applied_at", "running_since", "message", "err", "container_id", "pid", "exit_code", "ports")
@@ -773,7 +805,7 @@ class TaskStatus(_message.Message):
     def __init__(self, state: _Optional[int] = ..., at: _Optional[int] = ..., applied_at: _Optional[int] = ..., running_since: _Optional[int] = ..., message: _Optional[str] = ..., err: _Optional[str] = ..., container_id: _Optional[str] = ..., pid: _Optional[int] = ..., exit_code: _Optional[int] = ..., ports: _Optional[_Iterable[_Union[Port, _Mapping]]] = ...) -> None: ...
 
 class Task(_message.Message):
-    __slots__ = ("id", "version", "created_at", "updated_at", "service_id", "service_name", "service_labels", "slot", "node_id", "spec", "endpoint", "spec_version", "desired_state", "status", "not_before", "replaces", "attempt", "job_iteration", "assigned_generic", "cause", "refused")
+    __slots__ = ("id", "version", "created_at", "updated_at", "service_id", "service_name", "service_labels", "slot", "node_id", "spec", "endpoint", "spec_version", "desired_state", "status", "not_before", "replaces", "attempt", "job_iteration", "assigned_generic", "cause", "refused", "attachments")
     class ServiceLabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -802,6 +834,7 @@ class Task(_message.Message):
     ASSIGNED_GENERIC_FIELD_NUMBER: _ClassVar[int]
     CAUSE_FIELD_NUMBER: _ClassVar[int]
     REFUSED_FIELD_NUMBER: _ClassVar[int]
+    ATTACHMENTS_FIELD_NUMBER: _ClassVar[int]
     id: str
     version: int
     created_at: int
@@ -823,7 +856,8 @@ class Task(_message.Message):
     assigned_generic: _containers.RepeatedCompositeFieldContainer[GenericResource]
     cause: str
     refused: str
-    def __init__(self, id: _Optional[str] = ..., version: _Optional[int] = ..., created_at: _Optional[int] = ..., updated_at: _Optional[int] = ..., service_id: _Optional[str] = ..., service_name: _Optional[str] = ..., service_labels: _Optional[_Mapping[str, str]] = ..., slot: _Optional[int] = ..., node_id: _Optional[str] = ..., spec: _Optional[_Union[TaskSpec, _Mapping]] = ..., endpoint: _Optional[_Union[EndpointSpec, _Mapping]] = ..., spec_version: _Optional[int] = ..., desired_state: _Optional[int] = ..., status: _Optional[_Union[TaskStatus, _Mapping]] = ..., not_before: _Optional[int] = ..., replaces: _Optional[str] = ..., attempt: _Optional[int] = ..., job_iteration: _Optional[int] = ..., assigned_generic: _Optional[_Iterable[_Union[GenericResource, _Mapping]]] = ..., cause: _Optional[str] = ..., refused: _Optional[str] = ...) -> None: ...
+    attachments: _containers.RepeatedCompositeFieldContainer[Attachment]
+    def __init__(self, id: _Optional[str] = ..., version: _Optional[int] = ..., created_at: _Optional[int] = ..., updated_at: _Optional[int] = ..., service_id: _Optional[str] = ..., service_name: _Optional[str] = ..., service_labels: _Optional[_Mapping[str, str]] = ..., slot: _Optional[int] = ..., node_id: _Optional[str] = ..., spec: _Optional[_Union[TaskSpec, _Mapping]] = ..., endpoint: _Optional[_Union[EndpointSpec, _Mapping]] = ..., spec_version: _Optional[int] = ..., desired_state: _Optional[int] = ..., status: _Optional[_Union[TaskStatus, _Mapping]] = ..., not_before: _Optional[int] = ..., replaces: _Optional[str] = ..., attempt: _Optional[int] = ..., job_iteration: _Optional[int] = ..., assigned_generic: _Optional[_Iterable[_Union[GenericResource, _Mapping]]] = ..., cause: _Optional[str] = ..., refused: _Optional[str] = ..., attachments: _Optional[_Iterable[_Union[Attachment, _Mapping]]] = ...) -> None: ...
 
 class Ticket(_message.Message):
     __slots__ = ("id", "version", "created_at", "updated_at", "secret_digest", "key_digest", "role", "availability", "labels", "expires_at")
@@ -961,8 +995,101 @@ class Registry(_message.Message):
     auth: bytes
     def __init__(self, id: _Optional[str] = ..., version: _Optional[int] = ..., created_at: _Optional[int] = ..., updated_at: _Optional[int] = ..., spec: _Optional[_Union[RegistrySpec, _Mapping]] = ..., auth: _Optional[bytes] = ...) -> None: ...
 
+class Pool(_message.Message):
+    __slots__ = ("subnet", "gateway", "ip_range")
+    SUBNET_FIELD_NUMBER: _ClassVar[int]
+    GATEWAY_FIELD_NUMBER: _ClassVar[int]
+    IP_RANGE_FIELD_NUMBER: _ClassVar[int]
+    subnet: str
+    gateway: str
+    ip_range: str
+    def __init__(self, subnet: _Optional[str] = ..., gateway: _Optional[str] = ..., ip_range: _Optional[str] = ...) -> None: ...
+
+class IPAM(_message.Message):
+    __slots__ = ("driver", "configs", "options")
+    class OptionsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    DRIVER_FIELD_NUMBER: _ClassVar[int]
+    CONFIGS_FIELD_NUMBER: _ClassVar[int]
+    OPTIONS_FIELD_NUMBER: _ClassVar[int]
+    driver: str
+    configs: _containers.RepeatedCompositeFieldContainer[Pool]
+    options: _containers.ScalarMap[str, str]
+    def __init__(self, driver: _Optional[str] = ..., configs: _Optional[_Iterable[_Union[Pool, _Mapping]]] = ..., options: _Optional[_Mapping[str, str]] = ...) -> None: ...
+
+class NetworkSpec(_message.Message):
+    __slots__ = ("name", "labels", "driver", "options", "internal", "attachable", "ingress", "ipv6", "ipam")
+    class LabelsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    class OptionsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    DRIVER_FIELD_NUMBER: _ClassVar[int]
+    OPTIONS_FIELD_NUMBER: _ClassVar[int]
+    INTERNAL_FIELD_NUMBER: _ClassVar[int]
+    ATTACHABLE_FIELD_NUMBER: _ClassVar[int]
+    INGRESS_FIELD_NUMBER: _ClassVar[int]
+    IPV6_FIELD_NUMBER: _ClassVar[int]
+    IPAM_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    labels: _containers.ScalarMap[str, str]
+    driver: str
+    options: _containers.ScalarMap[str, str]
+    internal: bool
+    attachable: bool
+    ingress: bool
+    ipv6: bool
+    ipam: IPAM
+    def __init__(self, name: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., driver: _Optional[str] = ..., options: _Optional[_Mapping[str, str]] = ..., internal: _Optional[bool] = ..., attachable: _Optional[bool] = ..., ingress: _Optional[bool] = ..., ipv6: _Optional[bool] = ..., ipam: _Optional[_Union[IPAM, _Mapping]] = ...) -> None: ...
+
+class Subnet(_message.Message):
+    __slots__ = ("subnet", "gateway", "ip_range")
+    SUBNET_FIELD_NUMBER: _ClassVar[int]
+    GATEWAY_FIELD_NUMBER: _ClassVar[int]
+    IP_RANGE_FIELD_NUMBER: _ClassVar[int]
+    subnet: str
+    gateway: str
+    ip_range: str
+    def __init__(self, subnet: _Optional[str] = ..., gateway: _Optional[str] = ..., ip_range: _Optional[str] = ...) -> None: ...
+
+class Network(_message.Message):
+    __slots__ = ("id", "version", "created_at", "updated_at", "spec", "vni", "subnets", "error")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    CREATED_AT_FIELD_NUMBER: _ClassVar[int]
+    UPDATED_AT_FIELD_NUMBER: _ClassVar[int]
+    SPEC_FIELD_NUMBER: _ClassVar[int]
+    VNI_FIELD_NUMBER: _ClassVar[int]
+    SUBNETS_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    version: int
+    created_at: int
+    updated_at: int
+    spec: NetworkSpec
+    vni: int
+    subnets: _containers.RepeatedCompositeFieldContainer[Subnet]
+    error: str
+    def __init__(self, id: _Optional[str] = ..., version: _Optional[int] = ..., created_at: _Optional[int] = ..., updated_at: _Optional[int] = ..., spec: _Optional[_Union[NetworkSpec, _Mapping]] = ..., vni: _Optional[int] = ..., subnets: _Optional[_Iterable[_Union[Subnet, _Mapping]]] = ..., error: _Optional[str] = ...) -> None: ...
+
 class Object(_message.Message):
-    __slots__ = ("cluster", "node", "service", "task", "ticket", "secret", "config", "registry")
+    __slots__ = ("cluster", "node", "service", "task", "ticket", "secret", "config", "registry", "network")
     CLUSTER_FIELD_NUMBER: _ClassVar[int]
     NODE_FIELD_NUMBER: _ClassVar[int]
     SERVICE_FIELD_NUMBER: _ClassVar[int]
@@ -971,6 +1098,7 @@ class Object(_message.Message):
     SECRET_FIELD_NUMBER: _ClassVar[int]
     CONFIG_FIELD_NUMBER: _ClassVar[int]
     REGISTRY_FIELD_NUMBER: _ClassVar[int]
+    NETWORK_FIELD_NUMBER: _ClassVar[int]
     cluster: Cluster
     node: Node
     service: Service
@@ -979,7 +1107,8 @@ class Object(_message.Message):
     secret: Secret
     config: Config
     registry: Registry
-    def __init__(self, cluster: _Optional[_Union[Cluster, _Mapping]] = ..., node: _Optional[_Union[Node, _Mapping]] = ..., service: _Optional[_Union[Service, _Mapping]] = ..., task: _Optional[_Union[Task, _Mapping]] = ..., ticket: _Optional[_Union[Ticket, _Mapping]] = ..., secret: _Optional[_Union[Secret, _Mapping]] = ..., config: _Optional[_Union[Config, _Mapping]] = ..., registry: _Optional[_Union[Registry, _Mapping]] = ...) -> None: ...
+    network: Network
+    def __init__(self, cluster: _Optional[_Union[Cluster, _Mapping]] = ..., node: _Optional[_Union[Node, _Mapping]] = ..., service: _Optional[_Union[Service, _Mapping]] = ..., task: _Optional[_Union[Task, _Mapping]] = ..., ticket: _Optional[_Union[Ticket, _Mapping]] = ..., secret: _Optional[_Union[Secret, _Mapping]] = ..., config: _Optional[_Union[Config, _Mapping]] = ..., registry: _Optional[_Union[Registry, _Mapping]] = ..., network: _Optional[_Union[Network, _Mapping]] = ...) -> None: ...
 
 class Delete(_message.Message):
     __slots__ = ("kind", "id", "version")
