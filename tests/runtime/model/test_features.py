@@ -11,9 +11,9 @@ from laws.builders import service, task
 from queenright.edge.raft.engine import FEATURE_LEVEL
 from queenright.model import features
 from queenright.model.changes import Create, Delete
-from queenright.model.objects import CLASSES, Cluster, GenericResource, Node, Secret, Service, Task
+from queenright.model.objects import CLASSES, Attachment, Cluster, GenericResource, Network, Node, Secret, Service, Task
 from queenright.spec import fields
-from queenright.spec.cluster import SwarmSpec
+from queenright.spec.cluster import NodeSpec, SwarmSpec
 from queenright.spec.service import ServiceSpec
 
 PLAIN = {
@@ -96,6 +96,27 @@ def test_secrets_and_the_tuning_of_the_dispatcher_came_with_level_two() -> None:
     assert features.needed([Create(Cluster(id="c", spec=tuned))]) == 2
     plain = fields.merge(SwarmSpec, None, {"dispatcher_heartbeat_period": "3s"})
     assert features.needed([Create(Cluster(id="c", spec=plain))]) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "level"),
+    [
+        ({"publish": [{"target_port": 80, "published_port": 8080, "mode": "host"}]}, 1),
+        ({"publish": [{"target_port": 80}]}, 3),
+        ({"publish": [{"target_port": 80, "mode": "host", "local_first": False}]}, 3),
+        ({"networks": [{"name": "host"}]}, 1),
+        ({"networks": [{"name": "mynet"}]}, 3),
+        ({"drain_timeout": "9s"}, 3),
+    ],
+)
+def test_the_mesh_came_with_level_three(options: dict[str, Any], level: int) -> None:
+    mesh = made({**PLAIN, "endpoint_mode": "vip", **options})
+    assert features.needed([Create(Service(id="s", spec=mesh))]) == level
+    web = service("web")
+    assert features.needed([Create(task(web, "t", attachments=(Attachment(network_id="n"),)))]) == 3
+    assert features.needed([Create(Network(id="n"))]) == 3
+    for one in (Node(id="n", spec=NodeSpec(mesh_backend="ipvs")), Cluster(id="c", spec=SwarmSpec(mesh_backend="ipvs"))):
+        assert features.needed([Create(one)]) == 3
 
 
 def test_members_show_each_other_the_level_of_their_release() -> None:

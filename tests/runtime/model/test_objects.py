@@ -15,10 +15,12 @@ from queenright.model.objects import (
     CLASSES,
     Cluster,
     Config,
+    Network,
     Node,
     Registry,
     Secret,
     Service,
+    Subnet,
     TaskStatus,
     Ticket,
 )
@@ -28,7 +30,7 @@ from queenright.spec.service import EndpointSpec, Port
 
 WEB = service("web")
 EACH: list[Any] = [cluster(), node("h1"), WEB, task(WEB, "t1"), Ticket(id="k")]
-EACH += [Secret(id="s"), Config(id="c"), Registry(id="r")]
+EACH += [Secret(id="s"), Config(id="c"), Registry(id="r"), Network(id="n")]
 each_kind = pytest.mark.parametrize("row", EACH, ids=lambda row: row.kind)
 
 WANTED = {"NEW", "PENDING", "ASSIGNED", "ACCEPTED", "PREPARING", "READY", "STARTING", "RUNNING"}
@@ -45,6 +47,7 @@ def test_every_kind_is_known_by_its_word() -> None:
         "secret": "Secret",
         "config": "Config",
         "registry": "Registry",
+        "network": "Network",
     }
     assert {type(row) for row in EACH} == set(CLASSES.values())
 
@@ -192,3 +195,15 @@ def test_a_status_knows_three_clocks() -> None:
     assert (fresh.state, fresh.at, fresh.applied_at, fresh.running_since) == (TaskState.NEW, 0, 0, 0)
     assert fresh.exit_code is None, "not ended is not ended with 0"
     assert TaskStatus(exit_code=0) != fresh
+
+
+@pytest.mark.parametrize(
+    ("subnet", "gateway", "dns"),
+    [
+        ("10.0.1.0/24", "10.0.1.1", "10.0.1.2"),
+        ("10.0.1.0/24", "10.0.1.254", "10.0.1.1"),
+        ("fd00:1::/64", "fd00:1::1", "fd00:1::2"),
+    ],
+)
+def test_names_are_served_at_the_first_address_that_is_not_the_gateway(subnet: str, gateway: str, dns: str) -> None:
+    assert Subnet(subnet=subnet, gateway=gateway).dns == dns

@@ -7,18 +7,21 @@ import dataclasses
 from typing import Any
 
 import pytest
-from laws.builders import service, task
+from laws.builders import node, service, task
 
 from queenright.model.changes import Batch, Change, Conflict, Create, Delete, Update
 from queenright.model.errors import NotFound
-from queenright.model.objects import Config, Registry, Secret, Service
+from queenright.model.objects import Attachment, Config, Network, Registry, Secret, Service, Subnet
 from queenright.spec.data import ConfigSpec, RegistrySpec, SecretSpec
+from queenright.spec.network import NetworkSpec
+from queenright.spec.service import EndpointSpec, Port
 from queenright.store.store import Store
 
 KINDS: dict[str, Any] = {
     "secret": lambda key, name: Secret(id=key, spec=SecretSpec(name=name, labels={"of": name.lower()}), data=b"d"),
     "config": lambda key, name: Config(id=key, spec=ConfigSpec(name=name, labels={"of": name.lower()}), data=b"d"),
 }
+PUBLISHED = EndpointSpec(ports=(Port(target_port=80, published_port=8080),))
 each_kind = pytest.mark.parametrize("kind", KINDS)
 
 
@@ -124,3 +127,80 @@ def test_things_are_found_by_id_name_prefix_and_label(kind: str) -> None:
     assert [each.id for each in getattr(store, f"{kind}s").by("label", ("of", "two"))] == ["k2"]
     with pytest.raises(NotFound, match=f"{kind} nowhere not found"):
         find("nowhere")
+
+
+def network(key: str, subnet: str = "", **fields: Any) -> Network:
+    """A network named as its id in upper case."""
+    spec = NetworkSpec(name=key.upper(), ingress=fields.pop("ingress", None))
+    subnets = (Subnet(subnet=subnet, gateway=""),) if subnet else ()
+    return Network(id=key, spec=spec, subnets=subnets, **fields)
+
+
+def attached(name: str, *ids: str) -> Service:
+    return service(name, task={"ContainerSpec": {"Image": "app"}, "Networks": [{"Target": each} for each in ids]})
+
+
+def test_two_networks_share_neither_name_nor_number_nor_address() -> None:
+    store = store_with(network("n1", "10.0.1.0/24", vni=4096))
+    assert apply(store, Create(network("n2", "10.0.1.128/25", vni=4097))) == Conflict(
+        "network", "n2", "its subnet overlaps with network N1"
+    )
+    assert apply(store, Create(network("n2", "10.0.2.0/24", vni=4096))) == Conflict(
+        "network", "n2", "its number is that of network N1"
+    )
+    again = dataclasses.replace(network("n2", "10.0.2.0/24", vni=4097), spec=NetworkSpec(name="n1"))
+    assert apply(store, Create(again)) == Conflict("network", "n2", "name in use")
+    assert apply(store, Create(network("n2", "fd00::/64", vni=4097))) is None, "another family"
+    both = (Create(network("n3", "10.0.3.0/24", vni=4098)), Create(network("n4", "10.0.0.0/16", vni=4099)))
+    assert apply(store, *both) == Conflict("network", "n4", "its subnet overlaps with network N1")
+    assert apply(store, Delete("network", "n1"), Create(network("n5", "10.0.1.0/24", vni=4096))) is None
+
+
+def test_a_network_that_says_what_it_lacks_is_not_in_its_own_way() -> None:
+    store = store_with(network("n1", "10.0.1.0/24", vni=4096))
+    assert apply(store, Update(dataclasses.replace(store.network("n1"), error="no free address"))) is None
+
+
+def test_there_is_one_ingress_network() -> None:
+    store = store_with(network("n1", "10.0.1.0/24", vni=1, ingress=True))
+    assert store.ingress == store.network("N1")
+    refused = apply(store, Create(network("n2", "10.0.2.0/24", vni=2, ingress=True)))
+    assert refused == Conflict("network", "n2", "there is an ingress network already")
+
+
+def test_a_network_stays_while_a_service_or_a_task_of_one_needs_it() -> None:
+    web = attached("web", "n1", "host")
+    store = store_with(network("n1"), web, task(web, "t1"))
+    refused = Conflict("network", "n1", "network n1 is in use by service web")
+    assert apply(store, Delete("network", "n1")) == refused
+    moved = dataclasses.replace(store.service("web"), spec=attached("web", "bridge").spec)
+    held = Attachment(network_id="n1", addresses=("10.0.1.3/24",))
+    assert apply(store, Update(dataclasses.replace(moved, vips=(held,)))) is None
+    assert [one.id for one in store.services.by("network", "n1")] == ["web"], "it still has an address there"
+    assert apply(store, Delete("network", "n1")) == Conflict("network", "n1", "network n1 is in use by task t1")
+    assert apply(store, Delete("service", "web"), Delete("network", "n1")) is None, "its tasks go with the service"
+
+
+def test_a_service_in_a_network_that_is_not_there_is_refused() -> None:
+    store = store_with()
+    assert apply(store, Create(attached("web", "n9"))) == Conflict("service", "web", "network n9 not found")
+    assert apply(store, Create(attached("web", "host"))) is None
+    assert apply(store, Create(network("n1")), Create(attached("app", "n1"))) is None
+
+
+def test_the_ingress_network_stays_while_a_service_publishes_on_all_nodes() -> None:
+    web = dataclasses.replace(service("web"), spec=dataclasses.replace(service("web").spec, endpoint=PUBLISHED))
+    store = store_with(network("n1", ingress=True), web)
+    text = "ingress network cannot be removed because service web depends on it"
+    assert apply(store, Delete("network", "n1")) == Conflict("network", "n1", text)
+    assert apply(store, Delete("service", "web"), Create(dataclasses.replace(web, id="w2")), Delete("network", "n1"))
+    assert apply(store, Delete("service", "web"), Delete("network", "n1")) is None
+
+
+def test_addresses_lead_to_who_has_them() -> None:
+    held = (Attachment(network_id="n1", addresses=("10.0.1.3/24",)),)
+    web = service("web")
+    store = store_with(network("n1"), web, task(web, "t1", attachments=held), node("h1"))
+    assert apply(store, Update(dataclasses.replace(store.node("h1"), attachments=held))) is None
+    assert [one.id for one in store.tasks.by("network", "n1")] == ["t1"]
+    assert [one.id for one in store.nodes.by("network", "n1")] == [store.node("h1").id]

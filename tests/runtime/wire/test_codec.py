@@ -11,15 +11,18 @@ import pytest
 from queenright.model import objects
 from queenright.model.changes import Batch, Create, Delete, Update
 from queenright.model.objects import (
+    Attachment,
     Cluster,
     Config,
     GenericResource,
+    Network,
     Node,
     NodeDescription,
     NodeStatus,
     Registry,
     Secret,
     Service,
+    Subnet,
     Task,
     TaskStatus,
     Ticket,
@@ -29,6 +32,7 @@ from queenright.model.states import NodeState, TaskState, UpdateState
 from queenright.spec import fields
 from queenright.spec.cluster import NodeSpec, SwarmSpec
 from queenright.spec.data import ConfigSpec, RegistrySpec, SecretSpec, Templating
+from queenright.spec.network import IPAM, NetworkSpec, Pool
 from queenright.spec.service import Port, ServiceSpec
 from queenright.wire import codec, messages, records
 from queenright.wire.gen import objects_pb2 as pb
@@ -43,7 +47,12 @@ SPEC = fields.merge(
         "env": {"X": "1"},
         "limits": {"cpus": 0.5, "memory": "64M", "pids": 0},
         "mounts": [{"type": "tmpfs", "target": "/t", "tmpfs": {"size": "1M"}}],
-        "publish": [{"target_port": 80, "published_port": 8080, "mode": "host"}],
+        "publish": [
+            {"target_port": 80, "published_port": 8080, "mode": "host"},
+            {"target_port": 81, "local_first": True},
+        ],
+        "drain_timeout": "9s",
+        "networks": [{"name": "n1", "aliases": ["www"]}],
         "update_config": {"parallelism": 0, "max_failure_ratio": 0.25},
         "healthcheck": {"test": ["CMD", "true"], "interval": "1s"},
         "reservations": {"generic_resources": [{"kind": "gpu", "value": 2}]},
@@ -53,6 +62,7 @@ SPEC = fields.merge(
         "placement": {"constraints": ["node.role == worker"], "preferences": [{"spread": "node.labels.rack"}]},
     },
 )
+ADDRESSES = (Attachment(network_id="n1", addresses=("10.0.1.5/24", "fd00::5/64"), aliases=("www",)),)
 TASK = Task(
     id="t1",
     service_id="s1",
@@ -70,25 +80,40 @@ TASK = Task(
     assigned_generic=(GenericResource("gpu", 2), GenericResource("fpga", name="f1")),
     cause="node1 is down",
     refused="node2: no memory",
+    attachments=ADDRESSES,
 )
 SERVICE = Service(
     id="s1",
     spec=SPEC,
     previous_spec=ServiceSpec(name="web"),
     update_status=UpdateStatus(state=UpdateState.PAUSED, started_at=1, message="m"),
+    ports=(Port(target_port=81, published_port=30000),),
+    vips=ADDRESSES,
 )
 NODE = Node(
     id="n1",
-    spec=NodeSpec(role="worker", availability="drain", labels={"zone": "a"}),
-    description=NodeDescription(hostname="h", plugins=("Network/bridge",), engine_labels={"x": "y"}),
+    spec=NodeSpec(role="worker", availability="drain", labels={"zone": "a"}, mesh_backend="ipvs"),
+    description=NodeDescription(
+        hostname="h", plugins=("Network/bridge",), engine_labels={"x": "y"}, prefixes=("192.168.1.0/24",), mtu=1500
+    ),
     status=NodeStatus(state=NodeState.READY, addr="10.0.0.1"),
+    attachments=ADDRESSES,
 )
 CLUSTER = Cluster(id="c1", spec=fields.merge(SwarmSpec, None, {"node_cert_expiry": "48h"}), root_key="k")
 TICKET = Ticket(id="k1", secret_digest="d", labels={"a": "b"}, expires_at=9)
 SECRET = Secret(id="s1", spec=SecretSpec(name="key", labels={"a": "b"}), data=b"\x00\xff geheim")
 CONFIG = Config(id="c1", spec=ConfigSpec(name="conf", templating=Templating(name="golang")), data=b"{{ .Task.Slot }}")
 REGISTRY = Registry(id="r1", spec=RegistrySpec(server="r.example.com", username="me"), auth=b'{"password":"geheim"}')
-EACH = [TASK, SERVICE, NODE, CLUSTER, TICKET, SECRET, CONFIG, REGISTRY]
+NETWORK = Network(
+    id="n1",
+    spec=NetworkSpec(
+        name="mynet", ipv6=True, ipam=IPAM(configs=(Pool(subnet="10.0.1.0/24", ip_range="10.0.1.128/25"),))
+    ),
+    vni=4097,
+    subnets=(Subnet(subnet="10.0.1.0/24", gateway="10.0.1.1"), Subnet(subnet="fd00::/64", gateway="fd00::1")),
+    error="network mynet (10.0.1.0/24) has no free address: 253 of 253 in use",
+)
+EACH = [TASK, SERVICE, NODE, CLUSTER, TICKET, SECRET, CONFIG, REGISTRY, NETWORK]
 
 
 @pytest.mark.parametrize("value", EACH, ids=lambda value: value.kind)
