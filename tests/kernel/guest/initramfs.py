@@ -24,7 +24,7 @@ mount -t 9p -o ro,cache=loose,$options machine /machine || fail "the machine's f
 mount -t tmpfs -o size=75% fresh /fresh && mkdir /fresh/upper /fresh/work
 mount -t overlay -o lowerdir=/machine,upperdir=/fresh/upper,workdir=/fresh/work root /new || fail "no overlay"
 for folder in proc sys dev; do mkdir -p /new/$folder; mount --move /$folder /new/$folder; done
-for folder in run tmp; do mkdir -p /new/$folder; mount -t tmpfs -o mode=1777 $folder /new/$folder; done
+mkdir -p /new/run && mount -t tmpfs -o mode=755 run /new/run
 mkdir -p /new/run/result /new/dev/pts /new/dev/shm /new/lib/modules/{release}
 mount -t devpts -o mode=620,gid=5,ptmxmode=666 pts /new/dev/pts
 mount -t tmpfs shm /new/dev/shm
