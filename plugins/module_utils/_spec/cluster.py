@@ -139,7 +139,7 @@ class SwarmSpec:
         "MeshBackend",
         STR,
         "What balances connections to virtual addresses and published ports in the nodes' kernels. V(ipvs) needs the "
-        "kernel's module C(ip_vs) on each node.",
+        "kernel's module V(ip_vs) on each node.",
         choices=(NFTABLES, IPVS),
         default_doc="V(nftables)",
         own=True,

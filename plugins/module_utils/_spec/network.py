@@ -17,6 +17,8 @@ OVERLAY = "overlay"
 INGRESS = "ingress"
 PREDEFINED = ("bridge", "host")
 """Networks that every node has of itself; services may name them."""
+OWNED_LABEL = "queenright.network.id"
+"""Label of a node's own network that stands for a network of the swarm; its value is the id of that."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from queenright.spec.cluster import NodeSpec, SwarmSpec
+from queenright.spec.network import NetworkSpec
 from queenright.spec.service import ServiceSpec
 
 SECOND = 1_000_000_000
@@ -76,7 +77,7 @@ def mentioned(said: Any, option: str) -> Iterator[str]:
             yield from mentioned(item, f"{option}.{key}")
 
 
-FREE = {"labels", "container_labels", "sysctls", "options", "driver_opts", "env"}
+FREE = {"labels", "driver_options", "container_labels", "sysctls", "options", "driver_opts", "env"}
 """Options whose keys are the user's own."""
 
 _SERVICE: list[tuple[str, Any, str, Any]] = [
@@ -87,14 +88,15 @@ _SERVICE: list[tuple[str, Any, str, Any]] = [
         "publish",
         [
             {"target_port": 53, "published_port": 5353, "protocol": "udp", "mode": "host", "name": "dns"},
-            {"target_port": 80},
+            {"target_port": 80, "local_first": True},
         ],
         "EndpointSpec.Ports",
         [
             {"TargetPort": 53, "PublishedPort": 5353, "Protocol": "udp", "PublishMode": "host", "Name": "dns"},
-            {"TargetPort": 80},
+            {"TargetPort": 80, "LocalFirst": True},
         ],
     ),
+    ("drain_timeout", "1m", "EndpointSpec.Drain", 60 * SECOND),
     ("update_config.parallelism", 0, "UpdateConfig.Parallelism", 0),
     ("update_config.delay", "90s", "UpdateConfig.Delay", 90 * SECOND),
     ("update_config.failure_action", "rollback", "UpdateConfig.FailureAction", "rollback"),
@@ -322,12 +324,29 @@ _SWARM: list[tuple[str, Any, str, Any]] = [
     ("dispatcher_silence", "8s", "Dispatcher.Silence", 8 * SECOND),
     ("dispatcher_probe_grace", "2s", "Dispatcher.ProbeGrace", 2 * SECOND),
     ("dispatcher_restart_grace", "2m", "Dispatcher.RestartGrace", 120 * SECOND),
+    ("mesh_backend", "ipvs", "MeshBackend", "ipvs"),
     ("node_cert_expiry", "90d", "CAConfig.NodeCertExpiry", 2160 * HOUR),
 ]
 _NODE: list[tuple[str, Any, str, Any]] = [
     ("labels", {"zone": "a"}, "Labels", {"zone": "a"}),
     ("role", "manager", "Role", "manager"),
     ("availability", "drain", "Availability", "drain"),
+    ("mesh_backend", "nftables", "MeshBackend", "nftables"),
+]
+
+_NETWORK: list[tuple[str, Any, str, Any]] = [
+    ("labels", {"tier": 1}, "Labels", {"tier": "1"}),
+    ("driver_options", {"com.docker.network.driver.mtu": 1400}, "Options", {"com.docker.network.driver.mtu": "1400"}),
+    ("internal", True, "Internal", True),
+    ("attachable", True, "Attachable", True),
+    ("ingress", False, "Ingress", False),
+    ("enable_ipv6", True, "EnableIPv6", True),
+    (
+        "ipam_config",
+        [{"subnet": "10.5.0.0/24", "gateway": "10.5.0.254", "iprange": "10.5.0.128/25"}, {"subnet": "fd00:5::/64"}],
+        "IPAM.Config",
+        [{"Subnet": "10.5.0.0/24", "Gateway": "10.5.0.254", "IPRange": "10.5.0.128/25"}, {"Subnet": "fd00:5::/64"}],
+    ),
 ]
 
 SHOWN: dict[type, dict[str, Any]] = {
@@ -353,12 +372,18 @@ SHOWN: dict[type, dict[str, Any]] = {
         "EncryptionConfig": {"AutoLockManagers": False},
     },
     NodeSpec: {"Labels": {}},
+    NetworkSpec: {"Labels": {}, "Driver": "overlay"},
 }
 """What dockerd shows of an object of which nothing was said (of a service: but its image)."""
 
 EXAMPLES = [
     Example(record, *rest)
-    for record, table in ((ServiceSpec, _SERVICE), (SwarmSpec, _SWARM), (NodeSpec, _NODE))
+    for record, table in (
+        (ServiceSpec, _SERVICE),
+        (SwarmSpec, _SWARM),
+        (NodeSpec, _NODE),
+        (NetworkSpec, _NETWORK),
+    )
     for rest in table
 ]
 """Mode is not among them: what it says lies in two places (see test_modes)."""
@@ -376,6 +401,7 @@ CHOICES = {
     "privileges.apparmor.mode": ("default", "disabled"),
     "role": ("worker", "manager"),
     "availability": ("active", "pause", "drain"),
+    "mesh_backend": ("nftables", "ipvs"),
 }
 """All words that an option takes."""
 

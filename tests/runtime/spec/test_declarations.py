@@ -12,9 +12,10 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from queenright.spec import fields
 from queenright.spec.cluster import NodeSpec, SwarmSpec
+from queenright.spec.network import NetworkSpec
 from queenright.spec.service import ServiceSpec
 
-RECORDS = [ServiceSpec, SwarmSpec, NodeSpec]
+RECORDS = [ServiceSpec, SwarmSpec, NodeSpec, NetworkSpec]
 records = pytest.mark.parametrize("record", RECORDS)
 TYPES = {"str", "int", "float", "bool", "list", "dict", "raw"}
 _MACRO = re.compile(r"\b([A-Z])\(([^)]*)\)")
@@ -55,7 +56,7 @@ def test_every_declaration_has_a_form_that_ansible_knows(record: type) -> None:
         assert (item["type"] == "list") == ("elements" in item), name
         assert item.get("elements", "str") in TYPES, name
         assert not ("options" in item and item["type"] == "list" and item["elements"] != "dict"), name
-        assert re.fullmatch(r"[a-z][a-z_]*", name.rpartition(".")[2]), name
+        assert re.fullmatch(r"[a-z][a-z0-9_]*", name.rpartition(".")[2]), name
 
 
 @records
@@ -118,7 +119,7 @@ def test_a_default_that_is_documented_can_be_said(record: type) -> None:
                 assert word in item["choices"], name
             else:
                 fields.merge(record, None, options)
-    assert found or record is NodeSpec
+    assert found or record in (NodeSpec, NetworkSpec)
 
 
 def test_a_value_that_was_never_set_is_documented_once_and_last() -> None:
@@ -155,6 +156,7 @@ def test_options_of_records_within_stand_side_by_side() -> None:
 
 def test_options_of_several_modules_can_stand_in_one_play() -> None:
     """A variable such as ``labels`` means the same wherever it is taken."""
-    for name in set(fields.option_names(SwarmSpec)) & set(fields.option_names(NodeSpec)):
-        ours, theirs = fields.argument_spec(SwarmSpec)[name], fields.argument_spec(NodeSpec)[name]
-        assert ours == theirs == fields.argument_spec(ServiceSpec)[name]
+    specs = [fields.argument_spec(record) for record in RECORDS]
+    for name in {name for spec in specs for name in spec}:
+        first, *others = [spec[name] for spec in specs if name in spec]
+        assert all(other == first for other in others), name

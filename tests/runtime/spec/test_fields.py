@@ -11,6 +11,7 @@ from queenright.spec import codecs, fields
 from queenright.spec.cluster import NodeSpec, SwarmSpec
 from queenright.spec.container import ContainerSpec
 from queenright.spec.fields import SpecError
+from queenright.spec.network import NetworkSpec
 from queenright.spec.service import ServiceSpec
 
 ENGINE = {
@@ -141,7 +142,7 @@ def test_a_service_can_be_said_in_options_that_make_it_again() -> None:
     assert fields.merge(ServiceSpec, ServiceSpec(name="web"), options) == web()
 
 
-@pytest.mark.parametrize("record", [ServiceSpec, SwarmSpec, NodeSpec])
+@pytest.mark.parametrize("record", [ServiceSpec, SwarmSpec, NodeSpec, NetworkSpec])
 def test_arguments_and_documentation_name_the_same_options(record: type) -> None:
     arguments, documented = fields.argument_spec(record), fields.documentation(record)
     assert set(arguments) == set(documented) == set(fields.option_names(record))

@@ -16,12 +16,13 @@ from runtime.spec.options import CHOICES, CONTAINER, EXAMPLES, FREE, Example, le
 
 from queenright.spec import fields
 from queenright.spec.cluster import NodeSpec, SwarmSpec
+from queenright.spec.network import NetworkSpec
 from queenright.spec.service import ServiceSpec
 
 Body = dict[str, Any]
 TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=8)
 LISTS = ("publish", "mounts", "networks", "placement.preferences", "placement.platforms", "ulimits", "secrets")
-LISTS += ("configs", "reservations.generic_resources")
+LISTS += ("configs", "reservations.generic_resources", "ipam_config")
 DEFAULTS = {"UpdateConfig.Parallelism": 1, "RollbackConfig.Parallelism": 1}
 """What may be left out when it is all that was said."""
 
@@ -58,7 +59,10 @@ def bodies(draw: st.DrawFn, record: type = ServiceSpec) -> Body:
 
 
 any_body = st.one_of(
-    *(st.tuples(st.just(record), bodies(record)) for record in (ServiceSpec, ServiceSpec, SwarmSpec, NodeSpec))
+    *(
+        st.tuples(st.just(record), bodies(record))
+        for record in (ServiceSpec, ServiceSpec, SwarmSpec, NodeSpec, NetworkSpec)
+    )
 )
 
 

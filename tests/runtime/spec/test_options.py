@@ -14,10 +14,11 @@ from runtime.spec.options import CHOICES, EXAMPLES, FREE, SHOWN, SINCE, Example,
 from queenright.spec import fields
 from queenright.spec.cluster import NodeSpec, SwarmSpec
 from queenright.spec.fields import SpecError
+from queenright.spec.network import NetworkSpec
 from queenright.spec.service import ServiceSpec
 
 each_option = pytest.mark.parametrize("example", EXAMPLES, ids=str)
-records = pytest.mark.parametrize("record", [ServiceSpec, SwarmSpec, NodeSpec])
+records = pytest.mark.parametrize("record", [ServiceSpec, SwarmSpec, NodeSpec, NetworkSpec])
 
 
 def bare(record: type) -> Any:

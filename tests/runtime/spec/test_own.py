@@ -10,7 +10,7 @@ from hypothesis import given
 from runtime.spec.test_laws import bodies
 
 from queenright.spec import fields
-from queenright.spec.cluster import SwarmSpec
+from queenright.spec.cluster import NodeSpec, SwarmSpec
 from queenright.spec.data import ConfigSpec, RegistrySpec, SecretSpec
 from queenright.spec.service import ServiceSpec
 
@@ -90,11 +90,29 @@ def test_the_tuning_of_the_swarm_outlives_its_update_by_another_client() -> None
     assert fields.options_of(after) == {**tuned, "task_history_retention_limit": 2}
 
 
+def test_ports_and_the_drain_keep_what_only_we_say_of_them() -> None:
+    web = {"target_port": 80, "published_port": 8080, "local_first": True}
+    before = service({"publish": [web, {"target_port": 53, "protocol": "udp"}], "drain_timeout": "1m"})
+    more = {**web, "local_first": None}, {"target_port": 443, "published_port": 8443}
+    after = fields.keep_own(before, service({"publish": list(more), "endpoint_mode": "vip"}))
+    assert after.endpoint.drain == before.endpoint.drain
+    assert [port.local_first for port in after.endpoint.ports] == [True, None]
+    moved = service({"publish": [{"target_port": 80, "published_port": 9090}]})
+    assert [port.local_first for port in fields.keep_own(before, moved).endpoint.ports] == [None], "another port"
+
+
+def test_a_node_keeps_its_backend() -> None:
+    before = fields.merge(NodeSpec, None, {"role": "worker", "mesh_backend": "ipvs"})
+    assert fields.keep_own(before, NodeSpec(role="manager")).mesh_backend == "ipvs"
+
+
 @given(bodies())
 def test_no_service_loses_anything_on_its_way_through_a_client(body: dict[str, Any]) -> None:
     before = fields.decode(ServiceSpec, body)
     mounts = before.task.container.mounts
-    if len({(mount.type, mount.source, mount.target) for mount in mounts}) == len(mounts):
+    ports = before.endpoint.ports
+    known = {(port.target_port, port.published_port, port.protocol, port.mode) for port in ports}
+    if len({(mount.type, mount.source, mount.target) for mount in mounts}) == len(mounts) and len(known) == len(ports):
         assert fields.keep_own(before, through_client(before)) == before
     assert fields.keep_own(before, before) == before
 
