@@ -93,6 +93,16 @@ STAGES: tuple[Stage, ...] = (
     _collection("units", "ansible-test units", timeout=600, tools=("git",), junit=str(OUTPUT / "units.xml")),
     _collection("ansible-lint", "ansible-lint: production profile", timeout=600),
     _collection("docs", "antsibull-docs: documentation of the collection"),
+    Stage(
+        "guest",
+        "the kernel tests on Debian's stock kernel, with both backends (tests/kernel/guest)",
+        FULL,
+        (_PYTHON, "tests/kernel/guest/boot.py"),
+        2700,
+        junit=str(OUTPUT / "guest/guest.xml"),
+        tools=("qemu-system-x86_64", "busybox", "depmod", "dpkg-deb", "apt-get", "setpriv", "nft", "ip"),
+        root=True,
+    ),
     _pytest(
         "security",
         "negative tables, leak scan (tests/security)",
