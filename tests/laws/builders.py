@@ -5,13 +5,25 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable
+from ipaddress import ip_network
 from typing import Any
 
 from queenright.manager import revisions
-from queenright.model.objects import Cluster, Node, NodeDescription, NodeStatus, Service, Task, TaskStatus
+from queenright.model.objects import (
+    Cluster,
+    Network,
+    Node,
+    NodeDescription,
+    NodeStatus,
+    Service,
+    Subnet,
+    Task,
+    TaskStatus,
+)
 from queenright.model.states import NodeState, TaskState
 from queenright.spec.cluster import NodeSpec, SwarmSpec
 from queenright.spec.fields import decode
+from queenright.spec.network import NetworkSpec
 from queenright.spec.service import ServiceSpec
 
 SECOND = 1_000_000_000
@@ -55,14 +67,18 @@ def node(
 
 def spec(name: str = "web", replicas: int | None = 1, image: str = "app:1", **api: Any) -> ServiceSpec:
     """A service specification; ``replicas`` None makes it global. Further keys are Engine JSON; ``task`` goes into
-    the TaskTemplate, ``ports`` are host ports.
+    the TaskTemplate, ``ports`` are host ports, ``publish`` pairs of a port on all nodes (0: any) and one of the
+    containers, ``networks`` ids; ``dnsrr`` leaves virtual addresses out.
     """
     task = {"ContainerSpec": {"Image": image}, **api.pop("task", {})}
-    endpoint = {
-        "Ports": [{"TargetPort": port, "PublishedPort": port, "PublishMode": "host"} for port in api.pop("ports", ())]
-    }
+    ports = [{"TargetPort": port, "PublishedPort": port, "PublishMode": "host"} for port in api.pop("ports", ())]
+    ports += [{"TargetPort": target, "PublishedPort": port} for port, target in api.pop("publish", ())]
+    endpoint = {"Ports": ports, **({"Mode": "dnsrr"} if api.pop("dnsrr", False) else {})}
+    if "networks" in api:
+        task["Networks"] = [{"Target": network} for network in api.pop("networks")]
     mode = {"Global": {}} if replicas is None else {"Replicated": {"Replicas": replicas}}
-    return decode(ServiceSpec, {"Name": name, "TaskTemplate": task, "Mode": mode, "EndpointSpec": endpoint, **api})
+    document = {"Name": name, "TaskTemplate": task, "Mode": mode, "EndpointSpec": endpoint, **api}
+    return decode(ServiceSpec, document)
 
 
 def job(name: str = "job", total: int | None = 1, at_once: int | None = None, **api: Any) -> ServiceSpec:
@@ -74,6 +90,12 @@ def job(name: str = "job", total: int | None = 1, at_once: int | None = None, **
 def service(name: str = "web", replicas: int | None = 1, image: str = "app:1", **api: Any) -> Service:
     """A service whose id is its name."""
     return revisions.created(name, spec(name, replicas, image, **api), "", 0)
+
+
+def network(name: str, subnet: str = "10.9.0.0/24", *more: str, vni: int = 4096, **spec: Any) -> Network:
+    """A network whose id is its name; each subnet's gateway is its first address."""
+    subnets = tuple(Subnet(subnet=one, gateway=str(ip_network(one)[1])) for one in (subnet, *more))
+    return Network(id=name, spec=NetworkSpec(name=name, driver="overlay", **spec), vni=vni, subnets=subnets)
 
 
 def task(of: Service, task_id: str, slot: int = 1, **fields: Any) -> Task:

@@ -135,9 +135,23 @@ def check_aggregates(view: Store) -> None:
         for field in ("active", "cpus", "memory", "services", "ports", "generic"):
             if getattr(kept, field) != getattr(counted, field):
                 raise Broken(f"{field} of node {node.id}: kept {getattr(kept, field)}, is {getattr(counted, field)}")
-    for index in ("service", "slot", "place", "node", "pending", "waiting"):
+    _check_usage(view, fresh)
+    for index in ("service", "slot", "place", "node", "new", "pending", "waiting"):
         if _index(view, index) != _index(fresh, index):
             raise Broken(f"index {index} of tasks is wrong")
+
+
+def _check_usage(view: Store, fresh: Store) -> None:
+    networks = {one.network_id for row in (*view.tasks, *view.nodes) for one in row.attachments}
+    networks |= {one.network_id for service in view.services for one in service.vips}
+    for network_id in (*networks, *view.networks.ids()):
+        kept, counted = view.addresses(network_id), fresh.addresses(network_id)
+        for field in ("held", "counts", "seats", "nodes", "idle", "missing", "services", "unplaced"):
+            if getattr(kept, field) != getattr(counted, field):
+                raise Broken(f"{field} of network {network_id}: {getattr(kept, field)} for {getattr(counted, field)}")
+    for name in ("uneven_networks", "failing_networks"):
+        if set(getattr(view, name)()) != set(getattr(fresh, name)()):
+            raise Broken(f"{name}: kept {set(getattr(view, name)())}, is {set(getattr(fresh, name)())}")
 
 
 def _index(view: Store, name: str) -> dict[object, set[str]]:

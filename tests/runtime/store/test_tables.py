@@ -22,6 +22,11 @@ READS = {
     "Secrets": [{"SecretID": key, "SecretName": key} for key in ("s1", "s2")],
     "Configs": [{"ConfigID": "c1", "ConfigName": "c"}],
 }
+LINKED = service(
+    "linked",
+    task={"Networks": [{"Target": "n1"}, {"Target": "bridge"}]},
+    EndpointSpec={"Ports": [{"TargetPort": 80, "PublishedPort": 80}]},
+)
 IDS = st.sampled_from(["a", "ab", "abc", "b", "c"])
 
 
@@ -44,7 +49,7 @@ made_tasks = st.builds(
         task(of, key, slot, node_id=node_id, state=state, desired_state=desired), service_labels=labels
     ),
     IDS,
-    st.sampled_from([WEB, service("Db"), service("app", task={"ContainerSpec": {"Image": "app", **READS}})]),
+    st.sampled_from([WEB, service("Db"), service("app", task={"ContainerSpec": {"Image": "app", **READS}}), LINKED]),
     st.integers(0, 2),
     st.sampled_from(["", "n1", "n2"]),
     st.sampled_from(TaskState),
@@ -59,7 +64,11 @@ TASKS: dict[str, Callable[[Task], Iterable[object]]] = {
     "slot": lambda one: [(one.service_id, one.slot)],
     "place": lambda one: [(one.service_id, one.node_id)],
     "node": lambda one: [one.node_id] * bool(one.node_id),
-    "pending": lambda one: [True] * (one.state < TaskState.ASSIGNED and one.desired_state <= TaskState.COMPLETE),
+    "new": lambda one: (
+        [("n1", "") if one.service_id == "linked" else ()]
+        * (one.state == TaskState.NEW and one.desired_state <= TaskState.COMPLETE)
+    ),
+    "pending": lambda one: [True] * (one.state == TaskState.PENDING and one.desired_state <= TaskState.COMPLETE),
     "waiting": lambda one: [True] * (one.desired_state == TaskState.READY),
     "name": lambda one: [one.name.lower()],
     "label": lambda one: list(one.service_labels.items()),

@@ -12,6 +12,7 @@ from typing import Any
 
 from queenright.model.changes import Change, Conflict
 from queenright.model.objects import Service, Task
+from queenright.store.addressing import Addressing, Usage
 from queenright.store.counts import Counts, ServiceCount
 from queenright.store.history import Commit
 from queenright.store.load import Loads, NodeLoad
@@ -99,6 +100,24 @@ class _Loads(Loads):
         self._by_node[node_id] = NodeLoad()
 
 
+class _Addressing(Addressing):
+    """Usage that is copied from ``base`` when it is first written."""
+
+    def __init__(self, base: Callable[[str], Usage], uneven: Iterable[str], failing: Iterable[str]) -> None:
+        super().__init__()
+        self._base = base
+        self.uneven, self.failing = dict.fromkeys(uneven), dict.fromkeys(failing)
+
+    def of(self, network_id: str) -> Usage:
+        found = self._by_network.get(network_id)
+        return self._base(network_id) if found is None else found
+
+    def _usage(self, network_id: str) -> Usage:
+        if network_id not in self._by_network:
+            self._by_network[network_id] = self._base(network_id).copy()
+        return self._by_network[network_id]
+
+
 class _Counts(Counts):
     """Counts by which tasks were moved in here, over those of ``base``."""
 
@@ -131,14 +150,15 @@ class Scratch(Store):
             return services(service.id)
 
         narrowed: dict[str, Mapping[str, Callable[[Any], bool]]] = {
-            "task": {"pending": own_task, "waiting": own_task},
-            "service": {"rolling": own_service},
+            "task": {"pending": own_task, "waiting": own_task, "new": own_task},
+            "service": {"rolling": own_service, "lacking": own_service},
         }
         for kind, table in base._tables.items():
             over: Any = Overlay(table, narrowed.get(kind))
             self._tables[kind] = over
         self._name_tables()
         self._loads = _Loads(base.load)
+        self._addressing = _Addressing(base.addresses, base.uneven_networks(), base.failing_networks())
         self._base_failing = base.failing
         self._counts = _Counts(base.service_count)
         self._seen: list[Commit] = []

@@ -28,6 +28,7 @@ from queenright.model.objects import (
     Ticket,
 )
 from queenright.store import tables
+from queenright.store.addressing import Addressing, Usage
 from queenright.store.counts import Counts, ServiceCount
 from queenright.store.guards import Guard
 from queenright.store.history import Commit, Event, History
@@ -45,6 +46,7 @@ class Prepared:
         self.tables = tables.all_tables()
         self.loads = Loads()
         self.counts = Counts()
+        self.addressing = Addressing()
 
 
 class Subscription:
@@ -90,6 +92,7 @@ class Store:
         self._loads = Loads()
         self.of_nodes: dict[Hashable, Any] = {}  # what readers found out of nodes alone: gone when a node changes
         self._counts = Counts()
+        self._addressing = Addressing()
         self._subscriptions: set[Subscription] = set()
 
     def _name_tables(self) -> None:
@@ -121,6 +124,18 @@ class Store:
     def service_count(self, service_id: str, iteration: int = 0) -> ServiceCount:
         """How many tasks of the service (of one iteration of a job) run, shall run, have completed. Read only."""
         return self._counts.of(service_id, iteration)
+
+    def addresses(self, network_id: str) -> Usage:
+        """Which addresses of the network are in use, and where its tasks are. Read only."""
+        return self._addressing.of(network_id)
+
+    def uneven_networks(self) -> Iterable[str]:
+        """Ids of networks with nodes that need an address of their own, or have one that they do not need."""
+        return self._addressing.uneven
+
+    def failing_networks(self) -> Iterable[str]:
+        """Ids of networks that tell of an error."""
+        return self._addressing.failing
 
     def failing(self, service_id: str) -> frozenset[str]:
         """The nodes that remember failures of the service's tasks."""
@@ -210,6 +225,7 @@ class Store:
         _put(self._tables, row)
 
     def _account(self, before: Object | None, after: Object | None) -> None:
+        self._addressing.moved(before, after)
         if isinstance(before, Task) or isinstance(after, Task):
             self._loads.moved(cast("Task | None", before), cast("Task | None", after))
             self._counts.moved(cast("Task | None", before), cast("Task | None", after))
@@ -236,6 +252,7 @@ class Store:
         prepared = Prepared(index)
         for row in objects:
             _put(prepared.tables, row)
+            prepared.addressing.restored(row)
             if isinstance(row, Task):
                 prepared.loads.moved(None, row)
                 prepared.counts.moved(None, row)
@@ -249,6 +266,7 @@ class Store:
             gone += cast("tables.Table[Task]", table).take_over(cast("tables.Table[Task]", prepared.tables[kind]))
         gone.append(self._loads.take_over(prepared.loads))
         gone.append(self._counts.take_over(prepared.counts))
+        gone.append(self._addressing.take_over(prepared.addressing))
         self.of_nodes.clear()
         self.index = prepared.index
         self.history.reset(prepared.index)

@@ -21,10 +21,11 @@ from queenright.model.objects import (
 )
 from queenright.model.states import TaskState
 from queenright.spec.network import PREDEFINED
-from queenright.spec.service import Port, ServiceSpec, TaskSpec
+from queenright.spec.service import EndpointSpec, Port, ServiceSpec, TaskSpec
 
 T = TypeVar("T", Cluster, Node, Service, Task, Ticket, Secret, Config, Registry, Network)
 _EMPTY: Mapping[str, object] = {}
+INGRESS = ""  # stands for the id of the ingress network, whatever that is
 HEAD = 2  # letters of an id by which rows are found for people's abbreviations
 
 
@@ -153,7 +154,18 @@ def network_ids(spec: TaskSpec) -> tuple[str, ...]:
 
 def publishes(spec: ServiceSpec) -> bool:
     """Whether it has a port that all nodes answer at, so that its tasks are in the ingress network."""
-    return any(port.mode != "host" for port in spec.endpoint.ports)
+    return on_all_nodes(spec.endpoint)
+
+
+def on_all_nodes(endpoint: EndpointSpec) -> bool:
+    """Whether all nodes answer at a port of it."""
+    return any(port.mode != "host" for port in endpoint.ports)
+
+
+def targets(spec: TaskSpec, endpoint: EndpointSpec) -> tuple[str, ...]:
+    """The networks that tasks need addresses in: ids, and at the end INGRESS if all nodes answer at a port."""
+    named = network_ids(spec)
+    return (*named, INGRESS) if endpoint.ports and on_all_nodes(endpoint) else named
 
 
 def _with_addresses(spec: TaskSpec | None, attachments: tuple[Attachment, ...]) -> tuple[object, ...]:
@@ -168,7 +180,14 @@ def _task_names(task: Task) -> Iterable[object]:
 
 
 def _pending(task: Task) -> Iterable[object]:
-    return (True,) if task.status.state < TaskState.ASSIGNED and task.desired_state <= TaskState.COMPLETE else ()
+    waits = TaskState.NEW < task.status.state < TaskState.ASSIGNED
+    return (True,) if waits and task.desired_state <= TaskState.COMPLETE else ()
+
+
+def _new(task: Task) -> Iterable[object]:
+    if task.status.state > TaskState.NEW or task.desired_state > TaskState.COMPLETE:
+        return ()
+    return (targets(task.spec, task.endpoint),)
 
 
 def _waiting(task: Task) -> Iterable[object]:
@@ -176,7 +195,8 @@ def _waiting(task: Task) -> Iterable[object]:
 
 
 def tasks() -> Table[Task]:
-    """Indexes: service, slot (service, slot), place (service, node), node, pending (True), waiting (True: prepared, not
+    """Indexes: service, slot (service, slot), place (service, node), node, new (of tasks that wait
+    for addresses: the networks that they need), pending (True: they wait for a node), waiting (True: prepared, not
     to be started yet), name, label (key, value), secret and config (ids that it refers to), network (ids of those that
     it names or has an address in).
     """
@@ -186,6 +206,7 @@ def tasks() -> Table[Task]:
             "slot": lambda task: ((task.service_id, task.slot),),
             "place": lambda task: ((task.service_id, task.node_id),),
             "node": lambda task: (task.node_id,) if task.node_id else (),
+            "new": _new,
             "pending": _pending,
             "waiting": _waiting,
             "name": _task_names,
@@ -211,10 +232,27 @@ def _ports(service: Service) -> Iterable[object]:
     return {key: None for port in ports for key in published(port)} if ports else ()
 
 
+def _lacking(service: Service) -> Iterable[object]:
+    spec = service.spec
+    needed = targets(spec.task, spec.endpoint)
+    if not needed:
+        return ()
+    published = needed[-1] == INGRESS
+    if published and (len(service.ports) != len(spec.endpoint.ports) or not all(map(_chosen, service.ports))):
+        return (True,)
+    return (True,) if spec.endpoint.mode != "dnsrr" and len(service.vips) < len(needed) else ()
+
+
+def _chosen(port: Port) -> bool:
+    """Whether its number is known, or for each node to choose."""
+    return bool(port.published_port) or port.mode == "host"
+
+
 def services() -> Table[Service]:
     """Indexes: name (lower case), label (key, value), mode (kind of the mode), rolling (True: being updated), port
     (protocol, published port, also one that was chosen), secret and config (ids that its specification refers to),
-    network (ids of those that it names or has a virtual address in), ingress (True: all nodes answer at a port of it).
+    network (ids of those that it names or has a virtual address in), ingress (True: all nodes answer at a port of it),
+    lacking (True: a port or a virtual address has still to be chosen).
     """
     return Table(
         {
@@ -227,6 +265,7 @@ def services() -> Table[Service]:
             "config": lambda service: config_ids(service.spec.task),
             "network": lambda service: _with_addresses(service.spec.task, service.vips),
             "ingress": lambda service: (True,) if publishes(service.spec) else (),
+            "lacking": _lacking,
         }
     )
 
@@ -311,6 +350,7 @@ def all_tables() -> dict[str, AnyTable]:
 
 
 __all__ = [
+    "INGRESS",
     "AnyTable",
     "Object",
     "Table",
@@ -321,12 +361,14 @@ __all__ = [
     "network_ids",
     "networks",
     "nodes",
+    "on_all_nodes",
     "published",
     "publishes",
     "registries",
     "secret_ids",
     "secrets",
     "services",
+    "targets",
     "tasks",
     "tickets",
 ]
