@@ -8,6 +8,7 @@ import socket
 from collections.abc import Collection, Mapping
 from typing import Protocol
 
+from queenright.decide.dataplane import NetworkRows
 from queenright.model.mesh import MeshPicture, Overlay
 
 
@@ -15,11 +16,13 @@ from queenright.model.mesh import MeshPicture, Overlay
 class Applied:
     """What came of a picture. ``errors``: networks that are not as they shall be, with the reason and what to do.
 
-    ``ports``: each published port, by protocol and number: "" once it answers, else the reason why not.
+    ``ports``: each published port, by protocol and number: "" once it answers, else the reason why not. ``renewed``:
+    networks whose sandbox was made anew, so that sockets in the old one are dead.
     """
 
     errors: Mapping[str, str] = dataclasses.field(default_factory=dict)
     ports: Mapping[tuple[str, int], str] = dataclasses.field(default_factory=dict)
+    renewed: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -87,3 +90,31 @@ class Bridges(Protocol):
     async def sweep(self, keep: Collection[str]) -> None:
         """Take away all of this cluster but these."""
         ...
+
+
+class Naming(Protocol):
+    """Answers for names in the networks' sandboxes (``edge/dns``), at the kernel's ``dns_sockets``."""
+
+    async def follow(self, networks: Mapping[str, NetworkRows], *, complete: bool) -> Mapping[str, str]:
+        """Answer for exactly these networks from now on, as their rows are now. Gives those that it cannot, by id, with
+        the reason.
+
+        Called after the kernel did its part and again with each change (``NetworkRows.revision`` tells which changed).
+        ``complete``: all there is has been told; until then an unknown name is not one that does not exist.
+        """
+        ...
+
+    async def renew(self, network_ids: Collection[str]) -> None:
+        """The sandboxes of these were made anew: the old sockets hear nothing any more."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Machinery:
+    """What a node needs once it has a part in a network, and is not made (or imported) before."""
+
+    kernel: Kernel
+    bridges: Bridges
+    naming: Naming

@@ -59,6 +59,16 @@ class DispatcherStub:
                 request_serializer=queenright_dot_wire_dot_gen_dot_dispatcher__pb2.RestartingRequest.SerializeToString,
                 response_deserializer=queenright_dot_wire_dot_gen_dot_dispatcher__pb2.RestartingResponse.FromString,
                 _registered_method=True)
+        self.Networks = channel.unary_stream(
+                '/queenright.v1.Dispatcher/Networks',
+                request_serializer=queenright_dot_wire_dot_gen_dot_dispatcher__pb2.NetworksRequest.SerializeToString,
+                response_deserializer=queenright_dot_wire_dot_gen_dot_dispatcher__pb2.NetworksMessage.FromString,
+                _registered_method=True)
+        self.NetworksApplied = channel.unary_unary(
+                '/queenright.v1.Dispatcher/NetworksApplied',
+                request_serializer=queenright_dot_wire_dot_gen_dot_dispatcher__pb2.NetworksAppliedRequest.SerializeToString,
+                response_deserializer=queenright_dot_wire_dot_gen_dot_dispatcher__pb2.NetworksAppliedResponse.FromString,
+                _registered_method=True)
 
 
 class DispatcherServicer:
@@ -100,6 +110,20 @@ class DispatcherServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Networks(self, request, context):
+        """All that the node has to know of its networks first, then changes as they come.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def NetworksApplied(self, request, context):
+        """Says that a state of the networks is in force there, and what is not as it shall be.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_DispatcherServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -127,6 +151,16 @@ def add_DispatcherServicer_to_server(servicer, server):
                     servicer.Restarting,
                     request_deserializer=queenright_dot_wire_dot_gen_dot_dispatcher__pb2.RestartingRequest.FromString,
                     response_serializer=queenright_dot_wire_dot_gen_dot_dispatcher__pb2.RestartingResponse.SerializeToString,
+            ),
+            'Networks': grpc.unary_stream_rpc_method_handler(
+                    servicer.Networks,
+                    request_deserializer=queenright_dot_wire_dot_gen_dot_dispatcher__pb2.NetworksRequest.FromString,
+                    response_serializer=queenright_dot_wire_dot_gen_dot_dispatcher__pb2.NetworksMessage.SerializeToString,
+            ),
+            'NetworksApplied': grpc.unary_unary_rpc_method_handler(
+                    servicer.NetworksApplied,
+                    request_deserializer=queenright_dot_wire_dot_gen_dot_dispatcher__pb2.NetworksAppliedRequest.FromString,
+                    response_serializer=queenright_dot_wire_dot_gen_dot_dispatcher__pb2.NetworksAppliedResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -264,6 +298,60 @@ class Dispatcher:
             '/queenright.v1.Dispatcher/Restarting',
             queenright_dot_wire_dot_gen_dot_dispatcher__pb2.RestartingRequest.SerializeToString,
             queenright_dot_wire_dot_gen_dot_dispatcher__pb2.RestartingResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Networks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/queenright.v1.Dispatcher/Networks',
+            queenright_dot_wire_dot_gen_dot_dispatcher__pb2.NetworksRequest.SerializeToString,
+            queenright_dot_wire_dot_gen_dot_dispatcher__pb2.NetworksMessage.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def NetworksApplied(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/queenright.v1.Dispatcher/NetworksApplied',
+            queenright_dot_wire_dot_gen_dot_dispatcher__pb2.NetworksAppliedRequest.SerializeToString,
+            queenright_dot_wire_dot_gen_dot_dispatcher__pb2.NetworksAppliedResponse.FromString,
             options,
             channel_credentials,
             insecure,
