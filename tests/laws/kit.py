@@ -28,10 +28,13 @@ class Lawless(AssertionError):  # noqa: N818 - a law, not an error of the progra
 
 
 def clone(view: Store) -> Store:
-    """A store with the same objects, and the same memory of failures (a snapshot keeps those of stored tasks only)."""
+    """A store with the same objects, and the same memory of failures (a snapshot keeps those of stored tasks only)
+    and of what was given last.
+    """
     copied = Store()
     copied.restore(view.index, view.freeze()())
     copied._loads = copy.deepcopy(view._loads)
+    copied._addressing = copy.deepcopy(view._addressing)
     return copied
 
 
@@ -100,12 +103,16 @@ def picture(view: Store) -> set[tuple[object, ...]]:
         (
             *(task.service_id, task.slot, task.node_id, task.spec_version, task.desired_state, task.state),
             *(task.attempt, task.not_before, bool(task.replaces), task.status.message, task.status.err),
-            *(task.job_iteration, task.assigned_generic, task.cause, task.refused),
+            *(task.job_iteration, task.assigned_generic, task.cause, task.refused, task.attachments),
         )
         for task in view.tasks
     ]
-    found += [("node", node.id, node.status, node.spec.availability) for node in view.nodes]
-    found += [("service", each.id, each.spec_version, each.job_iteration, each.update_status) for each in view.services]
+    found += [("node", node.id, node.status, node.spec.availability, node.attachments) for node in view.nodes]
+    found += [
+        ("service", each.id, each.spec_version, each.job_iteration, each.update_status, each.ports, each.vips)
+        for each in view.services
+    ]
+    found += [("network", each.name, each.subnets, each.vni, each.error) for each in view.networks]
     found += [("ticket", ticket.id) for ticket in view.tickets]
     return {(*item, found.count(item)) for item in found}
 

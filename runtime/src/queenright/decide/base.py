@@ -40,11 +40,12 @@ class Dirty:
     services: set[str] = dataclasses.field(default_factory=set)
     nodes: set[str] = dataclasses.field(default_factory=set)
     tasks: set[str] = dataclasses.field(default_factory=set)
+    networks: set[str] = dataclasses.field(default_factory=set)
     everything: bool = False
     due: bool = False
 
     def __bool__(self) -> bool:
-        return bool(self.everything or self.services or self.nodes or self.tasks)
+        return bool(self.everything or self.services or self.nodes or self.tasks or self.networks)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

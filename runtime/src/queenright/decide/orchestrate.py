@@ -5,14 +5,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from queenright.decide import enforce, global_service, jobs, reap, replicated, restart, schedule, update
+from queenright.decide import addresses, enforce, global_service, jobs, reap, replicated, restart, schedule, update
 from queenright.decide.base import Decision, Dirty, Now
-from queenright.model.objects import Cluster, Node, Service, Task
+from queenright.model.objects import Cluster, Network, Node, Service, Task
 from queenright.store.store import Event, Store
 
 Decider = Callable[[Store, Dirty, Now, Callable[[], str]], Decision]
 
-# The numbers of tasks first, then what runs in their slots, then where; liveness (``nodes.decider``) goes before all.
+# The numbers of tasks first, then what runs in their slots, then their addresses, then where they run; liveness
+# (``nodes.decider``) goes before all.
 # Updates come before restarts: a failure that pauses an update is not answered with one more task of the bad revision.
 DECIDERS: tuple[tuple[str, Decider], ...] = (
     ("replicated", replicated.decide),
@@ -21,6 +22,7 @@ DECIDERS: tuple[tuple[str, Decider], ...] = (
     ("update", update.decide),
     ("enforce", enforce.decide),
     ("restart", restart.decide),
+    ("addresses", addresses.decide),
     ("schedule", schedule.decide),
     ("reap", reap.decide),
 )
@@ -43,5 +45,7 @@ def mark(dirty: Dirty, event: Event) -> None:
         dirty.services.add(row.id)
     elif isinstance(row, Node):
         dirty.nodes.add(row.id)
+    elif isinstance(row, Network):
+        dirty.networks.add(row.id)
     elif isinstance(row, Cluster):
         dirty.everything = True

@@ -9,8 +9,11 @@ from queenright.decide.base import Now
 from queenright.model.changes import Create, Update
 from queenright.model.objects import Service, Task, TaskStatus
 from queenright.model.states import TaskState
+from queenright.spec.service import EndpointSpec, TaskSpec
+from queenright.store.tables import targets
 
 PENDING_MESSAGE = "pending task scheduling"
+NEW_MESSAGE = "waiting for addresses"
 
 
 def new_task(
@@ -26,7 +29,7 @@ def new_task(
     restart: bool = False,
     cause: str = "",
 ) -> Create:
-    """A task of the service's present revision, waiting to be scheduled.
+    """A task of the service's present revision, waiting to be given addresses or a node.
 
     It is to be started at once (a job's: run to its end) unless ``desired`` says otherwise.
     With ``node_id`` it is for that node only (a global service). ``replaces`` is the task before it in its slot;
@@ -48,7 +51,7 @@ def new_task(
             spec_version=service.spec_version,
             job_iteration=service.job_iteration,
             desired_state=goal if desired is None else desired,
-            status=_pending(now),
+            status=_born(service.spec.task, service.spec.endpoint, now),
             not_before=not_before,
             replaces=replaces.id if replaces is not None else "",
             attempt=replaces.attempt + 1 if again and replaces is not None else 0,
@@ -68,11 +71,12 @@ def same_again(old: Task, *, task_id: str, now: Now, desired: TaskState, not_bef
             updated_at=0,
             node_id="" if old.slot else old.node_id,
             desired_state=desired,
-            status=_pending(now),
+            status=_born(old.spec, old.endpoint, now),
             not_before=not_before,
             replaces=old.id,
             attempt=old.attempt + 1,
             assigned_generic=(),
+            attachments=(),
             cause=cause,
             refused="",
         )
@@ -97,5 +101,7 @@ def ended(status: TaskStatus, state: TaskState, now: Now, message: str, err: str
     return dataclasses.replace(status, state=state, at=now.wall, applied_at=now.wall, message=message, err=err)
 
 
-def _pending(now: Now) -> TaskStatus:
-    return TaskStatus(state=TaskState.PENDING, at=now.wall, applied_at=now.wall, message=PENDING_MESSAGE)
+def _born(spec: TaskSpec, endpoint: EndpointSpec, now: Now) -> TaskStatus:
+    """A task in networks waits for its addresses first, any other for a node."""
+    state, message = (TaskState.NEW, NEW_MESSAGE) if targets(spec, endpoint) else (TaskState.PENDING, PENDING_MESSAGE)
+    return TaskStatus(state=state, at=now.wall, applied_at=now.wall, message=message)

@@ -26,6 +26,7 @@ class Portion:
     nodes: tuple[str, ...] = ()
     services: tuple[str, ...] = ()
     tasks: tuple[str, ...] = ()
+    networks: tuple[str, ...] = ()
     whole: bool = False
 
     def dirty(self, view: Store) -> Dirty:
@@ -33,7 +34,7 @@ class Portion:
         tasks = set(self.tasks)
         if self.whole:
             tasks.update(task.id for key in self.services for task in view.tasks.by("service", key))
-        return Dirty(services=set(self.services), nodes=set(self.nodes), tasks=tasks)
+        return Dirty(set(self.services), set(self.nodes), tasks, set(self.networks))
 
 
 def cut(view: Store, dirty: Dirty) -> list[Portion]:
@@ -58,14 +59,16 @@ def cut(view: Store, dirty: Dirty) -> list[Portion]:
         return [
             *(Portion(services=keys, whole=True) for keys in _grouped(services, of_service)),
             *(Portion(nodes=keys) for keys in _grouped(view.nodes.ids(), on_node)),
+            *(Portion(networks=keys) for keys in _grouped(view.networks.ids(), lambda key: 0)),
         ]
     weight = len(dirty.tasks) + sum(map(on_node, dirty.nodes)) + sum(map(of_service, dirty.services))
-    if weight + len(dirty.nodes) + len(dirty.services) <= MOST:
+    if weight + len(dirty.nodes) + len(dirty.services) + len(dirty.networks) <= MOST:
         return []
     return [
         *(Portion(services=keys) for keys in _grouped(dirty.services, of_service)),
         *(Portion(nodes=keys) for keys in _grouped(dirty.nodes, on_node)),
         *(Portion(tasks=keys) for keys in _grouped(dirty.tasks, lambda key: 0)),
+        *(Portion(networks=keys) for keys in _grouped(dirty.networks, lambda key: 0)),
     ]
 
 

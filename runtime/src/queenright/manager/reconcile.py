@@ -165,5 +165,6 @@ def _merge(into: Dirty, other: Dirty) -> None:
     into.services |= other.services
     into.nodes |= other.nodes
     into.tasks |= other.tasks
+    into.networks |= other.networks
     into.everything = into.everything or other.everything
     into.due = into.due or other.due

@@ -40,8 +40,17 @@ class Usage:
 
     def copy(self) -> Usage:
         """One that may be written without the other noticing."""
-        values = (getattr(self, field.name) for field in dataclasses.fields(self))
-        return Usage(*(value.copy() if isinstance(value, dict) else value for value in values))
+        return Usage(
+            held=self.held.copy(),
+            counts=self.counts.copy(),
+            last=self.last.copy(),
+            seats=self.seats.copy(),
+            nodes=self.nodes.copy(),
+            idle=self.idle.copy(),
+            missing=self.missing.copy(),
+            services=self.services.copy(),
+            unplaced=self.unplaced,
+        )
 
     @property
     def in_use(self) -> bool:
