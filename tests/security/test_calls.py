@@ -29,6 +29,8 @@ DISPATCH = {
     DISPATCHER + "Assignments": NO_SESSION,
     DISPATCHER + "UpdateTaskStatus": NO_SESSION,
     DISPATCHER + "Restarting": NO_SESSION,
+    DISPATCHER + "Networks": NO_SESSION,
+    DISPATCHER + "NetworksApplied": NO_SESSION,
     "/queenright.v1.Certificates/Renew": ("INVALID_ARGUMENT", ""),
     "/queenright.v1.Logs/Subscriptions": NO_SESSION,
     "/queenright.v1.Logs/Publish": ("INVALID_ARGUMENT", ""),  # no message says of which session

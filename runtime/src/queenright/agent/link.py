@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 
+from queenright.model.mesh_rows import NetworksSet, NetworksState
 from queenright.model.objects import NodeDescription
 from queenright.wire.messages import AssignmentSet, Ping, SessionNews, StatusUpdate
 
@@ -48,6 +49,12 @@ class ManagerLink(Protocol):
     def assignments(self, session_id: str) -> AsyncIterator[AssignmentSet]: ...
 
     async def update_statuses(self, session_id: str, updates: Sequence[StatusUpdate]) -> None: ...
+
+    def networks(self, session_id: str) -> AsyncIterator[NetworksSet]:
+        """What this node has to know of its networks. "Unimplemented": the manager knows of none."""
+        ...
+
+    async def networks_applied(self, session_id: str, state: NetworksState) -> None: ...
 
     async def restarting(self, session_id: str) -> None: ...
 

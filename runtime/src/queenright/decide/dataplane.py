@@ -64,15 +64,18 @@ class NetworkRows:
         if changed:
             self._changed()
 
-    def remove(self, holder: str) -> None:
-        """Take away the endpoint, or the face, of that holder or service."""
+    def remove(self, holder: str) -> bool:
+        """Take away the endpoint, or the face, of that holder or service; whether there was one."""
         endpoint = self.endpoints.pop(holder, None)
         if endpoint is not None:
             self._forget(endpoint)
             self._set_neighbour(holder, None)
         elif self.faces.pop(holder, None) is not None:
             self._services.add(holder)
+        else:
+            return False
         self._changed()
+        return True
 
     def _changed(self) -> None:
         self.revision += 1
@@ -215,12 +218,13 @@ class Tables:
         """Take what was told; gives (rows that are new or different, keys that are gone). A difference must build on
         what is held: the caller compares tokens.
         """
-        keys = list(told.removes)
+        known = {row.key: row for row in self.rows} if told.complete else {}
         if told.complete:
             wanted = {row.key for row in told.rows}
-            keys = [row.key for row in self.rows if row.key not in wanted]
-        known = {row.key: row for row in self.rows} if told.complete else {}
-        gone = [key for key in keys if self._remove(key)]
+            removes = [key for key in known if key not in wanted]
+        else:
+            removes = list(told.removes)
+        gone = [gone for key in removes for gone in self._remove(key)]
         put = [row for row in told.rows if known.get(row.key) != row]
         self._put(put)
         self.complete = True
@@ -242,17 +246,16 @@ class Tables:
             if network is not None:
                 network.put(row)
 
-    def _remove(self, key: str) -> bool:
-        """Whether there was such a row."""
+    def _remove(self, key: str) -> list[str]:
+        """The keys that went: with a link all of its network."""
         network_id, _, holder = key.partition("/")
         network = self._networks.get(network_id)
         if network is None:
-            return False
-        if not holder:
-            del self._networks[network_id]
-        else:
-            network.remove(holder)
-        return True
+            return []
+        if holder:
+            return [key] if network.remove(holder) else []
+        del self._networks[network_id]
+        return [row.key for row in network.rows]
 
     def picture(self) -> MeshPicture:
         """What the kernel shall do."""

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the leader does for agents: sessions, assignments and the taking of statuses (their pulse: ``manager.pulse``).
+"""What the leader does for agents: sessions, assignments and the taking of statuses (their pulse: ``manager.pulse``,
+their networks: ``manager.networking``).
 
 Assignments follow commits: one watcher notes for each node which of its tasks changed, and the node's stream looks at
 these only: the cost follows the change, not the number of tasks.
@@ -19,11 +20,13 @@ from queenright.lib.tasks import Background
 from queenright.manager import texts
 from queenright.manager.assigning import Assigning, other_credentials
 from queenright.manager.description import cleaned, cleaned_address
+from queenright.manager.networking import Networking
 from queenright.manager.ports import Clock, Proposer
 from queenright.manager.pulse import Pulse
 from queenright.manager.registering import Registrar
 from queenright.manager.statuses import Statuses
 from queenright.model.errors import InvalidArgument, NotFound, NotLeading, PermissionDenied, Unavailable
+from queenright.model.mesh_rows import NetworksSet, NetworksState
 from queenright.model.objects import Node, NodeDescription, Object, Registry, Service, Task, TaskStatus
 from queenright.model.states import NodeState
 from queenright.spec.cluster import MANAGER
@@ -88,6 +91,7 @@ class Dispatcher:
         self._pulse = Pulse(store, clock, self._ping, on_beat)
         self._registrar = Registrar(store, proposer, clock)
         self._sessions: dict[str, Session] = {}
+        self.networking = Networking(store)
         self._statuses = Statuses(store, clock)
         self._background = Background(self._failed)
         self.on_failure: Callable[[str, BaseException], None] = lambda name, error: None
@@ -105,6 +109,7 @@ class Dispatcher:
         self._leadership += 1
         self._running = True
         self._pulse.begin()
+        self.networking.begin()
         self._registrar = Registrar(self._store, self._proposer, self._clock)
         self._background.start(self._follow(), "dispatcher-follow")
         self._background.start(self._statuses.write(self._proposer), "dispatcher-statuses")
@@ -241,6 +246,7 @@ class Dispatcher:
         session.stirred.set()
         if self._sessions.get(session.node_id) is session:
             del self._sessions[session.node_id]
+            self.networking.close(session.node_id, reason)
 
     @staticmethod
     def _check_open(session: Session) -> None:
@@ -276,7 +282,9 @@ class Dispatcher:
                     for session in list(self._sessions.values()):
                         self._close(session, "the manager's state was replaced by a snapshot")
                         self._pulse.broke(session.node_id)
+                    self.networking.begin()
                 for event in commit.events:
+                    self.networking.note(event)
                     value = event.object
                     if isinstance(value, Task):
                         self._mark(value)
@@ -312,6 +320,19 @@ class Dispatcher:
         if _manager(event.before) != _manager(event.after):
             for other in self._sessions.values():
                 other.tell()
+
+    # -- networks
+
+    async def networks(self, session: Session) -> AsyncIterator[NetworksSet]:
+        """All that the node has to know of its networks, then differences as they come, until the session ends."""
+        async for told in self.networking.told(self.networking.open(session.node_id), self._ids):
+            self._check_open(session)
+            yield told
+
+    def networks_applied(self, node_id: str, session_id: str, state: NetworksState) -> None:
+        """A node did what a state of its networks asks for, and says what is not as it shall be."""
+        self._pulse.heard(self.session(node_id, session_id).node_id)
+        self.networking.applied(node_id, state)
 
     # -- statuses
 

@@ -63,6 +63,7 @@ class NodeDescription:
     mtu: int = 0  # of the way to the other nodes
     mesh: str = ""  # what balances there: "nftables", "ipvs", or nothing, and then why
     mesh_error: str = ""
+    data_addr: str = ""  # where it takes the packets of the networks' tunnels, if not at its own address
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,6 +24,8 @@ TABLE: dict[str, frozenset[str]] = {
     "/queenright.v1.Dispatcher/Assignments": frozenset({WORKER, MANAGER}),
     "/queenright.v1.Dispatcher/UpdateTaskStatus": frozenset({WORKER, MANAGER}),
     "/queenright.v1.Dispatcher/Restarting": frozenset({WORKER, MANAGER}),
+    "/queenright.v1.Dispatcher/Networks": frozenset({WORKER, MANAGER}),
+    "/queenright.v1.Dispatcher/NetworksApplied": frozenset({WORKER, MANAGER}),
     "/queenright.v1.Control/Forward": frozenset({MANAGER}),
     "/queenright.v1.Control/Admit": frozenset({MANAGER}),
     "/queenright.v1.Certificates/Renew": frozenset({WORKER, MANAGER}),

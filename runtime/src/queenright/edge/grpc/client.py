@@ -18,8 +18,9 @@ from queenright.edge.grpc.log_pipe import GrpcLogPipe
 from queenright.edge.grpc.ports import Certificates
 from queenright.model.errors import NotLeading
 from queenright.model.logs import LogSubscription
+from queenright.model.mesh_rows import NetworksSet, NetworksState
 from queenright.model.objects import NodeDescription
-from queenright.wire import logs, messages
+from queenright.wire import logs, messages, networks
 from queenright.wire.gen import control_pb2, control_pb2_grpc, dispatcher_pb2_grpc, logs_pb2, logs_pb2_grpc
 from queenright.wire.gen import dispatcher_pb2 as pb
 from queenright.wire.messages import AssignmentSet, Ping, SessionNews, StatusUpdate
@@ -70,6 +71,20 @@ class GrpcLink:
                     parts = []
         except grpc.aio.AioRpcError as error:
             raise self._explained(error) from None
+
+    async def networks(self, session_id: str) -> AsyncIterator[NetworksSet]:
+        parts: list[pb.NetworksMessage] = []
+        try:
+            async for message in self._stub.Networks(pb.NetworksRequest(session_id=session_id)):
+                parts.append(message)
+                if not message.more:
+                    yield networks.read_networks(parts)
+                    parts = []
+        except grpc.aio.AioRpcError as error:
+            raise self._explained(error) from None
+
+    async def networks_applied(self, session_id: str, state: NetworksState) -> None:
+        await self._ask(self._stub.NetworksApplied, networks.applied_request(session_id, state), CALL_TIMEOUT)
 
     async def heartbeat(self, session_id: str) -> int:
         answer = await self._ask(self._stub.Heartbeat, pb.HeartbeatRequest(session_id=session_id), CALL_TIMEOUT)

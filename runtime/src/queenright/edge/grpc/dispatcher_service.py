@@ -15,7 +15,7 @@ from queenright.edge.grpc.ports import Leader
 from queenright.manager import dispatch
 from queenright.manager.ports import Peer
 from queenright.model.errors import NotLeading
-from queenright.wire import messages
+from queenright.wire import messages, networks
 from queenright.wire.gen import dispatcher_pb2 as pb
 from queenright.wire.gen import dispatcher_pb2_grpc
 
@@ -105,6 +105,21 @@ class DispatcherService(dispatcher_pb2_grpc.DispatcherServicer):
         peer = await self._gate.admit(f"/{NAME}/Restarting", request, context)
         async with Told(context):
             return pb.RestartingResponse(grace_ns=self._dispatcher.restarting(peer.node_id, request.session_id))
+
+    async def Networks(self, request: pb.NetworksRequest, context: Any) -> AsyncIterator[pb.NetworksMessage]:
+        peer = await self._gate.admit(f"/{NAME}/Networks", request, context)
+        async with Told(context):
+            session = self._dispatcher.session(peer.node_id, request.session_id)
+            async for told in self._dispatcher.networks(session):
+                for part in networks.networks_messages(told):
+                    yield part
+
+    async def NetworksApplied(self, request: pb.NetworksAppliedRequest, context: Any) -> pb.NetworksAppliedResponse:
+        peer = await self._gate.admit(f"/{NAME}/NetworksApplied", request, context)
+        async with Told(context):
+            state = networks.read_applied(request)
+            self._dispatcher.networks_applied(peer.node_id, request.session_id, state)
+            return pb.NetworksAppliedResponse()
 
     async def _open(
         self, method: str, peer: Peer, request: pb.SessionRequest, context: Any

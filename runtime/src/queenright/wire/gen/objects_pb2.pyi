@@ -143,7 +143,7 @@ class GenericResource(_message.Message):
     def __init__(self, kind: _Optional[str] = ..., value: _Optional[int] = ..., name: _Optional[str] = ...) -> None: ...
 
 class NodeDescription(_message.Message):
-    __slots__ = ("hostname", "architecture", "os", "nano_cpus", "memory_bytes", "engine_version", "engine_labels", "plugins", "trust_root", "issuer_subject", "issuer_public_key", "runtime_version", "generic_resources", "prefixes", "mtu", "mesh", "mesh_error")
+    __slots__ = ("hostname", "architecture", "os", "nano_cpus", "memory_bytes", "engine_version", "engine_labels", "plugins", "trust_root", "issuer_subject", "issuer_public_key", "runtime_version", "generic_resources", "prefixes", "mtu", "mesh", "mesh_error", "data_addr")
     class EngineLabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -168,6 +168,7 @@ class NodeDescription(_message.Message):
     MTU_FIELD_NUMBER: _ClassVar[int]
     MESH_FIELD_NUMBER: _ClassVar[int]
     MESH_ERROR_FIELD_NUMBER: _ClassVar[int]
+    DATA_ADDR_FIELD_NUMBER: _ClassVar[int]
     hostname: str
     architecture: str
     os: str
@@ -185,7 +186,8 @@ class NodeDescription(_message.Message):
     mtu: int
     mesh: str
     mesh_error: str
-    def __init__(self, hostname: _Optional[str] = ..., architecture: _Optional[str] = ..., os: _Optional[str] = ..., nano_cpus: _Optional[int] = ..., memory_bytes: _Optional[int] = ..., engine_version: _Optional[str] = ..., engine_labels: _Optional[_Mapping[str, str]] = ..., plugins: _Optional[_Iterable[str]] = ..., trust_root: _Optional[str] = ..., issuer_subject: _Optional[str] = ..., issuer_public_key: _Optional[str] = ..., runtime_version: _Optional[str] = ..., generic_resources: _Optional[_Iterable[_Union[GenericResource, _Mapping]]] = ..., prefixes: _Optional[_Iterable[str]] = ..., mtu: _Optional[int] = ..., mesh: _Optional[str] = ..., mesh_error: _Optional[str] = ...) -> None: ...
+    data_addr: str
+    def __init__(self, hostname: _Optional[str] = ..., architecture: _Optional[str] = ..., os: _Optional[str] = ..., nano_cpus: _Optional[int] = ..., memory_bytes: _Optional[int] = ..., engine_version: _Optional[str] = ..., engine_labels: _Optional[_Mapping[str, str]] = ..., plugins: _Optional[_Iterable[str]] = ..., trust_root: _Optional[str] = ..., issuer_subject: _Optional[str] = ..., issuer_public_key: _Optional[str] = ..., runtime_version: _Optional[str] = ..., generic_resources: _Optional[_Iterable[_Union[GenericResource, _Mapping]]] = ..., prefixes: _Optional[_Iterable[str]] = ..., mtu: _Optional[int] = ..., mesh: _Optional[str] = ..., mesh_error: _Optional[str] = ..., data_addr: _Optional[str] = ...) -> None: ...
 
 class NodeStatus(_message.Message):
     __slots__ = ("state", "message", "addr", "since", "silent_since")
