@@ -5,13 +5,11 @@ from __future__ import annotations
 
 from collections import Counter
 
-from queenright.model.objects import Service, Task
+from laws import addresses
+from laws.broken import Broken
+from queenright.model.objects import Node, Service, Task
 from queenright.model.states import TaskState
 from queenright.store.store import Event, Store
-
-
-class Broken(AssertionError):  # noqa: N818 - a law, not an error of the program
-    """An invariant does not hold."""
 
 
 def check(view: Store, event: Event) -> None:
@@ -19,6 +17,8 @@ def check(view: Store, event: Event) -> None:
     before, after = event.before, event.after
     if isinstance(before, Task) and isinstance(after, Task):
         _check_step(before, after)
+    if isinstance(after, (Task, Node, Service)):
+        addresses.check(view, before, after)
     if isinstance(after, Task):
         _check_slot(view, after)
         _check_job(view, after)

@@ -96,13 +96,11 @@ class _Turn:
         if view.networks.count("name", specs.INGRESS):
             self._no_ingress = f"there is no ingress network, and another one has the name {specs.INGRESS}"
             return
-        pools = view.cluster.default_addr_pool if view.cluster is not None else ()
-        size = view.cluster.subnet_size if view.cluster is not None else 24
-        found = subnets.choose([pool for pool in pools if ":" not in pool], size, subnets.held(view))
+        found = subnets.of_both_families(view)
         if isinstance(found, str):
             self._no_ingress = f"network {specs.INGRESS} cannot be made: {found}"
             return
-        spec = NetworkSpec(name=specs.INGRESS, driver=specs.OVERLAY, ingress=True)
+        spec = NetworkSpec(name=specs.INGRESS, driver=specs.OVERLAY, ingress=True, ipv6=True)
         self._made = Network(id=ids(), spec=spec, vni=subnets.vni(view.networks), subnets=found)
         self._ingress = self._made
         self.changes.append(Create(self._made))

@@ -80,6 +80,21 @@ def held(view: Store, besides: str = "") -> Iterator[Taken]:
         yield from ((f"node {node.hostname or node.id}", text) for text in node.description.prefixes)
 
 
+def of_both_families(view: Store) -> tuple[Subnet, ...] | str:
+    """The next free subnets for a network of IPv4 and IPv6 that asks for none."""
+    cluster = view.cluster
+    if cluster is None:
+        return "there is no swarm"
+    pools = [pool for pool in cluster.default_addr_pool if ":" not in pool]
+    made: list[Subnet] = []
+    for part, size in ((pools, cluster.subnet_size), ([local_pool(cluster.id)], IPV6_SIZE)):
+        found = choose(part, size, held(view))
+        if isinstance(found, str):
+            return found
+        made.extend(found)
+    return tuple(made)
+
+
 def local_pool(cluster_id: str) -> str:
     """The swarm's own pool of unique local addresses (RFC 4193), always the same."""
     digest = hashlib.sha256(f"queenright:{cluster_id}".encode()).hexdigest()
