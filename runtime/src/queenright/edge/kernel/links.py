@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Links, addresses and routes of the namespace of the thread that makes this, through pyroute2.
+"""Links and routes of the namespace of the thread that makes this, through pyroute2.
 
 Ours are told by their alias. A link is made down, marked, and then brought up: one with our name that is down and has
 no mark is our own, left by an end in between. Anything else is a stranger and is never touched.
@@ -7,7 +7,6 @@ no mark is our own, left by an end in between. Anything else is a stranger and i
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import errno
 import os
@@ -22,7 +21,6 @@ from pyroute2.netlink.exceptions import NetlinkError
 from queenright.edge.kernel.errors import KernelError
 
 _UP = 0x1
-_NO_DUPLICATES = 0x02  # IFA_F_NODAD: the address is ours wherever else it is used
 _GONE = (errno.ENODEV, errno.ENOENT, errno.EADDRNOTAVAIL, errno.ESRCH)
 _SYSCTL = Path("/proc/sys")
 
@@ -98,6 +96,15 @@ class Links:
         self.set(link, ifalias=mark)
         return link
 
+    def add_pair(self, name: str, mark: str, namespace: Path, inside: str, *, mac: str, peer_mac: str) -> Link:
+        """Make a pair of links; the other end is at once in the namespace, under the name ``inside``."""
+        descriptor = os.open(namespace, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            peer = {"ifname": inside, "address": peer_mac, "net_ns_fd": descriptor}
+            return self.add(name, "veth", mark, address=mac, peer=peer)
+        finally:
+            os.close(descriptor)
+
     def set(self, link: Link, **options: Any) -> None:
         """Change a link. Raises KernelError."""
         try:
@@ -120,26 +127,6 @@ class Links:
             if error.code not in _GONE:
                 raise _refused(f"removing link {link.name}", error)
 
-    def addresses(self, link: Link) -> set[str]:
-        """Its addresses with prefix ("10.0.1.1/24"), without those that the kernel gives each link by itself."""
-        found = set()
-        for message in self._route.get_addr(index=link.index):
-            address = message.get_attr("IFA_LOCAL") or message.get_attr("IFA_ADDRESS")
-            if message["family"] == socket.AF_INET6 and message["scope"] == 253:  # of the link alone
-                continue
-            found.add(f"{address}/{message['prefixlen']}")
-        return found
-
-    def assign(self, link: Link, addresses: set[str], *, exactly: bool) -> None:
-        """Give a link these addresses, the others are taken away if it shall have them ``exactly``."""
-        present = self.addresses(link)
-        # The order decides which one is the source of what the host sends by itself: shorter prefixes come first.
-        for address in sorted(addresses - present, key=lambda text: (int(text.partition("/")[2]), text)):
-            self._address("add", link, address, errno.EEXIST)
-        if exactly:
-            for address in sorted(present - addresses):
-                self._address("del", link, address, *_GONE)
-
     def route_by(self, gateway: str) -> None:
         """The default route of one family. Raises KernelError."""
         family = socket.AF_INET6 if ":" in gateway else socket.AF_INET
@@ -147,19 +134,6 @@ class Links:
             self._route.route("replace", dst="default", gateway=gateway, family=family)
         except NetlinkError as error:
             raise _refused(f"setting the route by {gateway}", error)
-
-    def _address(self, command: str, link: Link, text: str, *fine: int) -> None:
-        address, _, length = text.partition("/")
-        options: dict[str, Any] = {"index": link.index, "address": address, "prefixlen": int(length)}
-        if ":" in address:
-            options["family"] = socket.AF_INET6
-            if command == "add":
-                options["flags"] = _NO_DUPLICATES
-        try:
-            self._route.addr(command, **options)
-        except NetlinkError as error:
-            if error.code not in fine:
-                raise _refused(f"{'adding' if command == 'add' else 'removing'} {text} of link {link.name}", error)
 
 
 def set_sysctl(name: str, value: int, *, least: bool = False) -> None:
@@ -176,13 +150,6 @@ def set_sysctl(name: str, value: int, *, least: bool = False) -> None:
         return
     except (OSError, ValueError, IndexError) as error:
         raise KernelError(f"{path} cannot be set to {value} ({error}): is /proc/sys mounted read-only?")
-
-
-def has_own(prefixes: tuple[str, ...]) -> bool:
-    """Whether a link of this namespace has a name that begins so. Costs no netlink library."""
-    with contextlib.suppress(OSError):
-        return any(name.startswith(prefixes) for _, name in socket.if_nameindex())
-    return False
 
 
 def _link(message: Any) -> Link:

@@ -7,13 +7,19 @@ MTU are ours; the gateway's address is on it always, the engine gives it only on
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+from queenright.edge.kernel import addresses
+from queenright.edge.kernel.balancer import INSIDE
 from queenright.edge.kernel.errors import KernelError
 from queenright.edge.kernel.links import Link, Links
 from queenright.edge.kernel.neighbours import Entry, change, entries, present
 from queenright.edge.kernel.netlink import NetlinkSocket
 from queenright.model.mesh import Names, Overlay, alias_of, mac_of, names
+
+VETH_MAC = "02:71:75:65:65:6e"
+"""Of every pair's end on a bridge: nobody ever sends to it, and the bridge must not take it for its own."""
 
 
 class HostSide:
@@ -30,28 +36,51 @@ class HostSide:
 
     def apply(self, overlay: Overlay, *, full: bool) -> None:
         """Make what is missing and mend what differs; ``full``: nothing is taken for granted. Raises KernelError."""
-        before, self._applied = self._applied, None  # after an error nothing is
-        if full or before is None or _skeleton(before) != _skeleton(overlay) or self._tunnel is None:
-            bridge = self._bridge(overlay)
-            tunnel = self._vxlan(overlay, bridge)
-            if full or self._tunnel is None or self._tunnel.index != tunnel.index:
-                self._tunnel = tunnel
-                self._entries = present(self._sock, tunnel.index)
-        if full or before is None or before.neighbours != overlay.neighbours:
+        before, self._applied = self._applied, None  # after an error nothing is known
+        tunnel, self._tunnel = self._tunnel, None
+        again = full or before is None or tunnel is None or _skeleton(before) != _skeleton(overlay)
+        if again or tunnel is None:
+            tunnel = self._vxlan(overlay, self._bridge(overlay))
+            self._entries = present(self._sock, tunnel.index)
+        if again or before is None or before.neighbours != overlay.neighbours:
             wanted = list(entries(overlay.neighbours).values())
-            had, self._entries = self._entries, []
-            assert self._tunnel is not None
-            change(self._sock, self._tunnel.index, had, wanted)
+            change(self._sock, tunnel.index, self._entries, wanted)
             self._entries = wanted
-        self._applied = overlay
+        self._tunnel, self._applied = tunnel, overlay
+
+    def attach(self, overlay: Overlay, namespace: Path, *, inside: bool) -> None:
+        """Join the sandbox to the bridge; ``inside``: whether it has its end of the pair. Raises KernelError."""
+        link = self._links.own(self._names.veth, "veth", self._mark)
+        if link is not None and not inside:
+            self._links.remove(link)  # it leads into a namespace that is no longer the sandbox
+            link = None
+        if link is None:
+            own = overlay.addresses[0]
+            link = self._links.add_pair(
+                self._names.veth, self._mark, namespace, INSIDE, mac=VETH_MAC, peer_mac=mac_of(own)
+            )
+        if link.mtu != overlay.mtu:
+            self._links.set(link, mtu=overlay.mtu)
+        bridge = self._links.find(self._names.bridge)
+        if bridge is not None and link.master != bridge.index:
+            self._links.set(link, master=bridge.index)
+        if not link.up:
+            self._links.set(link, state="up")
+
+    def detach(self) -> None:
+        """Take the pair of links away. Raises KernelError."""
+        self._take(self._names.veth)
 
     def remove(self) -> None:
         """Take bridge and tunnel away; what is gone, and what is not ours, is left. Raises KernelError."""
         self._applied, self._tunnel, self._entries = None, None, []
         for name in (self._names.veth, self._names.vxlan, self._names.bridge):
-            link = self._links.find(name)
-            if link is not None and link.alias == self._mark:
-                self._links.remove(link)
+            self._take(name)
+
+    def _take(self, name: str) -> None:
+        link = self._links.find(name)
+        if link is not None and link.alias == self._mark:
+            self._links.remove(link)
 
     @property
     def names(self) -> Names:
@@ -75,7 +104,7 @@ class HostSide:
         if not link.up:
             self._links.set(link, state="up")
         gateways = {f"{subnet.gateway}/{subnet.subnet.partition('/')[2]}" for subnet in overlay.subnets}
-        self._links.assign(link, gateways, exactly=False)
+        addresses.assign(self._sock, link.index, gateways - addresses.present(self._sock, link.index))
         return link
 
     def _vxlan(self, overlay: Overlay, bridge: Link) -> Link:

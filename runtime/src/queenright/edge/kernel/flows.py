@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which tracked connections lead to somebody who is gone. Pure: pictures in, a judge out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+
+from queenright.edge.kernel.balancer import LINK4, LINK6, family_of
+from queenright.edge.kernel.conntrack import PROTOCOLS, Flow
+from queenright.edge.kernel.neighbours import packed
+from queenright.model.mesh import Backend, Balanced, Overlay, Published
+
+Judge = Callable[[Flow], bool]
+_LINKS = frozenset({packed(LINK4), packed(LINK6)})
+_NOBODY: frozenset[bytes] = frozenset()
+
+
+def lost_in_sandbox(overlay: Overlay) -> Judge:
+    """Judges flows of a sandbox: lost is what was handed to somebody who is not a backend of where it was sent to."""
+    by_vip = {packed(vip): _addresses(service.backends, vip) for service in overlay.balanced for vip in service.vips}
+    by_port = {
+        (packed(link), PROTOCOLS[port.protocol], port.port): _addresses(port.backends, link)
+        for port in overlay.published
+        for link in (LINK4, LINK6)
+    }
+
+    def lost(flow: Flow) -> bool:
+        if flow.target == flow.answered_by:
+            return False  # not handed to anybody: it ends here
+        if flow.target in _LINKS:
+            return flow.answered_by not in by_port.get((flow.target, flow.protocol, flow.port), _NOBODY)
+        return flow.answered_by not in by_vip.get(flow.target, _NOBODY)
+
+    return lost
+
+
+def lost_on_host(ports: Iterable[Published], before: Iterable[Published]) -> Judge:
+    """Judges flows of the host that were translated: to a sandbox for a port that is not published any more, and to a
+    backend of this node that is gone.
+    """
+    now = {(PROTOCOLS[port.protocol], port.port): port for port in ports}
+    all_ports = {(PROTOCOLS[port.protocol], port.port): port for port in before} | now
+    backends = {key: _all(port.backends) for key, port in now.items()}
+    direct = {key for key, port in all_ports.items() if port.local_first}
+
+    def lost(flow: Flow) -> bool:
+        key = flow.protocol, flow.port
+        if flow.answered_by in _LINKS:
+            return key not in now
+        return key in direct and flow.target != flow.answered_by and flow.answered_by not in backends.get(key, _NOBODY)
+
+    return lost
+
+
+def unbound_on_host(added: Collection[Published]) -> Judge:
+    """Judges flows of the host that were not translated: UDP to a port that is published from now on. As long as they
+    are remembered they would go on to where nobody listens.
+    """
+    numbers = {port.port for port in added if port.protocol == "udp"}
+    udp = PROTOCOLS["udp"]
+
+    def lost(flow: Flow) -> bool:
+        return flow.protocol == udp and flow.port in numbers and flow.target == flow.answered_by
+
+    return lost
+
+
+def somebody_left(old: Overlay, new: Overlay) -> bool:
+    """Whether a backend is gone from where it was, or a whole service."""
+    before, after = _by_name(old), _by_name(new)
+    for key, source in before.items():
+        successor = after.get(key)
+        if successor is source:
+            continue
+        if successor is None or _where(source) != _where(successor):
+            return True
+        if _all(source.backends) - _all(successor.backends):
+            return True
+    return False
+
+
+def _by_name(overlay: Overlay) -> dict[tuple[str, ...], Balanced | Published]:
+    found: dict[tuple[str, ...], Balanced | Published] = {
+        (service.service_id,): service for service in overlay.balanced
+    }
+    found.update(((port.protocol, str(port.port)), port) for port in overlay.published)
+    return found
+
+
+def _where(source: Balanced | Published) -> object:
+    return source.vips if isinstance(source, Balanced) else source.target
+
+
+def _all(backends: Iterable[Backend]) -> frozenset[bytes]:
+    return frozenset(packed(address) for backend in backends for address in backend.addresses)
+
+
+def _addresses(backends: Iterable[Backend], like: str) -> frozenset[bytes]:
+    family = family_of(like)
+    return frozenset(
+        packed(address) for backend in backends for address in backend.addresses if family_of(address) == family
+    )

@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The host's part of published ports: the link into the ingress network's sandbox, and the table that leads there.
+
+Runs on the host's worker.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from queenright.edge.kernel import addresses, conntrack, firewall, flows, tables
+from queenright.edge.kernel.balancer import (
+    LINK4,
+    LINK4_HOST,
+    LINK4_LENGTH,
+    LINK6_HOST,
+    LINK6_LENGTH,
+    OUTSIDE,
+    own_address,
+)
+from queenright.edge.kernel.errors import KernelError
+from queenright.edge.kernel.links import Links, set_sysctl
+from queenright.edge.kernel.netlink import NetlinkSocket
+from queenright.edge.kernel.nft import Nft, open_nft
+from queenright.model.mesh import HOST_LINK, HOST_TABLE, Overlay, Published, alias_of, mac_of, names
+
+_NEIGHBOURS = {1: 8192, 2: 49152, 3: 65536}  # gc_thresh: a node talks to every task of its networks
+
+
+class Gateway:
+    """What leads from the host into the sandbox of the ingress network."""
+
+    def __init__(self, links: Links, route: NetlinkSocket, filters: NetlinkSocket, cluster_id: str) -> None:
+        self._links = links
+        self._route = route
+        self._filter = filters
+        self._cluster = cluster_id
+        self._nft: Nft | None = None
+        self._ports: tuple[Published, ...] | None = None
+        self._text = ""
+        self._listing = ""  # the table as nft listed it after we had written it
+
+    def link(self, overlay: Overlay, namespace: Path, *, inside: bool) -> None:
+        """The pair of links into the sandbox; ``inside``: whether the sandbox has its end. Raises KernelError."""
+        mark = alias_of(self._cluster, overlay.network_id)
+        link = self._links.own(HOST_LINK, "veth", mark)
+        if link is not None and not inside:
+            self._links.remove(link)
+            link = None
+        if link is None:
+            link = self._links.add_pair(
+                HOST_LINK, mark, namespace, OUTSIDE, mac=mac_of(LINK4_HOST), peer_mac=mac_of(LINK4)
+            )
+        if not link.up:
+            self._links.set(link, state="up")
+        wanted = {f"{LINK4_HOST}/{LINK4_LENGTH}"}
+        if own_address(overlay, 6):
+            wanted.add(f"{LINK6_HOST}/{LINK6_LENGTH}")
+        have = addresses.present(self._route, link.index)
+        addresses.assign(self._route, link.index, wanted - have, have - wanted)
+        self._sysctls(overlay)
+
+    def apply(self, overlay: Overlay, ports: tuple[Published, ...], *, full: bool) -> None:
+        """Hand these ports to the sandbox; ``full``: what is there is compared. Raises KernelError."""
+        text = tables.host(overlay, ports)
+        before, self._ports = self._ports, None
+        if before is None or text != self._text or (full and self._list() != self._listing):
+            self._write(text)
+        if full or before is None or _direct(before) != _direct(ports):
+            self._accepts(overlay, ports)
+        if before is None or before != ports:
+            self._flows(ports, before or ())
+        self._ports = ports
+
+    def remove(self) -> None:
+        """Take everything away; the link comes last: while it is there something may be left. Raises KernelError."""
+        self._ports, self._text, self._listing = None, "", ""
+        self._open().run(tables.removal(HOST_TABLE))
+        for family in (4, 6):
+            firewall.remove(family, alias_of(self._cluster))
+        conntrack.cut(self._filter, flows.lost_on_host((), ()), status=conntrack.TRANSLATED, mask=conntrack.TRANSLATED)
+        link = self._links.find(HOST_LINK)
+        if link is not None and link.alias.startswith(alias_of(self._cluster)):
+            self._links.remove(link)
+
+    def close(self) -> None:
+        """Let go of what is held open; the kernel keeps what it has."""
+        if self._nft is not None:
+            self._nft.close()
+            self._nft = None
+
+    def _open(self) -> Nft:
+        if self._nft is None:
+            self._nft = open_nft()
+        return self._nft
+
+    def _write(self, text: str) -> None:
+        self._open().run(f"{tables.removal(HOST_TABLE)}table inet {HOST_TABLE} {{\n{text}}}\n")
+        self._text, self._listing = text, self._list()
+
+    def _list(self) -> str:
+        try:
+            return self._open().run(f"list table inet {HOST_TABLE}")
+        except KernelError:  # there is none
+            return ""
+
+    def _accepts(self, overlay: Overlay, ports: Sequence[Published]) -> None:
+        bridges = [names(overlay.network_id).bridge] if _direct(ports) else []
+        mark = alias_of(self._cluster)
+        for family in (4, 6):
+            if own_address(overlay, family):
+                firewall.ensure(family, mark, firewall.accepts(mark, bridges))
+
+    def _flows(self, ports: tuple[Published, ...], before: tuple[Published, ...]) -> None:
+        translated = conntrack.TRANSLATED
+        conntrack.cut(self._filter, flows.lost_on_host(ports, before), status=translated, mask=translated)
+        had = {(port.protocol, port.port) for port in before}
+        added = [port for port in ports if port.protocol == "udp" and (port.protocol, port.port) not in had]
+        if added:
+            conntrack.cut(self._filter, flows.unbound_on_host(added), status=0, mask=translated)
+
+    def _sysctls(self, overlay: Overlay) -> None:
+        set_sysctl("net/ipv4/ip_forward", 1)
+        set_sysctl(f"net/ipv4/conf/{HOST_LINK}/route_localnet", 1)  # clients on 127.0.0.1
+        set_sysctl(f"net/ipv4/conf/{HOST_LINK}/rp_filter", 2)
+        if own_address(overlay, 6):
+            _forward6()
+        for number, least in _NEIGHBOURS.items():
+            for family in ("ipv4", "ipv6"):
+                set_sysctl(f"net/{family}/neigh/default/gc_thresh{number}", least, least=True)
+
+
+def _direct(ports: Sequence[Published]) -> bool:
+    """Whether a container may get connections straight from the host."""
+    return any(port.local_first and any(backend.local for backend in port.backends) for port in ports)
+
+
+def _forward6() -> None:
+    """Forward IPv6. A host that does no longer believes the routers it got its own route from, unless it is told to."""
+    conf = Path("/proc/sys/net/ipv6/conf")
+    if not conf.exists():
+        raise KernelError("this node has no IPv6, and the ingress network shall have it")
+    if (conf / "all/forwarding").read_text().strip() == "1":
+        return
+    for link in os.listdir(conf):
+        if (conf / link / "accept_ra").read_text().strip() == "1":
+            set_sysctl(f"net/ipv6/conf/{link}/accept_ra", 2)
+    set_sysctl("net/ipv6/conf/all/forwarding", 1)
