@@ -8,9 +8,11 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from laws.builders import SECOND, job, node, spec
+from laws.builders import SECOND, job, network, node, spec
 from laws.world import Behaviour, World
+from queenright.manager.check_ports import check_ports
 from queenright.model.changes import Create
+from queenright.model.errors import InvalidArgument
 from queenright.model.objects import Task
 from queenright.model.states import NodeState, TaskState
 from queenright.spec.service import ServiceSpec
@@ -77,6 +79,9 @@ changes = st.fixed_dictionaries(
         "placement": placements,
         "ports": st.sampled_from([[], [], [8080]]),
         "cpus": st.sampled_from([0, 0, 1]),
+        "networks": st.sampled_from([[], ["tiny"], ["wide"], ["wide", "tiny"]]),
+        "publish": st.sampled_from([[], [(0, 80)], [(0, 80), (0, 81)], [(30000, 80)]]),
+        "dnsrr": st.booleans(),
     },
 )
 names = st.sampled_from(SERVICES)
@@ -102,7 +107,13 @@ steps: st.SearchStrategy[Step] = st.one_of(
 )
 first_spec = st.fixed_dictionaries(
     {"replicas": st.integers(1, 5), "image": st.sampled_from(["good:1", "good:2", "once:1"])},
-    optional={"restart": restart_policies, "update": rollouts, "ports": st.sampled_from([[], [8080]])},
+    optional={
+        "restart": restart_policies,
+        "update": rollouts,
+        "ports": st.sampled_from([[], [8080]]),
+        "networks": st.sampled_from([["tiny"], ["wide"], ["tiny", "wide"]]),
+        "publish": st.sampled_from([[(0, 80)], [(30001, 80)]]),
+    },
 )
 opening: st.SearchStrategy[list[Step]] = st.lists(
     st.tuples(st.just("put"), names, first_spec), min_size=1, max_size=2
@@ -111,13 +122,14 @@ scenes = st.builds(list.__add__, opening, st.lists(steps, min_size=2, max_size=1
 
 
 def world() -> World:
-    """Three nodes in two zones."""
+    """Three nodes in two zones, and two networks, one of which is soon full."""
     made = World(
         node("h1", cpus=2, labels={"zone": "a"}),
         node("h2", cpus=2, labels={"zone": "b"}),
         node("h3", cpus=2),
     )
     made.behaviours.update(IMAGES)
+    made.do(Create(network("tiny", "10.9.0.0/29")), Create(network("wide", "10.8.0.0/24", "fd00:8::/64", vni=4097)))
     return made
 
 
@@ -136,7 +148,9 @@ def wanted_spec(name: str, change: dict[str, Any], held: ServiceSpec | None) -> 
         task["RestartPolicy"] = change["restart"]
     if change.get("cpus"):
         task["Resources"] = {"Reservations": {"NanoCPUs": int(change["cpus"] * 1e9)}}
-    api: dict[str, Any] = {"task": task, "ports": change.get("ports", [])}
+    publish = change.get("publish", [])
+    api: dict[str, Any] = {"task": task, "ports": change.get("ports", []), "publish": publish}
+    api.update(networks=change.get("networks", []), dnsrr=change.get("dnsrr", False) and not publish)
     if name in JOBS:
         total = change.get("replicas", 2) if name == "job" else None
         return job(name, total, change.get("at_once", 2), image=change.get("image", "once:1"), **api)
@@ -150,10 +164,21 @@ def wanted_spec(name: str, change: dict[str, Any], held: ServiceSpec | None) -> 
 def _put(made: World, name: str, change: dict[str, Any]) -> None:
     held = made.store.services.get(name)
     wanted = wanted_spec(name, change, held.spec if held is not None else None)
+    if _clashes(made, wanted, name):
+        return
     if held is None:
         made.create(wanted)
     else:
         made.update(wanted)
+
+
+def _clashes(made: World, wanted: ServiceSpec, name: str) -> bool:
+    """Whether a port of it is another service's, so that it would be refused."""
+    try:
+        check_ports(made.store, wanted, name)
+    except InvalidArgument:
+        return True
+    return False
 
 
 def _image(made: World, name: str, image: str) -> None:
@@ -171,7 +196,7 @@ def _remove(made: World, name: str) -> None:
 
 def _rollback(made: World, name: str) -> None:
     held = made.store.services.get(name)
-    if held is not None and held.previous_spec is not None:
+    if held is not None and held.previous_spec is not None and not _clashes(made, held.previous_spec, name):
         made.rollback(name)
 
 

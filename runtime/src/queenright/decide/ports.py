@@ -45,11 +45,6 @@ def published(view: Store, service: Service, given: Container[Number] = ()) -> t
     return tuple(made)
 
 
-def any_left(view: Store, protocol: str) -> bool:
-    """Whether a number could be chosen now."""
-    return bool(_free(view, Port(protocol=protocol), (), ()))
-
-
 def _kept(
     view: Store,
     service: Service,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 
 from queenright.decide import filters
 from queenright.decide.base import Decision, Dirty, Now
@@ -39,7 +39,7 @@ def decide(view: Store, dirty: Dirty, now: Now, ids: Callable[[], str]) -> Decis
     changes: list[Change] = []
     left: list[Task] = []
     groups: dict[tuple[str, int], list[Task]] = {}
-    for task in view.tasks.by("pending", True):
+    for task in _waiting(view):
         if not task.node_id:
             groups.setdefault((task.service_id, task.spec_version), []).append(task)
             continue
@@ -85,6 +85,18 @@ def explain(view: Store, task: Task, now: Now) -> list[tuple[str, dict[str, str 
     if any(failures.values()):
         verdicts.append(("failures", {key: f"{count} {OFTEN}" if count else None for key, count in failures.items()}))
     return verdicts
+
+
+def _waiting(view: Store) -> Iterable[Task]:
+    """What is pending, oldest first. The index has it in the order in which it began to wait; that is another one where
+    tasks wait for addresses before, and a new leader's index would not know it.
+    """
+    waiting = view.tasks.by("pending", True)
+    return sorted(waiting, key=_age) if len(view.networks) else waiting
+
+
+def _age(task: Task) -> tuple[int, str, int, str, str]:
+    return task.created_at, task.service_id, task.slot, task.node_id, task.id
 
 
 def _matters(view: Store, dirty: Dirty) -> bool:
