@@ -21,6 +21,7 @@ from queenright.edge.kernel.balancer import (
     own_address,
     serving,
 )
+from queenright.edge.kernel.conntrack import PROTOCOLS
 from queenright.model.mesh import HOST_LINK, Balanced, Overlay, Published
 
 _SEED = "0x71756565"  # the same on every node: a client that comes by another one stays with its backend
@@ -74,12 +75,9 @@ def step(name: str, old: Table, new: Table, known: set[str]) -> str:
     had, (chains, wanted) = _parts(before)[1], _parts(after)
     gone = {key: value for key, value in had.items() if wanted.get(key) != value}
     come = {key: value for key, value in wanted.items() if had.get(key) != value}
-    lines = [
-        f"add chain inet {name} {chain}\nadd rule inet {name} {chain} {rule}\n"
-        for chain, rule in chains.items()
-        if chain not in known
-    ]
-    known.update(chains)
+    added = [chain for chain in chains if chain not in known]
+    known.update(added)
+    lines = [f"add chain inet {name} {chain}\nadd rule inet {name} {chain} {chains[chain]}\n" for chain in added]
     return "".join(lines) + _elements("delete", name, gone) + _elements("add", name, come)
 
 
@@ -119,16 +117,18 @@ def _parts(sources: Iterable[Source]) -> tuple[dict[str, str], dict[tuple[str, s
             addresses = serving(source.backends, family)
             if not addresses:
                 continue  # in no map: the sandbox refuses what comes for it
-            if isinstance(source, Balanced):
-                keys, suffix, kind = [vip for vip in source.vips if family_of(vip) == family], "", "vip"
-            else:
-                keys, suffix, kind = [f"{source.protocol} . {source.port}"], f" . {source.target}", "pub"
             chain, rule = _spread(source, len(addresses), family)
-            for key in keys:
-                chains[chain] = rule
-                elements[f"{kind}{family}", key] = f"goto {chain}"
+            chains[chain] = rule
+            if isinstance(source, Published):
+                elements[f"pub{family}", f"{source.protocol} . {source.port}"] = f"goto {chain}"
                 for number, address in enumerate(addresses):
-                    elements[f"{kind}to{family}", f"{key} . {number}"] = f"{address}{suffix}"
+                    to = f"{source.protocol}to{family}", f"{source.port} . {number}"
+                    elements[to] = f"{address} . {source.target}"
+                continue
+            for vip in (vip for vip in source.vips if family_of(vip) == family):
+                elements[f"vip{family}", vip] = f"goto {chain}"
+                for number, address in enumerate(addresses):
+                    elements[f"vipto{family}", f"{vip} . {number}"] = address
     return chains, elements
 
 
@@ -136,8 +136,9 @@ def _spread(source: Source, count: int, family: int) -> tuple[str, str]:
     """Name and rule of the chain for a number of backends."""
     ip = _IP[family]
     if isinstance(source, Published):
-        key = f"meta l4proto . th dport . numgen random mod {count}"
-        return f"p{count}_{family}", f"meta l4proto {{ tcp, udp, sctp }} dnat {ip} to {key} map @pubto{family}"
+        protocol = source.protocol
+        match = f"meta l4proto {protocol} dnat {ip} to {protocol} dport . numgen random mod {count}"
+        return f"{protocol}{count}_{family}", f"{match} map @{protocol}to{family}"
     if source.sticky:
         dice = f"jhash {ip} saddr mod {count} seed {_SEED}"
         return f"h{count}_{family}", f"dnat {ip} to {ip} daddr . {dice} map @vipto{family}"
@@ -191,7 +192,8 @@ def _maps(family: int, *, ingress: bool) -> Iterable[str]:
     yield f"map vipto{family} {{ typeof {ip} daddr . {die} : {ip} daddr; }}"
     if ingress:
         yield f"map pub{family} {{ type {_PORT} : verdict; }}"
-        yield f"map pubto{family} {{ typeof meta l4proto . th dport . {die} : {ip} daddr . th dport; }}"
+        for protocol in PROTOCOLS:  # one map for all would be of no type that nft understands in a rule
+            yield f"map {protocol}to{family} {{ typeof {protocol} dport . {die} : {ip} daddr . {protocol} dport; }}"
 
 
 def _host_base(
