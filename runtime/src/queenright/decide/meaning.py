@@ -50,6 +50,7 @@ _APPLIES: dict[tuple[type, str], Any] = {
     (Port, "protocol"): "tcp",
     (Port, "mode"): "ingress",
     (EndpointSpec, "mode"): "vip",
+    (EndpointSpec, "drain"): 5 * 1_000_000_000,
     **{(config, "gate"): "running" for config in (UpdateConfig, RollbackConfig)},
     **{(config, "timeout"): 15 * 60 * 1_000_000_000 for config in (UpdateConfig, RollbackConfig)},
 }
@@ -61,6 +62,7 @@ _ZERO_COUNTS = {
     (FileTarget, "mode"),
     (UpdateConfig, "timeout"),
     (RollbackConfig, "timeout"),
+    (EndpointSpec, "drain"),
 }
 """Fields in which 0 is not the same as nothing. (Durations that have a default are filled in before.)"""
 
@@ -179,8 +181,13 @@ class Memory:
 
 
 def same_endpoint(one: EndpointSpec, other: EndpointSpec) -> bool:
-    """Whether two services are reached in the same way."""
-    return one == other or plainest(one) == plainest(other)
+    """Whether two services are reached in the same way. How their connections are steered is no matter of the tasks."""
+    return one == other or plainest(_unsteered(one)) == plainest(_unsteered(other))
+
+
+def _unsteered(endpoint: EndpointSpec) -> EndpointSpec:
+    ports = tuple(dataclasses.replace(port, local_first=None) if port.local_first else port for port in endpoint.ports)
+    return dataclasses.replace(endpoint, ports=ports, drain=None)
 
 
 __all__ = ["Memory", "plainest", "same_endpoint"]

@@ -13,13 +13,16 @@ from typing import Any
 
 from queenright.manager import revisions
 from queenright.manager.apply_data import DataPlanner
+from queenright.manager.apply_network import NetworkPlanner
 from queenright.manager.apply_registry import RegistryPlanner
 from queenright.manager.apply_swarm import refuse_immutable, without_immutable
+from queenright.manager.check_networks import resolve_networks
 from queenright.manager.check_ports import check_ports
 from queenright.manager.checks import check_service
 from queenright.manager.context import MOST_TRIES, Context
 from queenright.manager.control_cluster import ClusterControl
 from queenright.manager.control_data import DataControl
+from queenright.manager.control_networks import Networks
 from queenright.manager.control_nodes import Nodes
 from queenright.manager.control_services import Services
 from queenright.manager.pinning import Warnings, pinned_options
@@ -46,8 +49,10 @@ class Applier:
         nodes: Nodes,
         cluster: ClusterControl,
         data: Sequence[DataControl] = (),
+        networks: Networks | None = None,
     ) -> None:
         self._context = context
+        self._networks = networks if networks is not None else Networks(context)
         self._services = services
         self._nodes = nodes
         self._cluster = cluster
@@ -57,6 +62,7 @@ class Applier:
             "swarm": self._plan_swarm,
             **{control.kind.name: DataPlanner(context, control).plan for control in data},
             "registry": RegistryPlanner(context).plan,
+            "network": NetworkPlanner(context, self._networks).plan,
         }
 
     async def apply(self, wish: Wish, *, dry_run: bool, forecast: bool = False) -> dict[str, Any]:
@@ -136,21 +142,23 @@ class Applier:
             spec = dataclasses.replace(merge(ServiceSpec, None, dict(wish.options)), name=wish.name)
             spec, warnings = self._resolved(wish, spec)
             made = self._services.new(spec, auth or "")
-            plan = plan_of(made.id, None, encode(made.spec), f"create service {made.name}", (Create(made),))
+            changes = (*self._networks.for_service(made.spec), Create(made))
+            plan = plan_of(made.id, None, encode(made.spec), f"create service {made.name}", changes)
             return dataclasses.replace(plan, warnings=warnings)
         spec, warnings = self._resolved(wish, merge(ServiceSpec, found.spec, dict(wish.options)))
         plan = self._plan_update(found, spec, auth)
         return dataclasses.replace(plan, warnings=(*warnings, *plan.warnings))
 
     def _resolved(self, wish: Wish, spec: ServiceSpec) -> tuple[ServiceSpec, tuple[str, ...]]:
-        """The spec with names of secrets and configs turned into references; and words on those that are missing, which
-        only a plan bears.
+        """The spec with names of secrets, configs and networks turned into references; and words on those that are
+        missing, which only a plan bears.
         """
         store = self._context.store
         spec, warnings = resolve(store, spec, planned=wish.dry_run)
         if not warnings:
             check_existence(store, spec)
-        return spec, warnings
+        spec, missing = resolve_networks(store, spec, planned=wish.dry_run)
+        return spec, (*warnings, *missing)
 
     def _plan_update(self, found: Service, spec: ServiceSpec, auth: str | None) -> Plan:
         """``auth``: credentials for the registry, "" for none any more, None to keep what there is."""
@@ -161,7 +169,8 @@ class Applier:
         auth = found.registry_auth if auth is None else auth
         if before != after:
             changed = revisions.updated(found, spec, auth, self._context.clock.wall())
-            return plan_of(found.id, before, after, f"update service {found.name}", (Update(changed),))
+            changes = (*self._networks.for_service(spec), Update(changed))
+            return plan_of(found.id, before, after, f"update service {found.name}", changes)
         if auth != found.registry_auth:
             plan = plan_of(
                 found.id,

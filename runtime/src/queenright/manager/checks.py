@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from queenright.manager.check_container import check_container, negative
-from queenright.manager.texts import NEEDS_MESH
 from queenright.model import constraints
 from queenright.model.errors import InvalidArgument
 from queenright.model.templates import TemplateError, validate_templates
@@ -21,7 +20,6 @@ from queenright.spec.fields import encode
 from queenright.spec.service import (
     EndpointSpec,
     GenericResource,
-    NetworkAttachment,
     Placement,
     Port,
     Resources,
@@ -36,7 +34,7 @@ MOST_SPEC = 256 * 1024  # bytes of JSON: a log entry holds two specs, an assignm
 LEAST_CPUS = 1_000_000
 LEAST_MEMORY = 4 << 20
 MOST_SWAPPINESS = 100
-PREDEFINED_NETWORKS = frozenset({"bridge", "host"})
+MOST_DRAIN = 600 * 1_000_000_000
 
 _NAME = re.compile(r"[a-zA-Z0-9](?:[-_a-zA-Z0-9]*[a-zA-Z0-9])?", re.ASCII)
 _KIND = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,127}", re.ASCII)
@@ -58,10 +56,6 @@ def check_service(spec: ServiceSpec) -> None:
     check_update(spec.rollback_config)
     check_endpoint(spec.endpoint)
     check_job(spec)
-    for network in spec.task.networks:
-        check_network(network)
-    if len(spec.task.networks) > 1:
-        raise InvalidArgument("a task is in one of the networks host and bridge, not in several")
     try:
         validate_templates(spec)
     except TemplateError as error:
@@ -203,11 +197,15 @@ def check_endpoint(endpoint: EndpointSpec) -> None:
     ingress = [port for port in endpoint.ports if port.mode != "host"]
     if ingress and endpoint.mode == "dnsrr":
         raise InvalidArgument("EndpointSpec: port published with ingress mode can't be used with dnsrr mode")
-    if ingress:
-        raise InvalidArgument(
-            f"EndpointSpec: publishing port {ingress[0].target_port} in ingress mode {NEEDS_MESH}: publish it in host "
-            "mode (--publish mode=host,target=PORT,published=PORT), which answers on the nodes that run a task"
-        )
+    for port in endpoint.ports:
+        if port.local_first and port.mode == "host":
+            raise InvalidArgument(
+                f"EndpointSpec: local_first is for ports of mode ingress: port {port.target_port} is of mode host, and "
+                "always its own node's"
+            )
+    negative("EndpointSpec: drain", endpoint.drain)
+    if (endpoint.drain or 0) > MOST_DRAIN:
+        raise InvalidArgument("EndpointSpec: drain is not within 0s-10m: it delays the end of each task")
 
 
 def _check_port(port: Port) -> None:
@@ -215,17 +213,3 @@ def _check_port(port: Port) -> None:
         raise InvalidArgument(f"EndpointSpec: target port {port.target_port or 0} is not within 1-65535")
     if not 0 <= (port.published_port or 0) <= 65535:
         raise InvalidArgument(f"EndpointSpec: published port {port.published_port} is not within 0-65535")
-
-
-def check_network(network: NetworkAttachment) -> None:
-    target = network.target or ""
-    if not target:
-        raise InvalidArgument("TaskSpec: a network attachment must name its network")
-    if target == "ingress":
-        raise InvalidArgument(f'Service cannot be explicitly attached to the ingress network "{target}"')
-    if target not in PREDEFINED_NETWORKS:
-        raise InvalidArgument(
-            f'attaching the service to network "{target}" {NEEDS_MESH}: leave networks out, or use the predefined '
-            'network "host" (tasks share their node\'s addresses) or "bridge" (the default, behind ports published '
-            "in host mode)"
-        )

@@ -9,6 +9,7 @@ from queenright.manager.authority import Authority
 from queenright.manager.context import Context
 from queenright.manager.control_cluster import ClusterControl
 from queenright.manager.control_data import DataControl
+from queenright.manager.control_networks import Networks
 from queenright.manager.control_nodes import Nodes
 from queenright.manager.control_services import Services
 from queenright.manager.data_kinds import CONFIG, SECRET
@@ -28,12 +29,15 @@ class Control:
         self.context = context
         self.authority = authority
         self._logs = logs
-        self.services = Services(context)
+        self.networks = Networks(context)
+        self.services = Services(context, self.networks)
         self.nodes = Nodes(context)
         self.cluster = ClusterControl(context)
         self.secrets = DataControl(context, SECRET)
         self.configs = DataControl(context, CONFIG)
-        self.applier = Applier(context, self.services, self.nodes, self.cluster, (self.secrets, self.configs))
+        self.applier = Applier(
+            context, self.services, self.nodes, self.cluster, (self.secrets, self.configs), self.networks
+        )
         self.waiter = Waiter(context)
         self.why = Why(context)
 

@@ -16,7 +16,7 @@ from queenright.model.errors import FailedPrecondition, InvalidArgument, OutOfSe
 from queenright.model.objects import Node
 from queenright.model.states import NodeState
 from queenright.spec.cluster import ACTIVE, DRAIN, MANAGER, PAUSE, WORKER, NodeSpec
-from queenright.spec.fields import encode
+from queenright.spec.fields import encode, keep_own
 
 
 class Nodes:
@@ -35,7 +35,7 @@ class Nodes:
         node = self._context.store.node(ref)
         if node.version != version:
             raise OutOfSequence
-        await self._context.write([Update(self.changed(node, spec))])
+        await self._context.write([Update(self.changed(node, keep_own(node.spec, spec)))])
 
     async def remove(self, ref: str, force: bool) -> None:
         """Remove a node that has left or is lost. Its tasks are given up."""

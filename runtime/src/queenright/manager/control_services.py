@@ -6,9 +6,11 @@ from __future__ import annotations
 import dataclasses
 
 from queenright.manager import revisions
+from queenright.manager.check_networks import check_network_existence, resolve_networks
 from queenright.manager.check_ports import check_ports
 from queenright.manager.checks import check_service
 from queenright.manager.context import MOST_TRIES, Context
+from queenright.manager.control_networks import Networks
 from queenright.manager.names import two_words
 from queenright.manager.references import check_existence
 from queenright.model.changes import Create, Delete, Update
@@ -21,8 +23,9 @@ from queenright.spec.service import ServiceSpec
 class Services:
     """Writes to services. Specs are decoded already; all other checks are made here."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, networks: Networks) -> None:
         self._context = context
+        self._networks = networks
 
     async def create(self, spec: ServiceSpec, registry_auth: str = "") -> str:
         """Create a service and give its id; without a name it gets one of two words.
@@ -30,10 +33,11 @@ class Services:
         Raises InvalidArgument, or AlreadyExists if another service has the name in any case of letters.
         """
         for attempt in range(MOST_TRIES):
-            service = self.new(spec, registry_auth)
+            resolved, _ = resolve_networks(self._context.store, spec)
+            service = self.new(resolved, registry_auth)
             check_existence(self._context.store, service.spec)
             try:
-                await self._context.write([Create(service)])
+                await self._context.write([*self._networks.for_service(service.spec), Create(service)])
             except OutOfSequence:  # another call took the name (the next try says so) or the id
                 if attempt == MOST_TRIES - 1:
                     raise
@@ -46,7 +50,7 @@ class Services:
     ) -> None:
         """Put another spec in force. ``version`` is the one the caller has read; raises OutOfSequence if it is old."""
         service = self._read(ref, version)
-        spec = keep_own(service.spec, spec)
+        spec, _ = resolve_networks(self._context.store, keep_own(service.spec, spec))
         check_ports(self._context.store, spec, service.id)
         check_service(spec)
         check_existence(self._context.store, spec)
@@ -55,10 +59,11 @@ class Services:
 
     async def rollback(self, ref: str, version: int) -> None:
         """Put the previous spec in force. Raises FailedPrecondition if there is none, InvalidArgument if it
-        needs a secret or config that was removed.
+        needs a secret, config or network that was removed.
         """
         service = self._read(ref, version)
         check_existence(self._context.store, service.previous_spec)
+        check_network_existence(self._context.store, service.previous_spec)
         await self._write(revisions.rolled_back(service, self._context.clock.wall()))
 
     async def remove(self, ref: str) -> None:
@@ -77,11 +82,12 @@ class Services:
         return revisions.created(self._context.ids(), spec, registry_auth, self._context.clock.wall())
 
     async def _write(self, service: Service) -> None:
-        """Write an update. A secret or config that was removed in this very moment is named, not the race."""
+        """Write an update. What it refers to and was removed in this very moment is named, not the race."""
         try:
-            await self._context.write([Update(service)])
+            await self._context.write([*self._networks.for_service(service.spec), Update(service)])
         except OutOfSequence:
             check_existence(self._context.store, service.spec)
+            check_network_existence(self._context.store, service.spec)
             raise
 
     def _free_name(self) -> str:

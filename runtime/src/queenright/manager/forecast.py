@@ -25,6 +25,7 @@ from queenright.store.store import Store
 STARTS = 1.0  # seconds that an agent takes to start a task, and a job to run to its end
 MOST_SECONDS = 86_400.0  # of the forecast's own time
 MOST_QUESTIONS = 6_000  # to deciders
+LOOKED_AT = frozenset({"service", "node", "task", "network"})  # kinds of objects that matter to tasks
 PORTION = 100  # changes that are taken in one step
 
 
@@ -58,7 +59,9 @@ class Forecast:
         """Think it through, in steps of a few milliseconds."""
         for key in self._services:
             self._agenda.update((task.id, None) for task in self._view.tasks.by("service", key) if _unsettled(task))
-        yield from self._take([change for change in self._changes if _kind(change) in ("service", "node", "task")])
+        yield from self._take(
+            [change for change in self._changes if _kind(change) in ("service", "node", "task", "network")]
+        )
         questions = 0
         while True:
             acted = False

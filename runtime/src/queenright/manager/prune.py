@@ -16,6 +16,7 @@ from queenright.manager.families import family
 from queenright.manager.slices import MAX_CHANGES
 from queenright.model.changes import Delete
 from queenright.model.errors import OutOfSequence
+from queenright.model.objects import Network
 from queenright.model.states import TaskState
 from queenright.store.store import Store
 
@@ -59,7 +60,7 @@ class Only:
     until: int = 0
     spare: str = ""
 
-    def take(self, value: Data) -> bool:
+    def take(self, value: Data | Network) -> bool:
         labels = value.spec.labels
         return (
             all(_has(labels, key, wanted) for key, wanted in self.labels.items())

@@ -27,7 +27,6 @@ LAST_MANAGER_LEAVES = (
     "You are attempting to leave the swarm on a node that is participating as a manager. Removing the last manager "
     "erases all current state of the swarm. Use `--force` to ignore this message."
 )
-NEEDS_MESH = "needs the routing mesh, which this version of queenright does not have yet"
 NO_LEADER = (
     "The swarm does not have a leader. It's possible that too few managers are online. Make sure more than half of the "
     "managers are online."

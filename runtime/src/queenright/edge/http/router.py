@@ -30,7 +30,8 @@ class Route:
     """One row. ``segments`` of the pattern; ``abandon``: the handler is cancelled when its client goes away.
 
     ``local``: about this host alone, whoever leads the swarm; ``repeatable``: done twice it is as if done once;
-    ``plans``: the handler itself minds the parameter ``dry_run``.
+    ``plans``: the handler itself minds the parameter ``dry_run``; ``ours``: which of these requests are not dockerd's
+    after all (None: all of them).
     """
 
     method: str
@@ -40,6 +41,7 @@ class Route:
     local: bool = False
     repeatable: bool = False
     plans: bool = False
+    ours: Callable[[Request], bool] | None = None
 
     @property
     def pattern(self) -> str:
@@ -80,18 +82,19 @@ class Router:
         local: bool = False,
         repeatable: bool = False,
         plans: bool = False,
+        ours: Callable[[Request], bool] | None = None,
     ) -> None:
         """Serve ``method`` on ``pattern`` (``/services/{id}/update``; a ``{name}`` matches one segment).
 
         Patterns without names win over those with names. By default a handler runs to its end even if its client goes
         away, so that nothing is left half done; ``abandon`` is for calls that only wait or read. ``local``,
-        ``repeatable`` and ``plans``: see `Route`.
+        ``repeatable``, ``plans`` and ``ours``: see `Route`.
         """
         segments = tuple(pattern.split("/"))
         rows = self._routes.setdefault((method, len(segments)), [])
         if any(row.segments == segments for row in rows):
             raise ValueError(f"{method} {pattern} has a handler already")
-        rows.append(Route(method, segments, handler, abandon, local, repeatable, plans))
+        rows.append(Route(method, segments, handler, abandon, local, repeatable, plans, ours))
         rows.sort(key=lambda row: [segment.startswith("{") for segment in row.segments])
 
     def __iter__(self) -> Iterator[Route]:

@@ -7,6 +7,7 @@ Writes are done by the leader: by this manager if it leads, else they are handed
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 from queenright.edge.http.api.base import REHEARSING, Handlers
@@ -17,7 +18,7 @@ from queenright.edge.http.api.standing import Deposed, confirmed, cut_off, leade
 from queenright.edge.http.errors import ApiError
 from queenright.edge.http.forwarding import STALE, VERSION, Forwarder, request_id
 from queenright.edge.http.messages import Request, Response, json_response
-from queenright.edge.http.router import Handler, Pass, Route
+from queenright.edge.http.router import PASS, Handler, Pass, Route
 from queenright.manager.control import Control
 from queenright.manager.ports import Host
 from queenright.manager.rehearsal import Rehearsal
@@ -42,7 +43,8 @@ class Gate(Handlers):
         """The route's handler, behind the gate."""
         if route.local:
             return route.handler if route.reads or route.plans else partial(_alone, route)
-        return partial(self._read if route.reads else self._write, route)
+        guarded = partial(self._read if route.reads else self._write, route)
+        return guarded if route.ours is None else partial(_if_ours, route.ours, guarded)
 
     async def _read(self, route: Route, request: Request) -> Response | Pass:
         control = self.running()
@@ -114,6 +116,10 @@ class Gate(Handlers):
         if self._name is None or self._name[0] is not control:
             self._name = control, self.host.local_state().node_id
         return await confirmed(control, self._name[1])
+
+
+async def _if_ours(ours: Callable[[Request], bool], handler: Handler, request: Request) -> Response | Pass:
+    return await handler(request) if ours(request) else PASS
 
 
 async def _alone(route: Route, request: Request) -> Response | Pass:

@@ -11,7 +11,7 @@ from queenright.edge.http.api.gate import Gate
 from queenright.edge.http.api.gateway import Gateway
 from queenright.edge.http.api.handing import Ids
 from queenright.edge.http.api.logs import LogHandlers
-from queenright.edge.http.api.networks import NetworkHandlers
+from queenright.edge.http.api.networks import OWN_PRUNE, NetworkHandlers
 from queenright.edge.http.api.nodes import NodeHandlers
 from queenright.edge.http.api.queenright import QueenrightHandlers
 from queenright.edge.http.api.services import ServiceHandlers
@@ -44,6 +44,7 @@ class Routes:
         self._swarm = SwarmHandlers(host)
         self._gate = Gate(host, forwarder, ids)
         self._table = Router()
+        networks = NetworkHandlers(host, upstream)
         for handlers in (
             self._swarm,
             NodeHandlers(host),
@@ -51,12 +52,15 @@ class Routes:
             TaskHandlers(host),
             LogHandlers(host),
             DataHandlers(host),
-            NetworkHandlers(host),
+            networks,
             QueenrightHandlers(host, upstream, version),
             EventHandlers(host, upstream),
             WatchHandlers(host),
         ):
             handlers.register(self._table)
+        found = self._table.find("POST", OWN_PRUNE)
+        assert found is not None
+        networks.lead = self._gate.around(found[0])
         self.gateway = Gateway(self._table, self._gate, host)
 
     def register(self, router: Router) -> None:
