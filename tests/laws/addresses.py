@@ -10,7 +10,7 @@ from queenright.model.objects import Attachment, Network, Node, Object, Service,
 from queenright.model.states import TaskState
 from queenright.store.addressing import number
 from queenright.store.store import Store
-from queenright.store.tables import targets
+from queenright.store.tables import held_ports, targets
 
 
 def check(view: Store, before: Object | None, after: Task | Node | Service) -> None:
@@ -60,9 +60,9 @@ def _check_task(view: Store, before: Object | None, task: Task) -> None:
 
 
 def _check_ports(view: Store, service: Service) -> None:
-    published = [port for port in service.ports if port.published_port and port.mode != "host"]
+    published = [port for port in held_ports(service) if port.published_port and port.mode != "host"]
     keys = [(port.protocol or "tcp", port.published_port or 0) for port in published]
-    if len(set(keys)) < len(keys):
+    if len(set(keys)) < len(keys):  # those of the specification were checked before they came here
         raise Broken(f"service {service.name} publishes a port twice: {keys}")
     for key in keys:
         others = [one.name for one in view.services.by("port", key) if one.id != service.id]

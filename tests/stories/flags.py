@@ -44,12 +44,13 @@ def task_template(held: Mapping[str, Any]) -> dict[str, Any]:
     if "--log" in held:
         task["LogDriver"] = {"Name": held["--log"]}
     if "--network" in held:
-        task["Networks"] = [{"Target": held["--network"]}]
+        task["Networks"] = [{"Target": name} for name in held["--network"].split(",")]
     return {key: value for key, value in task.items() if value not in ({}, {"Reservations": {}})}
 
 
 def machine(words: Iterable[str]) -> dict[str, Any]:
-    """``cpus=2 memory=4 gpu=a+b fpga=2 arch=aarch64 plugins=Log/gelf+Network/host`` as facts of a node; memory in GiB.
+    """``cpus=2 memory=4 gpu=a+b fpga=2 arch=aarch64 plugins=Log/gelf+Network/host`` as facts of a node; memory in
+    GiB, and ``routes=10.0.0.0/16`` what it routes itself.
 
     Every other word is a generic resource: a number, or names.
     """
@@ -63,6 +64,8 @@ def machine(words: Iterable[str]) -> dict[str, Any]:
             facts["memory_bytes"] = int(value) * GIB
         elif key == "arch":
             facts["architecture"] = value
+        elif key == "routes":
+            facts["prefixes"] = tuple(value.split("+"))
         elif key == "plugins":
             facts["plugins"] = tuple(value.split("+"))
         elif value.isdigit():
@@ -70,6 +73,11 @@ def machine(words: Iterable[str]) -> dict[str, Any]:
         else:
             generic.extend(GenericResource(kind=key, name=name) for name in value.split("+"))
     return {**facts, "generic_resources": tuple(generic)} if generic else facts
+
+
+def published(text: str) -> list[tuple[int, int]]:
+    """``8080:80,0:81`` as pairs of a port on all nodes (0: any) and one of the containers."""
+    return [(int(outer), int(inner)) for outer, _, inner in (pair.partition(":") for pair in text.split(","))]
 
 
 def _placement(held: Mapping[str, Any]) -> dict[str, Any]:

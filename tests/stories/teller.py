@@ -11,17 +11,17 @@ import shlex
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from laws.builders import SECOND, job, node, spec
+from laws.builders import SECOND, job, network, node, spec
 from laws.world import FOREVER, Behaviour, World
 from stories import flags
 
-from queenright.decide import schedule
+from queenright.decide import schedule, subnets
 from queenright.decide.convergence import convergence
 from queenright.decide.narrate import waiting_for
 from queenright.lib.clockface import of_day
 from queenright.manager import chain
-from queenright.model.changes import Create
-from queenright.model.objects import Node, Service, Task
+from queenright.model.changes import Create, Delete
+from queenright.model.objects import Attachment, Network, Node, Service, Task
 from queenright.model.states import TaskState
 from queenright.spec.service import ServiceSpec
 from queenright.store.store import Event
@@ -55,6 +55,28 @@ def tell(text: str) -> str:
     return "\n".join(out) + "\n"
 
 
+def _texts(attachments: Iterable[Attachment]) -> str:
+    return " and ".join(", ".join(one.addresses) for one in attachments)
+
+
+def _moved(before: tuple[Attachment, ...], after: tuple[Attachment, ...]) -> str:
+    gained = [one for one in after if one not in before]
+    lost = [one for one in before if one not in after]
+    said = [f"has {_texts(gained)}"] * bool(gained) + [f"gives {_texts(lost)} back"] * bool(lost)
+    return " and ".join(said)
+
+
+def _endpoint(before: Service | None, after: Service | None) -> str:
+    """How a service is reached from now on, if that changed."""
+    if before is None or after is None or (before.vips, before.ports) == (after.vips, after.ports):
+        return ""
+    said = [_moved(before.vips, after.vips)] * (before.vips != after.vips)
+    if before.ports != after.ports:
+        numbers = ", ".join(f"{port.published_port or 'no port yet'}" for port in after.ports)
+        said.append(f"publishes {numbers or 'nothing any more'}")
+    return f"service {after.name} {' and '.join(said)}"
+
+
 class Teller:
     """One story's world."""
 
@@ -74,6 +96,9 @@ class Teller:
     def _commands(self) -> dict[str, Callable[..., Iterable[str] | None]]:
         return {
             "nodes": self._nodes,
+            "network": self._network,
+            "networks": self._networks,
+            "addresses": self._addresses,
             "image": self._image,
             "create": self._create,
             "update": self._update,
@@ -103,6 +128,8 @@ class Teller:
             text = self._service_line(event.before, event.after)  # type: ignore[arg-type]
         elif isinstance(thing, Node):
             text = self._node_line(event.before, event.after)  # type: ignore[arg-type]
+        elif isinstance(thing, Network):
+            text = self._network_line(event.before, event.after)  # type: ignore[arg-type]
         return f"{after / SECOND:5.1f}  {text}" if text else ""
 
     def _task_line(self, before: Task | None, after: Task | None, task: Task) -> str:
@@ -122,11 +149,16 @@ class Teller:
             given = [f"{one.kind} {one.name or one.value}" for one in after.assigned_generic]
             said.append(f"goes to {after.node_id}" + (f" with {', '.join(given)}" if given else ""))
         elif after.status.err != before.status.err and after.status.err:
-            said.append(f"is pending: {after.status.err}")
+            said.append(f"is {after.state.text}: {after.status.err}")
+        if after.attachments != before.attachments:
+            said.append(f"has {_texts(after.attachments)}")
         return f"{name} {' and '.join(said)}" if said else ""
 
     @staticmethod
     def _service_line(before: Service | None, after: Service | None) -> str:
+        told = _endpoint(before, after)
+        if told:
+            return told
         held = after.update_status if after is not None else None
         earlier = before.update_status if before is not None else None
         if after is None or held is None or held == earlier:
@@ -135,10 +167,24 @@ class Teller:
 
     @staticmethod
     def _node_line(before: Node | None, after: Node | None) -> str:
-        if before is None or after is None or before.status.state == after.status.state:
+        if before is None or after is None:
+            return ""
+        if before.attachments != after.attachments:
+            return f"node {after.id} {_moved(before.attachments, after.attachments)}"
+        if before.status.state == after.status.state:
             return ""
         because = f": {after.status.message}" if after.status.message else ""
         return f"node {after.id} is {after.status.state}{because}"
+
+    @staticmethod
+    def _network_line(before: Network | None, after: Network | None) -> str:
+        if before is None and after is not None:
+            return f"network {after.name} is made: {', '.join(one.subnet for one in after.subnets)}"
+        if before is None or after is None:
+            return f"network {before.name} is gone" if before is not None else ""
+        if before.error == after.error:
+            return ""
+        return after.error or f"network {after.name} has free addresses again"
 
     # -- commands
 
@@ -148,6 +194,39 @@ class Teller:
             name, _, labels = word.partition(":")
             self.world.do(Create(node(name, labels=dict(pair.split("=") for pair in labels.split(",") if pair))))
             self.world.beat(name)
+
+    def _network(self, name: str, *words: str) -> None:
+        """``network mynet 10.1.0.0/24 fd00:1::/64``: without a subnet, the next free one; ``network mynet remove``."""
+        store = self.world.store
+        if words == ("remove",):
+            self.world.do(Delete("network", store.network(name).id))
+            return
+        if not words:
+            found = subnets.choose(("10.0.0.0/8",), 24, subnets.held(store))
+            assert not isinstance(found, str)
+            words = (found[0].subnet,)
+        self.world.do(Create(network(name, *words, vni=subnets.vni(store.networks))))
+
+    def _networks(self) -> list[str]:
+        self.world.settle()
+        rows = []
+        for each in self.world.store.networks:
+            prefixes = " ".join(one.subnet for one in each.subnets)
+            rows.append(f"{each.name} {each.vni} {prefixes}" + (f": {each.error}" if each.error else ""))
+        return rows
+
+    def _addresses(self, name: str) -> list[str]:
+        """Who has which address in a network."""
+        self.world.settle()
+        store = self.world.store
+        key = store.network(name).id
+        alive = (task for task in store.tasks if not task.state.terminal)
+        rows = [
+            *((f"service {each.name}", each.vips) for each in store.services),
+            *((f"node {each.id}", each.attachments) for each in store.nodes),
+            *((f"{each.service_name}.{each.slot or each.node_id} {each.id}", each.attachments) for each in alive),
+        ]
+        return [f"{' '.join(one.addresses)} {who}" for who, held in rows for one in held if one.network_id == key]
 
     def _image(self, name: str, *words: str) -> None:
         """``image app:2 lives=2 code=1 starts=0 stops=0 pull=ERROR``"""
@@ -175,6 +254,8 @@ class Teller:
             held[flag] = True if flag in ("--global", "--global-job") else next(words)
         task = flags.task_template(held)
         api: dict[str, Any] = {"task": task, "ports": [int(held["--port"])] if "--port" in held else []}
+        api.update(publish=flags.published(held.get("--publish", "")) if held.get("--publish") else [])
+        api.update(dnsrr=held.get("--endpoint-mode") == "dnsrr")
         for flag, key in (("--update", "UpdateConfig"), ("--rollback", "RollbackConfig")):
             if flag in held:
                 api[key] = flags.pairs(held[flag])

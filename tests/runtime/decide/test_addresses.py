@@ -7,13 +7,13 @@ import dataclasses
 import itertools
 
 from laws import invariants, kit
-from laws.builders import counter, network, node, service, spec
+from laws.builders import counter, network, node, spec
 from laws.world import Behaviour, World
 
 from queenright.decide import addresses, subnets
-from queenright.decide.base import Dirty, Now
+from queenright.decide.base import Dirty
 from queenright.model.changes import Create, Delete, Update
-from queenright.model.objects import Attachment, Task
+from queenright.model.objects import Attachment
 from queenright.model.states import TaskState
 from queenright.store.store import Store
 
@@ -478,15 +478,3 @@ def test_a_question_obeys_the_laws_in_a_network_that_is_full() -> None:
     made.create(spec("web", 3, networks=["net"], publish=[(0, 80)]))
     made.settle()
     kit.check("addresses", addresses.decide, made.store, Dirty(everything=True), made.now)
-
-
-def test_what_a_task_waits_for_is_said_in_words() -> None:
-    store = Store()
-    new = Task(id="t", service_id="web", spec=service("web").spec.task)
-    assert addresses.wanting(store, new) == "its addresses are not given yet"
-    assert (
-        addresses.wanting(store, dataclasses.replace(new, status=dataclasses.replace(new.status, err="full"))) == "full"
-    )
-    pending = dataclasses.replace(new.status, state=TaskState.PENDING)
-    assert addresses.wanting(store, dataclasses.replace(new, status=pending)) == ""
-    assert addresses.decide(store, Dirty(everything=True), Now(0, 0.0), counter()).changes == ()

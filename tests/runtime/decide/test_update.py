@@ -7,7 +7,7 @@ import dataclasses
 from typing import Any
 
 import pytest
-from laws.builders import SECOND, node, spec
+from laws.builders import SECOND, network, node, spec
 from laws.world import Behaviour, World
 
 from queenright.decide import update
@@ -558,3 +558,28 @@ def test_an_update_goes_on_in_its_time_whatever_else_is_touched_meanwhile() -> N
         made.until(lambda: len(made.running("other")) == 2)
     assert images(made) == ["app:2"] * 3
     assert state(made) == UpdateState.COMPLETED
+
+
+def test_an_update_is_paused_where_the_port_of_the_revision_before_is_another_services_by_now() -> None:
+    made = world(app_2=Behaviour(starts=5, lives=1))
+    made.create(web(2, publish=[(8080, 80)]))
+    made.advance(1)
+    made.update(web(2, "app:2", **rolling(FailureAction="rollback")))
+    made.create(spec("other", 1, "app:1", publish=[(8080, 80)]))
+    made.advance(60)
+    assert state(made) == UpdateState.PAUSED
+    text = "it cannot be rolled back: port '8080' is already in use by service 'other' (other) as an ingress port"
+    assert text in message(made)
+
+
+def test_an_update_is_paused_where_the_network_of_the_revision_before_is_gone() -> None:
+    made = world(app_2=Behaviour(starts=5, lives=1))
+    made.do(Create(network("net")))
+    made.create(web(1, networks=["net"]))
+    made.advance(1)
+    made.update(web(1, "app:2", **rolling(FailureAction="rollback")))
+    made.advance(1)
+    made.do(Delete("network", "net"))
+    made.advance(60)
+    assert state(made) == UpdateState.PAUSED
+    assert message(made).endswith("; it cannot be rolled back: network net does not exist any more")

@@ -204,3 +204,36 @@ def test_addresses_lead_to_who_has_them() -> None:
     assert apply(store, Update(dataclasses.replace(store.node("h1"), attachments=held))) is None
     assert [one.id for one in store.tasks.by("network", "n1")] == ["t1"]
     assert [one.id for one in store.nodes.by("network", "n1")] == [store.node("h1").id]
+
+
+def publishing(name: str, *ports: Port) -> Service:
+    made = service(name)
+    return dataclasses.replace(made, spec=dataclasses.replace(made.spec, endpoint=EndpointSpec(ports=ports)))
+
+
+def test_a_port_on_all_nodes_is_that_of_one_service() -> None:
+    everywhere, here = Port(target_port=80, published_port=80), Port(target_port=80, published_port=80, mode="host")
+    store = store_with(publishing("web", everywhere))
+    refused = Conflict("service", "app", "port 80/tcp is that of service web")
+    assert apply(store, Create(publishing("app", everywhere))) == refused
+    assert apply(store, Create(publishing("app", here))) == refused
+    assert apply(store, Create(publishing("app", dataclasses.replace(everywhere, protocol="udp")))) is None
+    assert apply(store, Delete("service", "web"), Create(publishing("db", everywhere))) is None
+    assert apply(store, Create(publishing("x", here)), Create(publishing("y", here))) == Conflict(
+        "service", "x", "port 80/tcp is that of service db"
+    )
+
+
+def test_two_services_may_publish_a_port_on_their_own_nodes() -> None:
+    here = Port(target_port=80, published_port=80, mode="host")
+    store = store_with(publishing("web", here), publishing("app", here))
+    everywhere = dataclasses.replace(store.service("app"), spec=publishing("app", Port(80, 80)).spec)
+    assert apply(store, Update(everywhere)) == Conflict("service", "app", "port 80/tcp is that of service web")
+
+
+def test_a_port_that_was_chosen_is_taken_as_well() -> None:
+    chosen = dataclasses.replace(publishing("web", Port(80)), ports=(Port(80, 30000),))
+    store = store_with(chosen)
+    refused = Conflict("service", "app", "port 30000/tcp is that of service web")
+    assert apply(store, Create(publishing("app", Port(80, 30000)))) == refused
+    assert apply(store, Update(dataclasses.replace(store.service("web"), registry_auth="x"))) is None

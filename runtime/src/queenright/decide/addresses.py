@@ -54,13 +54,6 @@ def decide(view: Store, dirty: Dirty, now: Now, ids: Callable[[], str]) -> Decis
     return Decision(tuple(turn.changes), now.mono if turn.spent else None)
 
 
-def wanting(view: Store, task: Task) -> str:
-    """What a NEW task waits for, in words; nothing for any other task."""
-    if task.state > TaskState.NEW:
-        return ""
-    return task.status.err or "its addresses are not given yet"
-
-
 def _concerned(view: Store, dirty: Dirty) -> bool:
     """Whether there is any network, or need of one: a swarm without pays nothing."""
     if len(view.networks) or any(True for _ in view.uneven_networks()) or any(True for _ in view.tasks.keys("new")):

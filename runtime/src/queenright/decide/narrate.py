@@ -104,7 +104,7 @@ def _title(view: Store, task: Task) -> str:
 def _doing(view: Store, task: Task) -> str:
     """What a task that does not run yet is about."""
     if task.state < TaskState.ASSIGNED:
-        return task.status.err or "it has no node yet"
+        return task.status.err or ("it has no address yet" if task.state == TaskState.NEW else "it has no node yet")
     before = view.tasks.get(task.replaces)
     if task.desired_state == TaskState.READY and before is not None and not slots.stopped(view, before):
         return f"starts when the task before it, now {before.state.text}, has stopped"

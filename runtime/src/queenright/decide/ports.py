@@ -11,9 +11,10 @@ import dataclasses
 from collections.abc import Container
 
 from queenright.model.objects import Service
-from queenright.spec.service import Port
+from queenright.spec.service import Port, ServiceSpec
 from queenright.store.store import Store
-from queenright.store.tables import on_all_nodes
+from queenright.store.tables import held_ports, on_all_nodes, same_port
+from queenright.store.tables import published as taken
 
 FIRST = 30000
 LAST = 32767
@@ -30,7 +31,7 @@ def published(view: Store, service: Service, given: Container[Number] = ()) -> t
     earlier: dict[object, list[int]] = {}
     for port in service.ports:
         if _is_dynamic(port):
-            earlier.setdefault(_identity(port), []).append(port.published_port or 0)
+            earlier.setdefault(same_port(port), []).append(port.published_port or 0)
     named = {(_protocol(port), port.published_port) for port in wanted if port.published_port}
     own: set[Number] = set()
     made: list[Port] = []
@@ -45,6 +46,25 @@ def published(view: Store, service: Service, given: Container[Number] = ()) -> t
     return tuple(made)
 
 
+def clash(view: Store, spec: ServiceSpec, service_id: str = "") -> str:
+    """That a port of the specification is another service's, in Swarm's words; nothing if all go together.
+
+    A port of the ingress is taken on every node, also one whose number was chosen. Two services that publish in host
+    mode get along: the scheduler gives their tasks different nodes.
+    """
+    for wanted in spec.endpoint.ports:
+        for key in taken(wanted):
+            for other in view.services.by("port", key):
+                if other.id == service_id:
+                    continue
+                for held in held_ports(other):
+                    if key in taken(held) and not (wanted.mode == "host" and held.mode == "host"):
+                        word = "a host-published port" if held.mode == "host" else "an ingress port"
+                        owner = f"'{other.name}' ({other.id})"
+                        return f"port '{held.published_port}' is already in use by service {owner} as {word}"
+    return ""
+
+
 def _kept(
     view: Store,
     service: Service,
@@ -54,7 +74,7 @@ def _kept(
     given: Container[Number],
 ) -> int:
     """The number that the port had before, if it is nobody else's by now; else 0."""
-    for number in earlier.get(_identity(port), ()):
+    for number in earlier.get(same_port(port), ()):
         key = (_protocol(port), number)
         if key not in own and key not in given and all(one.id == service.id for one in view.services.by("port", key)):
             return number
@@ -69,10 +89,6 @@ def _free(view: Store, port: Port, own: Container[Number], given: Container[Numb
         if key not in own and key not in given and not view.services.count("port", key):
             return number
     return 0
-
-
-def _identity(port: Port) -> tuple[object, ...]:
-    return port.name or "", _protocol(port), port.target_port
 
 
 def _is_dynamic(port: Port) -> bool:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Container, Iterable, Sequence
 
-from queenright.decide import cause, defaults, slots, tasks, trial
+from queenright.decide import cause, defaults, ports, slots, tasks, trial
 from queenright.decide.base import Decision, Dirty, Now, earliest
 from queenright.decide.progress import Progress, Stage, progress
 from queenright.decide.revision import Revision
@@ -22,6 +22,7 @@ from queenright.model.objects import Service, Task, UpdateStatus
 from queenright.model.states import TaskState, UpdateState
 from queenright.spec.service import ServiceSpec
 from queenright.store.store import Store
+from queenright.store.tables import network_ids
 
 ROLLED_BACK = "update rolled back"
 
@@ -197,9 +198,9 @@ def _judge(view: Store, service: Service, states: Sequence[Progress], now: Now) 
     assert culprit is not None and service.update_status is not None
     back = service.update_status.state == UpdateState.ROLLBACK_STARTED
     reason = _reason(view, culprit, rollout)
-    lost = _lost(view, service.previous_spec) if rollout.failure_action == "rollback" and not back else ""
+    lost = _lost(view, service) if rollout.failure_action == "rollback" and not back else ""
     if lost:
-        reason += f"; it cannot be rolled back: {lost} does not exist any more"
+        reason += f"; it cannot be rolled back: {lost}"
     if rollout.failure_action == "rollback" and not back and not lost and service.previous_spec is not None:
         return _rolled_back(service, f"{ROLLED_BACK} {reason}", now)
     state = UpdateState.ROLLBACK_PAUSED if back else UpdateState.PAUSED
@@ -208,10 +209,20 @@ def _judge(view: Store, service: Service, states: Sequence[Progress], now: Now) 
     return dataclasses.replace(service, update_status=status)
 
 
-def _lost(view: Store, spec: ServiceSpec | None) -> str:
-    """A secret or config that the specification refers to and that is gone, in words; nothing if all are there."""
+def _lost(view: Store, service: Service) -> str:
+    """What the specification before needs and cannot have any more, in words; nothing if all of it is there."""
+    spec = service.previous_spec
     if spec is None:
         return ""
+    missing = _missing(view, spec)
+    return f"{missing} does not exist any more" if missing else ports.clash(view, spec, service.id)
+
+
+def _missing(view: Store, spec: ServiceSpec) -> str:
+    """A network, secret or config that the specification refers to and that is gone."""
+    for network_id in network_ids(spec.task):
+        if network_id not in view.networks:
+            return f"network {network_id}"
     for secret in spec.task.container.secrets:
         if (secret.secret_id or "") not in view.secrets:
             return f"secret {secret.secret_name or secret.secret_id}"

@@ -148,6 +148,8 @@ def sentences(store: Store, task: Task, service: Service | None, node: Node | No
         out.append(_ended(task))
     elif not task.wanted:
         out.append(f"It shall stop (desired state {task.desired_state.text}) and has not stopped yet.")
+    elif task.state == TaskState.NEW:
+        out.append(f"It waits for addresses: {task.status.err or 'they are not given yet'}.")
     elif not task.node_id or task.state < TaskState.ASSIGNED:
         out.append(f"It waits for a node: {task.status.err or 'it was not scheduled yet'}.")
     else:

@@ -14,6 +14,7 @@ from queenright.lib.prefixes import overlap
 from queenright.model.changes import Change, Conflict, Create, Delete
 from queenright.model.objects import Config, Network, Object, Registry, Secret, Service, Task
 from queenright.model.states import TaskState
+from queenright.spec.service import Port
 from queenright.store import tables
 
 NAMED = ("service", "secret", "config", "registry", "network")
@@ -51,7 +52,10 @@ class Guard:
             return "name in use"
         if kind == "network":
             return self._crowded(cast("Network", change.object), cast("Network | None", present))
-        return self._dangling(cast("Service", change.object)) if kind == "service" else None
+        if kind != "service":
+            return None
+        service = cast("Service", change.object)
+        return self._dangling(service) or self._published(service, cast("Service | None", present))
 
     def _get(self, kind: str, key: str) -> Object | None:
         if (kind, key) in self._later:
@@ -115,6 +119,21 @@ class Guard:
                 return f"its subnet overlaps with network {other.name}"
         return None
 
+    def _published(self, service: Service, present: Service | None) -> str | None:
+        """A port that it did not have before must be free; two services that publish on their own nodes get along."""
+        before = set(map(_on_nodes, tables.held_ports(present))) if present is not None else set()
+        for port in tables.held_ports(service):
+            if _on_nodes(port) in before:
+                continue
+            for key in tables.published(port):
+                for other in self._services("port", key):
+                    if other.id != service.id and any(
+                        key in tables.published(held) and (port.mode, held.mode) != ("host", "host")
+                        for held in tables.held_ports(other)
+                    ):
+                        return f"port {key[1]}/{key[0]} is that of service {other.name}"
+        return None
+
     def _dangling(self, service: Service) -> str | None:
         """A reference that was not there before must lead somewhere."""
         for kind, ids_of in REFERENCES.items():
@@ -145,6 +164,10 @@ def task_in_use(network: Network, tasks: Iterable[Task]) -> str | None:
         if task.desired_state <= TaskState.RUNNING and task.state <= TaskState.RUNNING:
             return f"network {network.id} is in use by task {task.id}"
     return None
+
+
+def _on_nodes(port: Port) -> tuple[object, ...]:
+    return tables.published(port), port.mode == "host"
 
 
 def _misfit(change: Change, version: int | None) -> str | None:

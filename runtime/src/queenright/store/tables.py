@@ -227,8 +227,24 @@ def published(port: Port) -> tuple[tuple[str, int], ...]:
     return ((port.protocol or "tcp", port.published_port),) if port.published_port else ()
 
 
+def held_ports(service: Service) -> tuple[Port, ...]:
+    """The ports that the service has: those that its specification names, and those that were chosen for the ones that
+    it leaves open. What an earlier specification had is free at once.
+    """
+    asked = service.spec.endpoint.ports
+    if not service.ports:
+        return asked
+    left_open = {same_port(port) for port in asked if not port.published_port and port.mode != "host"}
+    return (*asked, *(port for port in service.ports if same_port(port) in left_open))
+
+
+def same_port(port: Port) -> tuple[object, ...]:
+    """What makes it the same port, whatever its number outside is."""
+    return port.name or "", port.protocol or "tcp", port.target_port, port.mode == "host"
+
+
 def _ports(service: Service) -> Iterable[object]:
-    ports = (*service.spec.endpoint.ports, *service.ports)
+    ports = held_ports(service)
     return {key: None for port in ports for key in published(port)} if ports else ()
 
 
@@ -358,6 +374,7 @@ __all__ = [
     "clusters",
     "config_ids",
     "configs",
+    "held_ports",
     "network_ids",
     "networks",
     "nodes",
@@ -365,6 +382,7 @@ __all__ = [
     "published",
     "publishes",
     "registries",
+    "same_port",
     "secret_ids",
     "secrets",
     "services",
