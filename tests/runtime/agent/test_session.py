@@ -91,7 +91,7 @@ class Agent:
             dice=lambda: 0.0,
             wall=lambda: NOW,
             on_news=self.news.append,
-            beside=self.beside,
+            beside=(self.beside,),
         )
 
     def connect(self, node_id: str, addr: str) -> Manager:

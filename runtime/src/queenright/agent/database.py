@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The agent's memory of its tasks: one sqlite file, written in batches by one thread.
+"""The agent's memory of its tasks and networks: one sqlite file, written in batches by one thread.
 
 Nobody waits for a write. What a crash loses is found again at the engine, by the labels of its containers, and at the
 managers, who send the assignments anew.
@@ -17,7 +17,7 @@ import pathlib
 import queue
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from queenright.model.objects import Task, TaskStatus
@@ -40,6 +40,8 @@ SCHEMA = """
         status TEXT NOT NULL
     ) WITHOUT ROWID
 """
+NETWORKS = "CREATE TABLE IF NOT EXISTS networks (key TEXT PRIMARY KEY NOT NULL, row BLOB NOT NULL) WITHOUT ROWID"
+PUT_ROW = "INSERT INTO networks (key, row) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET row = excluded.row"
 PUT = """
     INSERT INTO tasks (id, assigned, state, container_id, status) VALUES (?, ?, ?, ?, ?)
     ON CONFLICT (id) DO UPDATE SET assigned = excluded.assigned
@@ -60,6 +62,7 @@ class Record:
 
 
 Write = tuple[str, tuple[Any, ...]]
+Item = list[Write] | asyncio.Future[None] | None
 
 
 class TaskDatabase:
@@ -69,7 +72,8 @@ class TaskDatabase:
         self._path = path
         self._encode = encode
         self._decode = decode
-        self._writes: queue.SimpleQueue[Write | asyncio.Future[None] | None] = queue.SimpleQueue()
+        self._writes: queue.SimpleQueue[Item] = queue.SimpleQueue()
+        self.rows: dict[str, bytes] = {}  # of the networks, as they were when it was opened
         self._thread: threading.Thread | None = None
         self._closing = threading.Event()
         self._ended: asyncio.Future[None] | None = None
@@ -93,14 +97,21 @@ class TaskDatabase:
 
     def put(self, task: Task, status: TaskStatus) -> None:
         """Remember an assignment. The status counts for a new task only."""
-        self._writes.put((PUT, (task.id, self._encode(task), *_columns(status))))
+        self._writes.put([(PUT, (task.id, self._encode(task), *_columns(status)))])
 
     def put_status(self, task_id: str, status: TaskStatus) -> None:
         """Remember the latest status of a known task."""
-        self._writes.put((SET_STATUS, (*_columns(status), task_id)))
+        self._writes.put([(SET_STATUS, (*_columns(status), task_id))])
 
     def forget(self, task_id: str) -> None:
-        self._writes.put(("DELETE FROM tasks WHERE id = ?", (task_id,)))
+        self._writes.put([("DELETE FROM tasks WHERE id = ?", (task_id,))])
+
+    def put_rows(self, rows: Mapping[str, bytes], gone: Iterable[str] = ()) -> None:
+        """Remember rows of networks by key, and forget others: all of it or nothing."""
+        writes: list[Write] = [("DELETE FROM networks WHERE key = ?", (key,)) for key in gone]
+        writes.extend((PUT_ROW, (key, row)) for key, row in rows.items())
+        if writes:
+            self._writes.put(writes)
 
     async def flush(self) -> None:
         """Wait until everything put so far is on the disk."""
@@ -131,7 +142,8 @@ class TaskDatabase:
         try:
             with contextlib.closing(_connect(self._path)) as connection:
                 rows = connection.execute("SELECT id, assigned, status FROM tasks ORDER BY id").fetchall()
-                loop.call_soon_threadsafe(_settle, opened, [self._record(*row) for row in rows], None)
+                kept = dict(connection.execute("SELECT key, row FROM networks").fetchall())
+                loop.call_soon_threadsafe(self._read, opened, [self._record(*row) for row in rows], kept)
                 while self._take(loop, connection):
                     pass
         except (sqlite3.Error, OSError, DatabaseError) as error:
@@ -139,6 +151,10 @@ class TaskDatabase:
             loop.call_soon_threadsafe(_settle, opened, None, DatabaseError(text))
         finally:
             loop.call_soon_threadsafe(_settle, ended, None, None)
+
+    def _read(self, opened: asyncio.Future[list[Record]], records: list[Record], rows: dict[str, bytes]) -> None:
+        self.rows = rows
+        _settle(opened, records, None)
 
     def _record(self, task_id: str, assigned: bytes, status: str) -> Record:
         try:
@@ -151,7 +167,7 @@ class TaskDatabase:
         items = [self._writes.get()]
         while not self._writes.empty():
             items.append(self._writes.get())
-        writes = [item for item in items if isinstance(item, tuple)]
+        writes = [write for item in items if isinstance(item, list) for write in item]
         while writes:
             try:
                 with connection:
@@ -194,6 +210,7 @@ def _connect(path: pathlib.Path) -> sqlite3.Connection:
         connection.execute("PRAGMA synchronous = FULL")
         with connection:
             connection.execute(SCHEMA)
+            connection.execute(NETWORKS)
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version = {VERSION}")
     except BaseException:

@@ -8,7 +8,6 @@ import socket
 from collections.abc import Collection, Mapping
 from typing import Protocol
 
-from queenright.decide.dataplane import NetworkRows
 from queenright.model.mesh import MeshPicture, Overlay
 
 
@@ -92,21 +91,14 @@ class Bridges(Protocol):
         ...
 
 
-class Naming(Protocol):
-    """Answers for names in the networks' sandboxes (``edge/dns``), at the kernel's ``dns_sockets``."""
+class NameServer(Protocol):
+    """Answers for names out of the table that it was made with (``edge/dns``)."""
 
-    async def follow(self, networks: Mapping[str, NetworkRows], *, complete: bool) -> Mapping[str, str]:
-        """Answer for exactly these networks from now on, as their rows are now. Gives those that it cannot, by id, with
-        the reason.
-
-        Called after the kernel did its part and again with each change (``NetworkRows.revision`` tells which changed).
-        ``complete``: all there is has been told; until then an unknown name is not one that does not exist.
-        """
+    async def serve(self, network_id: str, sockets: tuple[socket.socket, ...]) -> None:
+        """Answer for that network at these sockets, which it closes; earlier ones of the network are given up."""
         ...
 
-    async def renew(self, network_ids: Collection[str]) -> None:
-        """The sandboxes of these were made anew: the old sockets hear nothing any more."""
-        ...
+    async def stop(self, network_id: str) -> None: ...
 
     async def close(self) -> None: ...
 
@@ -117,4 +109,4 @@ class Machinery:
 
     kernel: Kernel
     bridges: Bridges
-    naming: Naming
+    name_server: NameServer

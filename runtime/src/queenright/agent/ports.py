@@ -101,6 +101,32 @@ class Executor(Protocol):
         ...
 
 
+class Mesh(Protocol):
+    """The networks that tasks are in (``agent.dataplane``)."""
+
+    def start(self) -> None:
+        """Go on with what is remembered: the database is open."""
+        ...
+
+    async def stop(self) -> None:
+        """Let go of everything; the data path goes on as it is."""
+        ...
+
+    async def ready(self, task: Task) -> None:
+        """Return when the networks that the task has addresses in are made on this node. Raises TemporaryError that
+        says why one is not; may be cancelled.
+        """
+        ...
+
+    async def let_go(self, task: Task) -> None:
+        """Return when no node sends the task connections any more, or after the time that its service gives it."""
+        ...
+
+    def engine_back(self) -> None:
+        """The engine was away, and answers again."""
+        ...
+
+
 class Clock(Protocol):
     """``wall``: nanoseconds since the epoch, UTC."""
 

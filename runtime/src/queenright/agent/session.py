@@ -102,7 +102,7 @@ class SessionLoop:
         dice: Callable[[], float],
         wall: Callable[[], int],
         on_news: Callable[[SessionNews], None] = lambda news: None,
-        beside: Beside | None = None,
+        beside: Sequence[Beside] = (),
     ) -> None:
         self._remotes = remotes
         self._connector = connector
@@ -196,8 +196,8 @@ class SessionLoop:
                 asyncio.create_task(self._follow_assignments(link, first.session_id), name="session-assignments"),
                 asyncio.create_task(self._watch_description(description), name="session-description"),
             ]
-            if self._beside is not None:
-                work = self._beside(link, first.session_id, (node_id, addr))
+            for beside in self._beside:
+                work = beside(link, first.session_id, (node_id, addr))
                 parts.append(asyncio.create_task(work, name="session-beside"))
             if not first.ping:
                 parts.append(asyncio.create_task(self._beat(link, first), name="session-heartbeat"))

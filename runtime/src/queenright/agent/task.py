@@ -13,7 +13,16 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-from queenright.agent.ports import Clock, EngineLostError, Executor, ExecutorError, Report, TaskError, TemporaryError
+from queenright.agent.ports import (
+    Clock,
+    EngineLostError,
+    Executor,
+    ExecutorError,
+    Mesh,
+    Report,
+    TaskError,
+    TemporaryError,
+)
 from queenright.decide.task_step import RETRY_AFTER, Action, Kind, Phase, Seen, Step, Trouble, next_step
 from queenright.model.objects import Task, TaskStatus
 from queenright.model.states import TaskState
@@ -44,6 +53,7 @@ class TaskRunner:
         report: Report,
         removed: Callable[[str], None],
         told: Callable[[], bool],
+        mesh: Mesh | None = None,
     ) -> None:
         self.task = task
         self.status = status
@@ -55,9 +65,13 @@ class TaskRunner:
         self._report = report
         self._removed = removed
         self._told = told
+        self._mesh = mesh
+        self._attached = mesh is None  # its networks were there when they were last asked for
+        self._let_go = mesh is None
         self._ending = asyncio.Event()
         self._changed = asyncio.Event()
         self._delay = RECONNECT_FIRST
+        self._lost = False  # the engine, when it was last asked
         self._pulls = 0  # that failed in a row
         self._untold = 0  # the same, of those made before a manager was heard
         self.update(task)
@@ -84,7 +98,9 @@ class TaskRunner:
         """Until the task is removed; it may be cancelled at any time and be run anew by a new runner."""
         while True:
             self._changed.clear()
-            step = next_step(self._desired, self.status, self.seen, self.trouble, self._clock.wall())
+            step = next_step(
+                self._desired, self.status, self.seen, self.trouble, self._clock.wall(), drained=self._drained
+            )
             if step.action != Action.DONE:
                 await self._perform(step)
             elif not self.removing:
@@ -97,6 +113,12 @@ class TaskRunner:
     @property
     def _desired(self) -> TaskState:
         return TaskState.REMOVE if self.removing else self.task.desired_state
+
+    @property
+    def _drained(self) -> bool:
+        """Whether it may be stopped. Who is in no network, or never served, waits for nobody."""
+        served = self.status.state == TaskState.RUNNING and bool(self.task.attachments)
+        return self._let_go or self.removing or not served
 
     async def _perform(self, step: Step) -> None:
         match step.action:
@@ -116,10 +138,15 @@ class TaskRunner:
                 self.seen = Seen(container_id=self.seen.container_id)
             case Action.LOOK:
                 await self._try(self._executor.look(self.task, self.seen.container_id or self.status.container_id))
+            case Action.CREATE | Action.START if not self._attached and self.task.attachments:
+                await self._until_ending(self._attach())
             case Action.CREATE:
                 await self._try(self._executor.create(self.task))
             case Action.START:
                 await self._try(self._executor.start(self.task, self.seen.container_id))
+                self._attached = self._mesh is None
+            case Action.DRAIN:
+                await self._drain()
             case Action.STOP:
                 await self._try(self._stop())
             case _:
@@ -154,6 +181,31 @@ class TaskRunner:
         """How far the pull is. Late words on a pull that is over, or that nobody waits for any more, do not count."""
         if self.status.state == TaskState.PREPARING and self.seen.phase < Phase.IMAGE and not self._ending.is_set():
             self._take(dataclasses.replace(self.status, message=text, err="", at=self._clock.wall()))
+
+    async def _attach(self) -> Seen:
+        """Wait for the networks that it is in."""
+        if self._mesh is not None:
+            await self._mesh.ready(self.task)
+        self._attached = True
+        return self.seen
+
+    async def _drain(self) -> None:
+        """Wait until no node sends it connections any more. One that ends meanwhile has nothing to wait for."""
+        if self._mesh is None:
+            return
+        letting_go = asyncio.ensure_future(self._mesh.let_go(self.task))
+        try:
+            while not letting_go.done() and self.seen.phase == Phase.RUNNING and self.trouble is None:
+                change = asyncio.ensure_future(self._try(self._executor.changed(self.seen.container_id, self.seen)))
+                try:
+                    await asyncio.wait((letting_go, change), return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    change.cancel()
+                    await asyncio.gather(change, return_exceptions=True)
+            self._let_go = letting_go.done()
+        finally:
+            letting_go.cancel()
+            await asyncio.gather(letting_go, return_exceptions=True)
 
     async def _release(self) -> None:
         """The task has ended: its secrets and configs go, though its container may stay as history."""
@@ -204,10 +256,14 @@ class TaskRunner:
             self.trouble = Trouble(Kind.TEMPORARY, str(error))
         except EngineLostError as error:
             self.trouble = Trouble(Kind.LOST, str(error))
+            self._lost = True
         except Exception as error:  # a fault of ours must not leave a container without a keeper
             log.exception("task step broke", extra={"task": self.task.id})
             self.trouble = Trouble(Kind.TEMPORARY, f"unexpected {type(error).__name__}: {error}")
         else:
+            if self._lost and self._mesh is not None:
+                self._mesh.engine_back()
+            self._lost = False
             self.trouble = None
             self._delay = RECONNECT_FIRST
             return True

@@ -12,7 +12,7 @@ from typing import Any
 from queenright.agent.data import NodeData
 from queenright.agent.database import TaskDatabase
 from queenright.agent.log_ports import LogPlace
-from queenright.agent.ports import Clock, Executor, ExecutorError, Found
+from queenright.agent.ports import Clock, Executor, ExecutorError, Found, Mesh
 from queenright.agent.reporter import Reporter, Send
 from queenright.agent.task import RECONNECT_FIRST, RECONNECT_MOST, TaskRunner
 from queenright.decide.task_step import RETRY_AFTER, Phase, Seen
@@ -35,13 +35,19 @@ class Worker:
     """
 
     def __init__(
-        self, executor: Executor, database: TaskDatabase, reporter: Reporter, clock: Clock, data: NodeData
+        self,
+        executor: Executor,
+        database: TaskDatabase,
+        reporter: Reporter,
+        clock: Clock,
+        data: NodeData,
     ) -> None:
         self._executor = executor
         self._data = data
         self._database = database
         self._reporter = reporter
         self._clock = clock
+        self.mesh: Mesh | None = None  # set before it starts, if there is one
         self._background = Background()
         self._runners: dict[str, TaskRunner] = {}
         self._strays: set[str] = set()  # container ids on their way out
@@ -52,7 +58,10 @@ class Worker:
 
     async def start(self) -> None:
         """Load what is remembered and go on with it. Raises DatabaseError; a silent engine is waited for."""
-        for record in await self._database.open():
+        records = await self._database.open()
+        if self.mesh is not None:
+            self.mesh.start()
+        for record in records:
             self._add(record.task, record.status)
         self._background.start(self._reporter.run(), "task-reporter")
         self._background.start(self._adopt(), "task-adoption")
@@ -60,6 +69,8 @@ class Worker:
     async def stop(self) -> None:
         """Let go of everything; the containers go on running."""
         await self._background.stop()
+        if self.mesh is not None:
+            await self.mesh.stop()
         self._runners.clear()
         await self._database.close()
 
@@ -128,6 +139,20 @@ class Worker:
             "removing": runner.removing,
         }
 
+    def uses(self, network_id: str) -> bool:
+        """Whether a container that is not known to have ended is in the network."""
+        return any(
+            one.network_id == network_id
+            for runner in self._runners.values()
+            if not (runner.status.state.terminal and runner.seen.phase in (Phase.ABSENT, Phase.EXITED))
+            for one in runner.task.attachments
+        )
+
+    def nameservers(self, task_id: str) -> Sequence[str]:
+        """The resolvers that a task names itself."""
+        runner = self._runners.get(task_id)
+        return tuple(runner.task.spec.container.dns.nameservers or ()) if runner is not None else ()
+
     def log_place(self, task_id: str) -> LogPlace | None:
         """Where the log of a task is; None: there is no such task, or it has no container."""
         runner = self._runners.get(task_id)
@@ -171,7 +196,15 @@ class Worker:
 
     def _add(self, task: Task, status: TaskStatus) -> TaskRunner:
         runner = TaskRunner(
-            task, status, Seen(), self._executor, self._clock, self._report, self._removed, lambda: self._data.told
+            task,
+            status,
+            Seen(),
+            self._executor,
+            self._clock,
+            self._report,
+            self._removed,
+            lambda: self._data.told,
+            self.mesh,
         )
         self._runners[task.id] = runner
         return runner

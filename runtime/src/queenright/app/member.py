@@ -83,6 +83,7 @@ class Member:
             prefer_local=settings.prefer_local_images,
             here=self._here,
             addr=host_of(state.advertise_addr),
+            data_addr=state.data_path_addr,
             on_news=self._on_news,
             on_removed=self._on_removed,
             on_failure=lambda name, error: self._failed(error),

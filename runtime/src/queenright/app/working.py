@@ -12,6 +12,7 @@ from pathlib import Path
 from queenright import __version__
 from queenright.agent.data import NodeData
 from queenright.agent.database import DatabaseError, TaskDatabase
+from queenright.agent.dataplane import Dataplane
 from queenright.agent.link import LinkError
 from queenright.agent.logs import LogPublisher
 from queenright.agent.ports import ExecutorError, Found
@@ -19,12 +20,13 @@ from queenright.agent.remotes import Remotes
 from queenright.agent.reporter import Reporter
 from queenright.agent.session import SessionLoop, SessionState
 from queenright.agent.worker import Worker
-from queenright.app import world
+from queenright.app import mesh, world
 from queenright.app.certificates import Credentials
 from queenright.app.state import StateError
 from queenright.edge.docker.executor import DockerExecutor
 from queenright.edge.docker.logs import DockerLogs
 from queenright.edge.grpc.client import GrpcConnector, GrpcLink
+from queenright.edge.kernel import underlay
 from queenright.edge.pki.describe import issuer_info
 from queenright.lib.backoff import Backoff
 from queenright.lib.tasks import Background
@@ -68,11 +70,13 @@ class Working:
         prefer_local: bool,
         here: Mapping[str, str],
         addr: str,
+        data_addr: str,
         on_news: Callable[[SessionNews], None],
         on_removed: Callable[[], None],
         on_failure: Callable[[str, BaseException], None],
     ) -> None:
         self._credentials = credentials
+        self._data_addr = data_addr
         self._described: NodeDescription | None = None
         data = NodeData()
         self._executor = DockerExecutor(
@@ -85,6 +89,14 @@ class Working:
         )
         database_file = TaskDatabase(database, encode=codec.encode_task, decode=codec.decode_task)
         self.worker = Worker(self._executor, database_file, Reporter(world.dice), clock, data)
+        self.dataplane = Dataplane(
+            cluster_id,
+            credentials.identity.node_id,
+            database_file,
+            lambda names: mesh.load(names, self._executor.networks, self.worker.nameservers),
+            self.worker.uses,
+        )
+        self.worker.mesh = self.dataplane
         self._remotes = Remotes(managers, world.dice)
         self._connector = _Connector(credentials, here)
         self.session = SessionLoop(
@@ -96,7 +108,10 @@ class Working:
             dice=world.dice,
             wall=clock.wall,
             on_news=on_news,
-            beside=LogPublisher(DockerLogs(str(docker_socket)), self.worker, self._connector, clock).run,
+            beside=(
+                LogPublisher(DockerLogs(str(docker_socket)), self.worker, self._connector, clock).run,
+                self.dataplane.follow,
+            ),
         )
         self._on_removed = on_removed
         self._background = Background(on_failure)
@@ -144,6 +159,7 @@ class Working:
         left = await self.worker.remove_all(LEAVE_SECONDS)
         if left:
             log.error("containers of %d tasks are still there", len(left), extra={"tasks": left})
+        await self.dataplane.leave()
         await self.worker.stop()
         await self._executor.close()
 
@@ -173,7 +189,14 @@ class Working:
             issuer_subject=subject,
             issuer_public_key=key,
             runtime_version=__version__,
+            data_addr=self._data_addr,
+            prefixes=underlay.prefixes(),
+            mtu=underlay.mtu(),
         )
+        probe = self.dataplane.probe
+        if probe is not None:
+            found = dataclasses.replace(self._described, mesh=probe.mesh, mesh_error=probe.error)
+            self._described = dataclasses.replace(found, mtu=probe.mtu or found.mtu)
         return self._described
 
 

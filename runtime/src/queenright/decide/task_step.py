@@ -79,6 +79,7 @@ class Action(enum.Enum):
     AWAIT = "await"  # until the assignment changes
     START = "start"
     WATCH = "watch"  # until the container or the assignment changes
+    DRAIN = "drain"  # until no node sends it connections any more, or its time for that is over
     STOP = "stop"
     RETRY = "retry"  # after RETRY_AFTER, forget the trouble
     RECONNECT = "reconnect"  # after a growing delay, forget the trouble and what was seen
@@ -91,8 +92,12 @@ class Step:
     status: TaskStatus | None = None  # with REPORT only
 
 
-def next_step(desired: TaskState, status: TaskStatus, seen: Seen, trouble: Trouble | None, at: int) -> Step:
-    """The next step of a task. ``at`` (nanoseconds since the epoch) stamps a new status."""
+def next_step(
+    desired: TaskState, status: TaskStatus, seen: Seen, trouble: Trouble | None, at: int, *, drained: bool = True
+) -> Step:
+    """The next step of a task. ``at`` (nanoseconds since the epoch) stamps a new status; ``drained``: it gets no
+    connections, or was given the time to get no more.
+    """
     if trouble is not None:
         step = _after_trouble(desired, status, seen, trouble, at)
         if step is not None:
@@ -100,7 +105,7 @@ def next_step(desired: TaskState, status: TaskStatus, seen: Seen, trouble: Troub
     if status.state.terminal:
         return _after_the_end(seen)
     if desired >= TaskState.SHUTDOWN:
-        return _towards_shutdown(status, seen, at)
+        return _towards_shutdown(status, seen, at, drained)
     if status.state < TaskState.ACCEPTED:
         return _report(status, at, state=TaskState.ACCEPTED, message="accepted")
     if status.state < TaskState.PREPARING:
@@ -145,11 +150,11 @@ def _after_the_end(seen: Seen) -> Step:
     return Step(Action.STOP if seen.phase == Phase.RUNNING else Action.DONE)
 
 
-def _towards_shutdown(status: TaskStatus, seen: Seen, at: int) -> Step:
+def _towards_shutdown(status: TaskStatus, seen: Seen, at: int, drained: bool) -> Step:
     if seen.phase == Phase.UNKNOWN:
         return Step(Action.LOOK)
     if seen.phase == Phase.RUNNING:
-        return Step(Action.STOP)
+        return Step(Action.STOP if drained else Action.DRAIN)
     facts = _facts(status, seen)
     if seen.phase == Phase.EXITED:
         facts["exit_code"] = seen.exit_code
