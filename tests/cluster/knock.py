@@ -3,7 +3,7 @@
 """Knocks at addresses of a published port, at a rate, each time by a new connection, until its standard input ends.
 
 ``knock.py RATE HOST:PORT...`` goes through the addresses in turn and prints one JSON object at its end: ``asked``,
-``answers`` (how often which body came) and ``failed`` (a list of moment, in seconds since the epoch, address and reason).
+``answers`` (how often which body came) and ``failed`` (a list of moment in seconds since the epoch, address, reason).
 A server that is busy is waited for; one that refuses, resets or is silent for ``PATIENCE`` seconds has failed.
 """
 
@@ -51,7 +51,7 @@ class Knocker:
                 body = ask(address)
             except (OSError, ValueError) as error:
                 with self._lock:
-                    self.failed.append((began, "%s:%s" % address, f"{type(error).__name__}: {error}"))
+                    self.failed.append((began, ":".join(map(str, address)), f"{type(error).__name__}: {error}"))
             else:
                 with self._lock:
                     self.answers[body] += 1
