@@ -23,15 +23,20 @@ _WAIT = "10"  # seconds for the lock that all callers of iptables take
 Rule = tuple[str, ...]
 
 
-def accepts(mark: str, bridges: Sequence[str]) -> list[Rule]:
-    """The rules that we need: to and from the sandbox of the ingress network, and to those ``bridges`` whose containers
-    get connections of published ports directly. Each carries the mark, which may not have blanks.
+def accepts(mark: str, bridges: Sequence[str], *, gateway: bool, direct: Sequence[str] = ()) -> list[Rule]:
+    """The rules that we need, each with the mark, which may not have blanks.
+
+    What stays on one of the ``bridges`` passes this filter too, where the kernel hands bridged packets to it. With a
+    ``gateway`` there is a sandbox that gets connections from the host, and ``direct`` names the bridges whose
+    containers do.
     """
     note = ("-m", "comment", "--comment", mark)
     handed = ("-m", "conntrack", "--ctstate", "DNAT")
     answers = ("-m", "conntrack", "--ctstate", "RELATED,ESTABLISHED")
-    rules = [("-o", HOST_LINK, *handed, *note), ("-i", HOST_LINK, *answers, *note)]
-    rules += [("-o", bridge, *handed, *note) for bridge in bridges]
+    rules = [("-o", HOST_LINK, *handed, *note), ("-i", HOST_LINK, *answers, *note)] if gateway else []
+    for bridge in direct:
+        rules += [("-o", bridge, *handed, *note), ("-i", bridge, *answers, *note)]
+    rules += [("-i", bridge, "-o", bridge, *note) for bridge in bridges]
     return [(*rule, "-j", "ACCEPT") for rule in rules]
 
 

@@ -7,10 +7,9 @@ Runs on the host's worker.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
 
-from queenright.edge.kernel import addresses, conntrack, firewall, flows, tables
+from queenright.edge.kernel import addresses, conntrack, flows, tables
 from queenright.edge.kernel.balancer import (
     LINK4,
     LINK4_HOST,
@@ -24,7 +23,7 @@ from queenright.edge.kernel.errors import KernelError
 from queenright.edge.kernel.links import Links, set_sysctl
 from queenright.edge.kernel.netlink import NetlinkSocket
 from queenright.edge.kernel.nft import Nft, open_nft
-from queenright.model.mesh import HOST_LINK, HOST_TABLE, Overlay, Published, alias_of, mac_of, names
+from queenright.model.mesh import HOST_LINK, HOST_TABLE, Overlay, Published, alias_of, mac_of
 
 _NEIGHBOURS = {1: 8192, 2: 49152, 3: 65536}  # gc_thresh: a node talks to every task of its networks
 
@@ -68,8 +67,6 @@ class Gateway:
         before, self._ports = self._ports, None
         if before is None or text != self._text or (full and self._list() != self._listing):
             self._write(text)
-        if full or before is None or _direct(before) != _direct(ports):
-            self._accepts(overlay, ports)
         if before is None or before != ports:
             self._flows(ports, before or ())
         self._ports = ports
@@ -78,8 +75,6 @@ class Gateway:
         """Take everything away; the link comes last: while it is there something may be left. Raises KernelError."""
         self._ports, self._text, self._listing = None, "", ""
         self._open().run(tables.removal(HOST_TABLE))
-        for family in (4, 6):
-            firewall.remove(family, alias_of(self._cluster))
         conntrack.cut(self._filter, flows.lost_on_host((), ()), status=conntrack.TRANSLATED, mask=conntrack.TRANSLATED)
         link = self._links.find(HOST_LINK)
         if link is not None and link.alias.startswith(alias_of(self._cluster)):
@@ -106,13 +101,6 @@ class Gateway:
         except KernelError:  # there is none
             return ""
 
-    def _accepts(self, overlay: Overlay, ports: Sequence[Published]) -> None:
-        bridges = [names(overlay.network_id).bridge] if _direct(ports) else []
-        mark = alias_of(self._cluster)
-        for family in (4, 6):
-            if own_address(overlay, family):
-                firewall.ensure(family, mark, firewall.accepts(mark, bridges))
-
     def _flows(self, ports: tuple[Published, ...], before: tuple[Published, ...]) -> None:
         translated = conntrack.TRANSLATED
         conntrack.cut(self._filter, flows.lost_on_host(ports, before), status=translated, mask=translated)
@@ -130,11 +118,6 @@ class Gateway:
         for number, least in _NEIGHBOURS.items():
             for family in ("ipv4", "ipv6"):
                 set_sysctl(f"net/{family}/neigh/default/gc_thresh{number}", least, least=True)
-
-
-def _direct(ports: Sequence[Published]) -> bool:
-    """Whether a container may get connections straight from the host."""
-    return any(port.local_first and any(backend.local for backend in port.backends) for port in ports)
 
 
 def _forward6() -> None:

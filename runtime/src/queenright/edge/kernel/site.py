@@ -9,13 +9,14 @@ import errno
 import logging
 import re
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 from queenright.agent.mesh_ports import Applied
-from queenright.edge.kernel import namespaces, netlink, watch
-from queenright.edge.kernel.balancer import MakeBalancer, serving
+from queenright.edge.kernel import firewall, namespaces, netlink, watch
+from queenright.edge.kernel.balancer import MakeBalancer, own_address, serving
 from queenright.edge.kernel.errors import KernelError
 from queenright.edge.kernel.host import Gateway
 from queenright.edge.kernel.links import Links
@@ -99,6 +100,7 @@ class Site:
         self._networks: dict[str, Network] = {}
         self._gateway: Gateway | None = None
         self._published: tuple[str, tuple[Published, ...]] | None = None  # as the gateway has them
+        self._accepted: dict[int, list[firewall.Rule]] | None = None
         self._ports = Ports(self._open_socket)
         self._watch: watch.Watch | None = None
         self._swept = False
@@ -146,6 +148,7 @@ class Site:
             await self._caught(errors, network_id, self._remove(network_id))
         if full:
             await self._caught(errors, "", self._sweep(set(wanted)))
+        await self._caught(errors, "", self._forwarding(picture, full=full))
         make = _backend(picture.backend)
         steps = [self._caught(errors, key, self._network(overlay, make, full)) for key, overlay in wanted.items()]
         await asyncio.gather(*steps)
@@ -212,6 +215,16 @@ class Site:
             said[key] = refused.get(key) or errors.get(network_id) or _silence(port)
         return said
 
+    async def _forwarding(self, picture: MeshPicture, *, full: bool) -> None:
+        """Have the host's filter let through what is ours."""
+        mark = alias_of(self.cluster_id)
+        wanted = {family: _accepts(mark, picture.overlays, family) for family in (4, 6)}
+        if full or wanted != self._accepted:
+            self._accepted = None
+            for family, rules in wanted.items():
+                await self._host.worker.run(partial(firewall.ensure, family, mark, rules))
+            self._accepted = wanted
+
     async def _no_ports(self) -> None:
         """No network publishes ports any more."""
         if self._gateway is not None or not self._swept:
@@ -268,6 +281,20 @@ def _backend(name: str) -> MakeBalancer:
 
         return Ipvs
     return Nftables
+
+
+def _accepts(mark: str, overlays: Sequence[Overlay], family: int) -> list[firewall.Rule]:
+    """The rules of one family that these networks need."""
+    having = [overlay for overlay in overlays if own_address(overlay, family)]
+    bridges = [names(overlay.network_id).bridge for overlay in having]
+    ingress = [overlay for overlay in having if overlay.ingress]
+    direct = [names(overlay.network_id).bridge for overlay in ingress if _is_direct(overlay.published)]
+    return firewall.accepts(mark, bridges, gateway=bool(ingress), direct=direct)
+
+
+def _is_direct(ports: Sequence[Published]) -> bool:
+    """Whether a container may get connections straight from the host."""
+    return any(port.local_first and any(backend.local for backend in port.backends) for port in ports)
 
 
 def _all_names(network_id: str) -> tuple[str, ...]:
