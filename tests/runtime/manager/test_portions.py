@@ -10,7 +10,7 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from laws import kit, scenes
-from laws.builders import cluster, counter, job, node, service, task
+from laws.builders import cluster, counter, job, network, node, service, task
 from laws.scenes import Step
 from laws.world import World
 
@@ -46,11 +46,12 @@ def joined(parts: Sequence[Dirty]) -> Dirty:
         found.services |= part.services
         found.nodes |= part.nodes
         found.tasks |= part.tasks
+        found.networks |= part.networks
     return found
 
 
 def everything(view: Store) -> Dirty:
-    return Dirty(set(view.services.ids()), set(view.nodes.ids()), set(view.tasks.ids()))
+    return Dirty(set(view.services.ids()), set(view.nodes.ids()), set(view.tasks.ids()), set(view.networks.ids()))
 
 
 def test_what_is_no_trouble_is_not_cut() -> None:
@@ -65,12 +66,13 @@ def test_the_portions_of_everything_are_everything(most: int, monkeypatch: pytes
     monkeypatch.setattr(portions, "MOST", most)
     view = big()
     assert view.apply(2, Batch(1, (Delete("service", "s1"),))) is None
+    assert view.apply(3, Batch(1, (Create(network("net")),))) is None
     wanted = everything(view)
     wanted.services.add("s1")  # it has left tasks
     parts = cut(view, Dirty(everything=True))
     assert joined([part.dirty(view) for part in parts]) == wanted
     assert len(parts) > 1
-    assert parts[0].services and parts[-1].nodes, "services come first"
+    assert parts[0].services and parts[-2].nodes and parts[-1].networks, "services come first"
 
 
 def test_a_portion_of_services_has_the_tasks_that_there_are_when_it_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,6 +89,8 @@ def test_many_changes_are_cut_by_what_they_make_deciders_look_at(monkeypatch: py
     dirty = Dirty(services={"s0", "s3"}, nodes={"n0", "n2"}, tasks={f"s1t{number}" for number in range(6)})
     parts = [part.dirty(view) for part in cut(view, dirty)]
     assert joined(parts) == dirty
+    known = Dirty(tasks={f"t{number}" for number in range(8)}, networks={"a", "b"})
+    assert joined([part.dirty(view) for part in cut(view, known)]) == known
     assert [len(part.nodes) + len(part.services) for part in parts] == [1, 1, 1, 1, 0]
     assert cut(view, Dirty(tasks={f"t{number}" for number in range(8)})) == []
     assert len(cut(view, Dirty(tasks={f"t{number}" for number in range(20)}))) == 3

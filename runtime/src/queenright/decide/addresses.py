@@ -255,8 +255,14 @@ class _Turn:
             [(task.created_at, task, key) for task in self._view.tasks.by("new", key)] for key in sorted(self._open)
         ]
         self._given: set[str] = set()
+        left = set(self._open)  # what is full stays full: nothing is given back here
         for _, task, key in heapq.merge(*queues, key=itemgetter(0)):
+            if key not in left:
+                continue
             if self._trouble(key):
+                left.discard(key)
+                if not left:
+                    return
                 continue
             if len(self.changes) >= MOST:
                 self.spent = True
