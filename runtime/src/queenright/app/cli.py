@@ -58,6 +58,7 @@ def _parser() -> argparse.ArgumentParser:
         ("version", _version, "the version"),
         ("config", _config, "the settings in force"),
         ("why", _why, "why a task is where it is, or is not running"),
+        ("doctor", _doctor, "what is wrong with this host, and what to do about it"),
     ):
         command = commands.add_parser(
             name, help=words, description=f"Say {words}." if name != "run" else None, parents=[common]
@@ -67,7 +68,25 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("--json", action="store_true", help="one JSON object instead of text")
         if name == "why":
             command.add_argument("task", help="id, name or unique id prefix of a task")
+        if name == "doctor":
+            _doctor_arguments(command)
     return parser
+
+
+def _doctor_arguments(command: argparse.ArgumentParser) -> None:
+    listed = "try tunnels with these hosts, on which the same is run now"
+    command.add_argument("--peers", default=[], metavar="ADDR,ADDR", type=lambda text: text.split(","), help=listed)
+    command.add_argument("--own-addr", default="", metavar="ADDR", help="this host's address among them")
+    command.add_argument("--seconds", type=float, default=20.0, help="how long to wait for them (default 20)")
+    command.add_argument("--backend", choices=("nftables", "ipvs"), default="nftables", help="what shall balance")
+    command.add_argument("--control-port", type=int, default=2377, metavar="PORT")
+    command.add_argument("--data-path-port", type=int, default=4789, metavar="PORT")
+
+
+def _doctor(settings: Settings, arguments: argparse.Namespace) -> int:
+    from queenright.app import doctor
+
+    return doctor.doctor(settings, arguments, lambda text: print(text, flush=True))
 
 
 def _run(settings: Settings, arguments: argparse.Namespace) -> int:
