@@ -195,13 +195,16 @@ class TaskRunner:
             return
         letting_go = asyncio.ensure_future(self._mesh.let_go(self.task))
         try:
-            while not letting_go.done() and self.seen.phase == Phase.RUNNING and self.trouble is None:
-                change = asyncio.ensure_future(self._try(self._executor.changed(self.seen.container_id, self.seen)))
+            while not (letting_go.done() or self.removing) and self.seen.phase == Phase.RUNNING and not self.trouble:
+                self._changed.clear()
+                work = self._try(self._executor.changed(self.seen.container_id, self.seen))
+                others = asyncio.ensure_future(work), asyncio.ensure_future(self._changed.wait())
                 try:
-                    await asyncio.wait((letting_go, change), return_when=asyncio.FIRST_COMPLETED)
+                    await asyncio.wait((letting_go, *others), return_when=asyncio.FIRST_COMPLETED)
                 finally:
-                    change.cancel()
-                    await asyncio.gather(change, return_exceptions=True)
+                    for other in others:
+                        other.cancel()
+                    await asyncio.gather(*others, return_exceptions=True)
             self._let_go = letting_go.done()
         finally:
             letting_go.cancel()

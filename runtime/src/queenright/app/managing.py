@@ -104,9 +104,14 @@ class Managing:
         authority = Authority(context, PkiMaker())
         self._logs = LogBroker(self.store, clock, world.ids, redirect=self.leader)
         self._for_grpc = credentials.for_grpc
-        self.control = Control(context, authority, LogReader(self._log_source, unpack_lines, clock, world.dice))
         self._dispatcher = Dispatcher(
             self.store, proposer, clock, world.ids, self._on_beat, node_id=node_id, redirect=self.leader
+        )
+        self.control = Control(
+            context,
+            authority,
+            LogReader(self._log_source, unpack_lines, clock, world.dice),
+            self._dispatcher.networking.states,
         )
         self._leading = Leading(
             context,

@@ -14,6 +14,7 @@ from queenright.manager.control_nodes import Nodes
 from queenright.manager.control_services import Services
 from queenright.manager.data_kinds import CONFIG, SECRET
 from queenright.manager.log_reader import LogReader
+from queenright.manager.mesh_view import MeshView, NodeStates, no_states
 from queenright.manager.wait import Waiter
 from queenright.manager.why import Why
 from queenright.model.errors import Unavailable
@@ -25,7 +26,14 @@ class Control:
     truth; on others it trails by a moment.
     """
 
-    def __init__(self, context: Context, authority: Authority, logs: LogReader | None = None) -> None:
+    def __init__(
+        self,
+        context: Context,
+        authority: Authority,
+        logs: LogReader | None = None,
+        networks: NodeStates = no_states,
+    ) -> None:
+        """``networks``: what nodes said of their networks, to this manager while it leads."""
         self.context = context
         self.authority = authority
         self._logs = logs
@@ -40,10 +48,12 @@ class Control:
         )
         self.waiter = Waiter(context)
         self.why = Why(context)
+        self._network_states = networks
+        self.mesh = MeshView(context.store, networks)
 
     def over(self, context: Context) -> Control:
         """The same use cases over another store and proposer."""
-        return Control(context, self.authority.over(context), self._logs)
+        return Control(context, self.authority.over(context), self._logs, self._network_states)
 
     async def fresh(self) -> None:
         """See ``Context.fresh``."""

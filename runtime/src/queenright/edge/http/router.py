@@ -30,7 +30,8 @@ class Route:
     """One row. ``segments`` of the pattern; ``abandon``: the handler is cancelled when its client goes away.
 
     ``local``: about this host alone, whoever leads the swarm; ``repeatable``: done twice it is as if done once;
-    ``plans``: the handler itself minds the parameter ``dry_run``; ``ours``: which of these requests are not dockerd's
+    ``plans``: the handler itself minds the parameter ``dry_run``; ``led``: only the leader knows the answer, so that a
+    read is handed on to it like a write; ``ours``: which of these requests are not dockerd's
     after all (None: all of them).
     """
 
@@ -42,6 +43,7 @@ class Route:
     repeatable: bool = False
     plans: bool = False
     ours: Callable[[Request], bool] | None = None
+    led: bool = False
 
     @property
     def pattern(self) -> str:
@@ -49,8 +51,8 @@ class Route:
 
     @property
     def reads(self) -> bool:
-        """It changes nothing."""
-        return self.method in ("GET", "HEAD")
+        """It changes nothing, and every manager can answer it."""
+        return self.method in ("GET", "HEAD") and not self.led
 
     def match(self, segments: tuple[str, ...]) -> dict[str, str] | None:
         """Values of the ``{name}`` segments, or None if the path is another one."""
@@ -83,18 +85,19 @@ class Router:
         repeatable: bool = False,
         plans: bool = False,
         ours: Callable[[Request], bool] | None = None,
+        led: bool = False,
     ) -> None:
         """Serve ``method`` on ``pattern`` (``/services/{id}/update``; a ``{name}`` matches one segment).
 
         Patterns without names win over those with names. By default a handler runs to its end even if its client goes
         away, so that nothing is left half done; ``abandon`` is for calls that only wait or read. ``local``,
-        ``repeatable``, ``plans`` and ``ours``: see `Route`.
+        ``repeatable``, ``plans``, ``ours`` and ``led``: see `Route`.
         """
         segments = tuple(pattern.split("/"))
         rows = self._routes.setdefault((method, len(segments)), [])
         if any(row.segments == segments for row in rows):
             raise ValueError(f"{method} {pattern} has a handler already")
-        rows.append(Route(method, segments, handler, abandon, local, repeatable, plans, ours))
+        rows.append(Route(method, segments, handler, abandon, local, repeatable, plans, ours, led))
         rows.sort(key=lambda row: [segment.startswith("{") for segment in row.segments])
 
     def __iter__(self) -> Iterator[Route]:

@@ -46,6 +46,7 @@ class QueenrightHandlers(Handlers):
         router.add("POST", "/queenright/v1/managers/{id}/leave", self.let_go, repeatable=True)
         router.add("GET", "/queenright/v1/wait", self.wait, abandon=True)
         router.add("GET", "/queenright/v1/why/{ref}", self.why, abandon=True)
+        router.add("GET", "/queenright/v1/mesh", self.mesh, repeatable=True, led=True)
 
     async def status(self, request: Request) -> Response:
         """What this host is; answers everywhere, in a swarm or not, with an engine or without."""
@@ -159,6 +160,12 @@ class QueenrightHandlers(Handlers):
                 down=request.flag("down"),
             )
         )
+
+    async def mesh(self, request: Request) -> Response:
+        """Where the networks are in force, and which published ports answer on which nodes; with ``service`` only those
+        of one.
+        """
+        return json_response(self.control().mesh.describe(request.text("service")))
 
     async def why(self, request: Request) -> Response:
         """Why a task is where it is, or is nowhere. A worker answers for its own tasks."""
