@@ -271,7 +271,7 @@ def test_a_global_tasks_container_is_named_after_its_node() -> None:
         ({"container": {"Env": ["A={{.Nothing}}"]}}, "Env A: .*there is no .Nothing"),
         ({"container": {"Hosts": ["lonely"]}}, "'lonely' is not of the form"),
         ({"container": {"Privileges": {"Seccomp": {"Mode": "custom", "Profile": "!"}}}}, "not base64 of a JSON"),
-        ({"networks": (NetworkAttachment(target="mesh"),)}, "network 'mesh' needs the routing mesh"),
+        ({"networks": (NetworkAttachment(target="mesh"),)}, "network 'mesh': the task has no address in it"),
         (
             {"networks": (NetworkAttachment(target="host"), NetworkAttachment(target="bridge"))},
             "more than one of the networks",

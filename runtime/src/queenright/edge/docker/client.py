@@ -24,6 +24,7 @@ OLDEST = (1, 41)  # Docker 20.10
 NEWEST = (1, 47)  # of which we know what it means
 TIMEOUT = 120  # seconds for one answer; a start on a busy machine takes long
 SHUTTING_DOWN = ("context canceled", "transport is closing", "connection is closing", "containerd.sock")
+COMES_BACK = ("could not find bridge",)  # the agent makes it anew
 
 
 class _Adapter(UnixHTTPAdapter):  # type: ignore[misc]
@@ -118,7 +119,7 @@ def translate(error: APIError) -> TaskError | TemporaryError:
     text = str(error.explanation or error)
     if error.status_code in (429, 503):
         return TemporaryError(text)
-    if error.status_code == 500 and any(sign in text.lower() for sign in SHUTTING_DOWN):
+    if error.status_code == 500 and any(sign in text.lower() for sign in (*SHUTTING_DOWN, *COMES_BACK)):
         return TemporaryError(text)
     return TaskError(text)
 

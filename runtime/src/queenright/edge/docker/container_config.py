@@ -15,7 +15,7 @@ from queenright.model.objects import NodeDescription, Task
 from queenright.model.templates import TemplateError, context_of, expand_container
 from queenright.spec import fields
 from queenright.spec.container import ContainerSpec, Privileges, SELinux
-from queenright.spec.service import GenericResource, NetworkAttachment, Port, Resources, TaskSpec
+from queenright.spec.service import GenericResource, Port, Resources, TaskSpec
 
 CLUSTER_LABEL = "queenright.cluster.id"
 TASK_LABEL = "com.docker.swarm.task.id"
@@ -60,7 +60,7 @@ def create_body(task: Task, node: NodeDescription, cluster_id: str) -> Body:
         "Healthcheck": fields.encode(spec.healthcheck) if spec.healthcheck else None,
         "ExposedPorts": {_port_key(port): {} for port in ports} or None,
         "HostConfig": {
-            **_host_config(task.spec, spec, ports),
+            **_host_config(task.spec, spec, ports, _network(task)),
             **mount_keys(spec.mounts, node.engine_version),
         },
     }
@@ -80,12 +80,12 @@ def host_ports(task: Task) -> tuple[Port, ...]:
     return tuple(port for port in task.endpoint.ports if port.mode == "host")
 
 
-def _host_config(task: TaskSpec, spec: ContainerSpec, ports: tuple[Port, ...]) -> Body:
+def _host_config(task: TaskSpec, spec: ContainerSpec, ports: tuple[Port, ...], network: str) -> Body:
     limits = task.resources.limits
     log = task.log_driver
     return _without_none(
         {
-            "NetworkMode": _network(task.networks),
+            "NetworkMode": network,
             "PortBindings": _bindings(ports) or None,
             "GroupAdd": list(spec.groups) or None,
             "SecurityOpt": _security(spec.privileges) or None,
@@ -127,12 +127,17 @@ def _bindings(ports: tuple[Port, ...]) -> dict[str, list[dict[str, str]]]:
     return bindings
 
 
-def _network(networks: tuple[NetworkAttachment, ...]) -> str:
-    names = [network.target or "" for network in networks]
+def _network(task: Task) -> str:
+    """What every engine has. A task with addresses in networks of the swarm is put into these instead (``networks``):
+    "bridge" adds nothing to them.
+    """
+    names = [network.target or "" for network in task.spec.networks]
+    if task.attachments and not (set(names) & {"host", "none"}):
+        return "default"
     for name in names:
         if name not in HOST_NETWORKS:
-            raise TaskError(f"network {name!r} needs the routing mesh; without it there are {', '.join(HOST_NETWORKS)}")
-    if len(names) > 1:
+            raise TaskError(f"network {name!r}: the task has no address in it; update its service to make it anew")
+    if task.attachments or len(names) > 1:
         raise TaskError(f"a container cannot be in more than one of the networks {', '.join(HOST_NETWORKS)}")
     return names[0] if names else "default"
 

@@ -20,6 +20,9 @@ from queenright.edge.docker.description import read_info
 from queenright.edge.docker.events import EventStream
 from queenright.edge.docker.images import Images
 from queenright.edge.docker.mount_config import missing_source
+from queenright.edge.docker.network_config import Plan
+from queenright.edge.docker.networks import DockerNetworks, create, join_missing
+from queenright.edge.docker.resolv_files import ResolvFiles, bind_resolv, has_own
 from queenright.edge.docker.task_files import TaskFiles, has_files
 from queenright.lib.tasks import Background
 from queenright.model.objects import NodeDescription, Task
@@ -57,6 +60,8 @@ class DockerExecutor:
         self._supplies = supplies
         self._images = Images(self._engine, prefer_local=prefer_local)
         self._files = TaskFiles(DataMounts(data_root), self._engine, supplies)
+        self._resolv = ResolvFiles(data_root.with_name("resolv"))
+        self.networks = DockerNetworks(self._engine, cluster_id)
         self._watched: dict[str, Watched] = {}
         self._background = Background()
         self._gap = asyncio.Event()
@@ -109,6 +114,7 @@ class DockerExecutor:
 
     async def create(self, task: Task) -> Seen:
         node = self._description or await self.describe()
+        plan = self.networks.plan(task)
         body = create_body(task, node, self._cluster_id)
         mounts = expanded(task, node).mounts
         missing = (
@@ -118,7 +124,9 @@ class DockerExecutor:
             raise TaskError(f'invalid mount config for type "bind": bind source path does not exist: {missing}')
         if has_files(task):
             await self._files.lay_out(task, node, body)
-        container_id = await self._engine.call(lambda client: calls.create(client, task.name, body))
+        if plan is not None and not has_own(body):
+            bind_resolv(body, await self._write_resolv(task, plan))
+        container_id = await self._engine.call(lambda client: create(client, task.name, body, plan))
         if container_id is None:
             return await self._created_before(task)
         watched = self._watch(container_id)
@@ -130,6 +138,10 @@ class DockerExecutor:
         before = watched.events
         if has_files(task):
             await self._files.make_sure(task, self._description or await self.describe())
+        plan = self.networks.plan(task)
+        if plan is not None:  # a crash may have come between its creation and its second network, or a reboot
+            await self._write_resolv(task, plan)
+            await self._engine.call(lambda client: join_missing(client, container_id, plan))
         inspected = await self._engine.call(lambda client: calls.start(client, container_id))
         self._take_answer(watched, inspected, before)
         return watched.seen
@@ -150,17 +162,28 @@ class DockerExecutor:
         return watched.seen
 
     async def release(self, task_id: str) -> None:
+        self._resolv.drop(task_id)
         await self._files.drop(task_id)
 
     async def sweep(self, keep: Collection[str]) -> None:
+        kept = frozenset(keep)
+        await self._engine.on_thread(lambda: self._resolv.sweep(kept))
         await self._files.sweep(keep)
 
     async def remove(self, container_id: str, task_id: str) -> None:
         await self._engine.call(lambda client: calls.remove(client, container_id))
         self._watched.pop(container_id, None)
+        self._resolv.drop(task_id)
         await self._files.drop(task_id)
 
     # -- calls
+
+    async def _write_resolv(self, task: Task, plan: Plan) -> pathlib.Path:
+        dns = task.spec.container.dns
+        try:
+            return await self._engine.on_thread(lambda: self._resolv.ensure(task.id, plan.dns, dns))
+        except OSError as error:
+            raise TemporaryError(f"the resolv.conf of the task cannot be written: {error}") from error
 
     @property
     def _label(self) -> str:
