@@ -19,7 +19,11 @@ from ansible_collections.queenright.swarm.tests.unit.plugins.fake_runtime import
 __all__ = ["fleet"]
 
 MODULES = sorted(path.stem for path in (CHECKOUT / "plugins/modules").glob("swarm_*.py"))
-OF_THE_HOST = {"swarm_runtime", "swarm_manage_firewall"}  # their examples change the host itself
+OF_THE_HOST = {
+    "swarm_runtime",
+    "swarm_manage_firewall",
+    "swarm_preflight_info",
+}  # their examples are about the host itself
 STANDING = {
     "swarm_init": ("outside", "outside", "outside", "cut off", "manager"),
     "swarm_join": ("outside", "outside", "outside", "outside"),
