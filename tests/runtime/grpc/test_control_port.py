@@ -17,9 +17,11 @@ from queenright.edge.grpc import authorize, dispatcher_service
 from queenright.edge.grpc.authorize import Authorizer, DeniedError
 from queenright.edge.pki.authority import create_root
 from queenright.model.changes import Create, Delete, Update
-from queenright.model.objects import Node, NodeDescription, Task, TaskStatus
+from queenright.model.mesh_rows import Link, NetworksState
+from queenright.model.objects import Attachment, Network, Node, NodeDescription, Subnet, Task, TaskStatus
 from queenright.model.states import TaskState
 from queenright.spec.cluster import DispatcherSpec
+from queenright.spec.network import NetworkSpec
 from queenright.spec.service import TaskSpec
 from queenright.wire.gen import dispatcher_pb2
 from queenright.wire.messages import Ping, SessionNews
@@ -131,6 +133,31 @@ async def test_a_worker_s_tasks_come_over_and_its_statuses_go_back(port: Port) -
     task = port.store.tasks.get("t1")
     assert task is not None
     assert task.status.state == TaskState.RUNNING
+
+
+async def test_a_worker_is_told_of_its_networks_and_says_what_came_of_it(port: Port) -> None:
+    attachment = Attachment(network_id="n", addresses=("10.0.1.9/24",))
+    node = port.store.nodes.get(WORKER)
+    assert node is not None
+    subnets = (Subnet(subnet="10.0.1.0/24", gateway="10.0.1.1"),)
+    port.write(
+        Create(Network(id="n", spec=NetworkSpec(name="mynet"), vni=4097, subnets=subnets)),
+        Update(dataclasses.replace(node, attachments=(attachment,))),
+    )
+    link = port.link()
+    async with asyncio.timeout(30):
+        session_id = (await anext(link.session(DESCRIPTION, "10.0.0.7"))).session_id
+        stream = link.networks(session_id)
+        told = await anext(stream)
+        assert told.complete
+        assert {row.key for row in told.rows} == {"n", f"n/{WORKER}"}
+        await link.networks_applied(session_id, NetworksState(told.results_in, {}, {("tcp", 80): ""}))
+        held = port.store.networks.get("n")
+        assert held is not None
+        port.write(Update(dataclasses.replace(held, spec=NetworkSpec(name="mynet", internal=True))))
+        [row] = (await anext(stream)).rows
+        assert isinstance(row, Link) and row.internal
+    await link.close()
 
 
 async def test_another_s_task_cannot_be_reported(port: Port) -> None:

@@ -105,7 +105,10 @@ class Dataplane:
             await machinery.bridges.sweep(())
         except Exception as error:  # what the kernel has is to go all the same
             log.error("networks of the engine are still there: %s", error)
-        await machinery.kernel.clear(self._cluster_id)
+        try:
+            await machinery.kernel.clear(self._cluster_id)
+        except Exception as error:  # the membership ends all the same
+            log.error("parts of the networks are still there: %s", error)
         machinery.kernel.close()
 
     def _remembered(self) -> list[Row]:

@@ -6,12 +6,17 @@ with the first network, since a node without any does not pay for it.
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 from collections.abc import Callable, Sequence
 
 from queenright.agent.mesh_ports import Bridges, Machinery
 from queenright.app import world
 from queenright.decide.names import NameTable
+
+log = logging.getLogger(__name__)
+
+CLEAR_SECONDS = 30.0
 
 
 async def load(names: NameTable, bridges: Bridges, nameservers: Callable[[str], Sequence[str]]) -> Machinery:
@@ -31,3 +36,19 @@ def _make(names: NameTable, bridges: Bridges, nameservers: Callable[[str], Seque
     forwarder = Forwarder(Upstreams(world.SystemClock().mono), lambda: dice.randrange(1 << 16))
     server = DnsServer(names, forwarder, nameservers, lambda values: random.sample(values, len(values)))
     return Machinery(KernelMesh(), bridges, server)
+
+
+async def clear(cluster_id: str) -> None:
+    """Take away what the kernel has of a membership that is over; what resists is logged. Loads nothing where there is
+    nothing.
+    """
+    from queenright.edge.kernel.mesh import KernelMesh
+
+    kernel = KernelMesh()
+    try:
+        async with asyncio.timeout(CLEAR_SECONDS):
+            await kernel.clear(cluster_id)
+    except Exception as error:  # of whatever kind: the membership ends all the same
+        log.error("parts of the networks may still be there: %s", error)
+    finally:
+        kernel.close()

@@ -201,7 +201,7 @@ class Working:
 
 
 async def remove_containers(docker_socket: Path, data_root: Path, cluster_id: str, clock: Clock) -> None:
-    """End and remove every container of a membership that cannot go on; what resists is logged."""
+    """End and remove every container and network of a membership that cannot go on; what resists is logged."""
     executor = DockerExecutor(
         cluster_id, wall=clock.wall, supplies=NodeData(), data_root=data_root, socket=str(docker_socket)
     )
@@ -220,7 +220,9 @@ async def remove_containers(docker_socket: Path, data_root: Path, cluster_id: st
                 if error is not None:
                     log.error("container %s is still there: %s", item.container_id[:12], error)
             await executor.sweep(())
+            await executor.networks.sweep(())
     except (ExecutorError, TimeoutError) as error:
         log.error("containers of the swarm that was left may still be there: %s", error)
     finally:
         await executor.close()
+        await mesh.clear(cluster_id)
