@@ -93,6 +93,15 @@ STAGES: tuple[Stage, ...] = (
     _collection("units", "ansible-test units", timeout=600, tools=("git",), junit=str(OUTPUT / "units.xml")),
     _collection("ansible-lint", "ansible-lint: production profile", timeout=600),
     _collection("docs", "antsibull-docs: documentation of the collection"),
+    _pytest(
+        "kernel",
+        "real packets between namespaces: tunnels, tables, published ports (tests/kernel)",
+        ["--ignore=tests/kernel/guest", "tests/kernel"],
+        lane=FULL,
+        timeout=1800,
+        tools=("ip", "bridge", "nft", "iptables", "nsenter"),
+        root=True,
+    ),
     Stage(
         "guest",
         "the kernel tests on Debian's stock kernel, with both backends (tests/kernel/guest)",

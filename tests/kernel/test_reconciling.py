@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import pathlib
+import socket
 from collections.abc import AsyncIterator
 
 import pytest
@@ -106,7 +107,8 @@ async def test_a_sandbox_whose_name_was_taken_is_made_anew(folder: pathlib.Path,
         one = lab.hosts[0]
         namespaces.remove(NAMES.namespace, one.folder)
         applied = await one.mesh.audit(whole)
-        assert applied.errors == {}
+        assert (applied.errors, applied.renewed) == ({}, ("n1",))
+        assert (await one.mesh.audit(whole)).renewed == ()
         assert (one.folder / NAMES.namespace).exists()
         await answers(lab)
 
@@ -275,3 +277,41 @@ async def test_forwarding_that_is_refused_by_default_is_opened_where_docker_look
         await host.place.sh("iptables -F")
         assert (await host.mesh.audit(whole)).errors == {}
         assert await kit.asked(lab.client, host.address, 8080) == {"a"}
+
+
+async def test_a_node_without_ipv6_gets_the_rest_of_a_network_that_has_it(folder: pathlib.Path, kind: str) -> None:
+    async with kit.lab(folder) as lab:
+        host = lab.hosts[0]
+        await host.place.sh("for s in all default; do echo 1 >/proc/sys/net/ipv6/conf/$s/disable_ipv6; done")
+        await kit.bring(host, kit.dual(host, ingress=True), kind=kind)
+        a = await lab.container(host, "n1", "a", "10.1.0.11/24")
+        a.addresses = ("10.1.0.11", "fd01::11")
+        web = kit.service(host, a, vips=("10.1.0.10", "fd01::10"))
+        await kit.bring(
+            host, kit.dual(host, ingress=True, balanced=(web,), published=(kit.published(host, a),)), kind=kind
+        )
+        assert await kit.ask(a, "10.1.0.10", 80) == ("a", "10.1.0.201")
+        assert await kit.asked(lab.client, host.address, 8080, 5) == {"a"}
+
+
+async def test_names_are_asked_at_the_address_that_is_the_same_on_every_node(folder: pathlib.Path, kind: str) -> None:
+    async with kit.lab(folder) as lab:
+        host = lab.hosts[0]
+        await kit.bring(host, kit.dual(host), kind=kind)
+        a = await lab.container(host, "n1", "a", "10.1.0.11/24", "fd01::11/64")
+        opened = await host.mesh.dns_sockets("n1")
+        try:
+            assert len(opened) == 4
+            for sock in opened:
+                if sock.type == socket.SOCK_DGRAM:
+                    asking = await kit.Udp.at(a, sock.getsockname()[0], 53)
+                    asking.sock.send(b"who")
+                    loop = asyncio.get_running_loop()
+                    data, peer = await asyncio.wait_for(loop.sock_recvfrom(sock, 100), kit.PATIENCE)
+                    assert (data, peer[0] in a.addresses) == (b"who", True)
+                    asking.close()
+        finally:
+            for sock in opened:
+                sock.close()
+        with pytest.raises(OSError, match="not on this node"):
+            await host.mesh.dns_sockets("n2")

@@ -33,7 +33,9 @@ def accepts(mark: str, bridges: Sequence[str], *, gateway: bool, direct: Sequenc
     note = ("-m", "comment", "--comment", mark)
     handed = ("-m", "conntrack", "--ctstate", "DNAT")
     answers = ("-m", "conntrack", "--ctstate", "RELATED,ESTABLISHED")
-    rules = [("-o", HOST_LINK, *handed, *note), ("-i", HOST_LINK, *answers, *note)] if gateway else []
+    rules: list[Rule] = []
+    if gateway:
+        rules += [("-o", HOST_LINK, *handed, *note), ("-i", HOST_LINK, *answers, *note)]
     for bridge in direct:
         rules += [("-o", bridge, *handed, *note), ("-i", bridge, *answers, *note)]
     rules += [("-i", bridge, "-o", bridge, *note) for bridge in bridges]

@@ -6,10 +6,9 @@ Runs on the host's worker.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
-from queenright.edge.kernel import addresses, conntrack, flows, tables
+from queenright.edge.kernel import addresses, conntrack, families, flows, tables
 from queenright.edge.kernel.balancer import (
     LINK4,
     LINK4_HOST,
@@ -114,20 +113,7 @@ class Gateway:
         set_sysctl(f"net/ipv4/conf/{HOST_LINK}/route_localnet", 1)  # clients on 127.0.0.1
         set_sysctl(f"net/ipv4/conf/{HOST_LINK}/rp_filter", 2)
         if own_address(overlay, 6):
-            _forward6()
+            families.forward_ipv6()
         for number, least in _NEIGHBOURS.items():
             for family in ("ipv4", "ipv6"):
                 set_sysctl(f"net/{family}/neigh/default/gc_thresh{number}", least, least=True)
-
-
-def _forward6() -> None:
-    """Forward IPv6. A host that does no longer believes the routers it got its own route from, unless it is told to."""
-    conf = Path("/proc/sys/net/ipv6/conf")
-    if not conf.exists():
-        raise KernelError("this node has no IPv6, and the ingress network shall have it")
-    if (conf / "all/forwarding").read_text().strip() == "1":
-        return
-    for link in os.listdir(conf):
-        if (conf / link / "accept_ra").read_text().strip() == "1":
-            set_sysctl(f"net/ipv6/conf/{link}/accept_ra", 2)
-    set_sysctl("net/ipv6/conf/all/forwarding", 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import errno
 import logging
 import re
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from queenright.agent.mesh_ports import Applied
-from queenright.edge.kernel import firewall, namespaces, netlink, watch
+from queenright.edge.kernel import families, firewall, namespaces, netlink, watch
 from queenright.edge.kernel.balancer import MakeBalancer, own_address, serving
 from queenright.edge.kernel.errors import KernelError
 from queenright.edge.kernel.host import Gateway
@@ -75,11 +76,18 @@ class Network:
         self.made_by: MakeBalancer | None = None
         self._folder = folder
         self.open()
+        self._renewed = False
 
     def open(self) -> None:
         """A thread in the namespace of the name, which is made if it is not there."""
         self.sandbox = Sandbox(self.names.namespace, self._folder)
+        self._renewed = True
         self.worker = Worker(f"kernel-{self.names.namespace}", self.sandbox.enter)
+
+    def take_renewed(self) -> bool:
+        """Whether the sandbox was made anew since the last time somebody asked."""
+        renewed, self._renewed = self._renewed, False
+        return renewed
 
     async def end(self) -> None:
         """End the thread; the namespace stays, if it has a name."""
@@ -139,6 +147,8 @@ class Site:
         self._host.leave()
 
     async def _bring(self, picture: MeshPicture, *, full: bool) -> Applied:
+        if not await self._host.worker.run(families.has_ipv6):
+            picture = dataclasses.replace(picture, overlays=tuple(map(families.without_ipv6, picture.overlays)))
         wanted = {overlay.network_id: overlay for overlay in picture.overlays}
         ingress = next((overlay for overlay in picture.overlays if overlay.ingress), None)
         errors: dict[str, str] = {}
@@ -155,7 +165,8 @@ class Site:
         ports = await self._publish(ingress, errors, full=full) if ingress is not None else {}
         if full:
             self._swept = "" not in errors
-        return Applied(errors, ports)
+        renewed = tuple(sorted(key for key, network in self._networks.items() if network.take_renewed()))
+        return Applied(errors, ports, renewed)
 
     async def _caught(self, errors: dict[str, str], network_id: str, step: object) -> None:
         """Await one network's step; what it raises is put down, and the others go on."""

@@ -40,6 +40,7 @@ class Table:
     """A sandbox's table: its sets and hooked chains, and what is balanced in it, each under a name."""
 
     base: str
+    families: Sequence[int]
     sources: Mapping[str, Source]
 
 
@@ -47,7 +48,7 @@ def whole(name: str, table: Table, known: set[str]) -> str:
     """The text that puts the table in the place of whatever has its name, in one step. ``known``: gets the names of the
     chains that there are afterwards.
     """
-    chains, elements = _parts(table.sources.values())
+    chains, elements = _parts(table.sources.values(), table.families)
     known.clear()
     known.update(chains)
     text = "".join(_chain(chain, rule, []) for chain, rule in chains.items())
@@ -72,7 +73,7 @@ def step(name: str, old: Table, new: Table, known: set[str]) -> str:
     after = [source for key, source in new.sources.items() if not _same(old.sources.get(key), source)]
     if not before and not after:
         return ""
-    had, (chains, wanted) = _parts(before)[1], _parts(after)
+    had, (chains, wanted) = _parts(before, old.families)[1], _parts(after, new.families)
     gone = {key: value for key, value in had.items() if wanted.get(key) != value}
     come = {key: value for key, value in wanted.items() if had.get(key) != value}
     added = [chain for chain in chains if chain not in known]
@@ -86,7 +87,7 @@ def sandbox(overlay: Overlay) -> Table:
     families = [family for family in (4, 6) if own_address(overlay, family)]
     sources: dict[str, Source] = {service.service_id: service for service in overlay.balanced}
     sources.update((f"{port.protocol} {port.port}", port) for port in overlay.published)
-    return Table(_sandbox_base(overlay, families), sources)
+    return Table(_sandbox_base(overlay, families), families, sources)
 
 
 def host(overlay: Overlay, ports: Sequence[Published]) -> str:
@@ -108,12 +109,12 @@ def _same(one: Source | None, other: Source) -> bool:
     return one is other or one == other
 
 
-def _parts(sources: Iterable[Source]) -> tuple[dict[str, str], dict[tuple[str, str], str]]:
+def _parts(sources: Iterable[Source], families: Sequence[int]) -> tuple[dict[str, str], dict[tuple[str, str], str]]:
     """The chains that these need, with their rules, and their elements."""
     chains: dict[str, str] = {}
     elements: dict[tuple[str, str], str] = {}
     for source in sources:
-        for family in (4, 6):
+        for family in families:
             addresses = serving(source.backends, family)
             if not addresses:
                 continue  # in no map: the sandbox refuses what comes for it
