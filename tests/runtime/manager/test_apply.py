@@ -153,8 +153,9 @@ async def test_refusals_are_the_same_in_check_mode() -> None:
     world = World.make()
     await world.service("web")
     for dry_run in (True, False):
-        with pytest.raises(InvalidArgument, match="needs the routing mesh"):
-            await apply(world, "service", "new", {"image": "a", "publish": [{"target_port": 80}]}, dry_run=dry_run)
+        with pytest.raises(InvalidArgument, match="ingress mode can't be used with dnsrr mode"):
+            options = {"image": "a", "publish": [{"target_port": 80}], "endpoint_mode": "dnsrr"}
+            await apply(world, "service", "new", options, dry_run=dry_run)
         with pytest.raises(Unimplemented, match="service mode change is not allowed"):
             await apply(world, "service", "web", {"mode": "global"}, dry_run=dry_run)
         with pytest.raises(InvalidArgument, match="image reference must be provided"):
@@ -418,8 +419,8 @@ async def test_swarm_wishes_that_cannot_be_are_refused() -> None:
 
 async def test_unknown_kinds_and_states_are_refused() -> None:
     world = World.make()
-    with pytest.raises(InvalidArgument, match="kind 'network' is none of"):
-        await apply(world, "network", "x")
+    with pytest.raises(InvalidArgument, match="kind 'volume' is none of"):
+        await apply(world, "volume", "x")
     with pytest.raises(InvalidArgument, match="state 'query'"):
         await apply(world, "service", "web", state="query")
     with pytest.raises(InvalidArgument, match="a service needs a name"):

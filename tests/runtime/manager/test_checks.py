@@ -11,8 +11,6 @@ from runtime.manager.kit import service_spec
 from queenright.manager.checks import check_service
 from queenright.model.errors import InvalidArgument
 
-MESH = "needs the routing mesh"
-
 
 def generic(*wanted: tuple[str, int | str]) -> dict[str, Any]:
     """A TaskTemplate that reserves generic resources."""
@@ -102,20 +100,17 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         {"EndpointSpec": {"Mode": "dnsrr", "Ports": [{"TargetPort": 80, "PublishedPort": 80}]}},
         "EndpointSpec: port published with ingress mode can't be used with dnsrr mode",
     ),
-    ({"EndpointSpec": {"Ports": [{"TargetPort": 80, "PublishedPort": 8080}]}}, MESH),
-    ({"EndpointSpec": {"Ports": [{"TargetPort": 80, "PublishMode": "ingress"}]}}, MESH),
     ({"EndpointSpec": {"Ports": [{"TargetPort": 0, "PublishMode": "host"}]}}, "target port 0 is not within 1-65535"),
     (
         {"EndpointSpec": {"Ports": [{"TargetPort": 1, "PublishedPort": 65536, "PublishMode": "host"}]}},
         "published port 65536 is not within 0-65535",
     ),
-    ({"task": {"Networks": [{"Target": "backend"}]}}, MESH),
     (
-        {"task": {"Networks": [{"Target": "ingress"}]}},
-        'Service cannot be explicitly attached to the ingress network "ingress"',
+        {"EndpointSpec": {"Ports": [{"TargetPort": 1, "PublishMode": "host", "LocalFirst": True}]}},
+        "local_first is for ports of mode ingress: port 1 is of mode host",
     ),
-    ({"task": {"Networks": [{"Target": "host"}, {"Target": "bridge"}]}}, "not in several"),
-    ({"task": {"Networks": [{}]}}, "a network attachment must name its network"),
+    ({"EndpointSpec": {"Drain": -1}}, "drain cannot be negative"),
+    ({"EndpointSpec": {"Drain": 601_000_000_000}}, "drain is not within 0s-10m"),
     ({"container": {"Env": ["A=\0"]}}, "holds a NUL character"),
     ({"container": {"Env": ["A=\ud800"]}}, "not valid Unicode"),
     ({"task": {"ForceUpdate": 1 << 64}}, "is out of range"),

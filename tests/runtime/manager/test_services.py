@@ -121,10 +121,9 @@ async def test_a_rename_and_a_change_of_mode_are_refused() -> None:
 async def test_an_update_is_checked_like_a_creation() -> None:
     world = World.make()
     service = await world.service()
-    with pytest.raises(InvalidArgument, match="needs the routing mesh"):
-        await world.control.services.update(
-            "web", service.version, service_spec(EndpointSpec={"Ports": [{"TargetPort": 80}]})
-        )
+    with pytest.raises(InvalidArgument, match="ingress mode can't be used with dnsrr mode"):
+        endpoint = {"Mode": "dnsrr", "Ports": [{"TargetPort": 80}]}
+        await world.control.services.update("web", service.version, service_spec(EndpointSpec=endpoint))
 
 
 async def test_a_rollback_swaps_the_two_specs_and_a_second_one_swaps_back() -> None:

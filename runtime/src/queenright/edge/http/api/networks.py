@@ -133,10 +133,12 @@ class NetworkHandlers(Handlers):
         """The host's unused networks, and on a manager the swarm's."""
         if self.running() is None:
             return PASS
-        query = urlencode(request.query, doseq=True)
-        target = f"{_prefix(request)}/networks/prune" + (f"?{query}" if query else "")
-        local = await self._upstream.json("POST", target)
-        gone = list((local or {}).get("NetworksDeleted") or ())
+        gone: list[str] = []
+        if not request.flag("dry_run"):
+            query = urlencode(request.query, doseq=True)
+            target = f"{_prefix(request)}/networks/prune" + (f"?{query}" if query else "")
+            local = await self._upstream.json("POST", target)
+            gone = list((local or {}).get("NetworksDeleted") or ())
         answer = await self.lead(Request("POST", OWN_PRUNE, request.version, request.query, request.headers))
         if isinstance(answer, Response) and isinstance(answer.body, bytes):
             names = [one["name"] for one in json.loads(answer.body)["deleted"]]

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,7 +13,7 @@ from queenright.manager.ports import Consensus
 from queenright.manager.views import ManagerStatus, manager_status
 from queenright.model.objects import Cluster, Config, Node, Secret, Service, Task, UpdateStatus
 from queenright.spec.fields import encode
-from queenright.spec.service import GLOBAL, GLOBAL_JOB, REPLICATED_JOB
+from queenright.spec.service import GLOBAL, GLOBAL_JOB, REPLICATED_JOB, Port
 from queenright.store.store import Store
 
 SECOND = 1_000_000_000
@@ -67,9 +69,19 @@ def _iteration(value: Service | Task) -> Json:
 
 def _endpoint(value: Service) -> Json:
     endpoint: Json = {"Spec": encode(value.spec.endpoint)}
-    if value.spec.endpoint.ports:
-        endpoint["Ports"] = [encode(port) for port in value.spec.endpoint.ports]
+    ports = value.ports or value.spec.endpoint.ports
+    if ports:
+        endpoint["Ports"] = [_port(port) for port in ports]
+    if value.vips:
+        endpoint["VirtualIPs"] = [
+            {"NetworkID": one.network_id, "Addr": address} for one in value.vips for address in one.addresses
+        ]
     return endpoint
+
+
+def _port(value: Port) -> Json:
+    """A port as it is published: clients look at what applies where the specification is silent."""
+    return encode(dataclasses.replace(value, protocol=value.protocol or "tcp", mode=value.mode or "ingress"))
 
 
 def update_status(value: UpdateStatus, waits: str = "") -> Json:
@@ -101,9 +113,10 @@ def service_status(store: Store, value: Service) -> Json:
 # -- tasks
 
 
-def task(value: Task, *, last_slot: int = 0) -> Json:
-    """``last_slot``: the number of the last slot, if the task is of a replicated job. It is shown as 0: clients count
-    the slots of such a job from there, and the Docker CLI waits for ever where one of them is missing.
+def task(value: Task, *, last_slot: int = 0, networks: Sequence[Json] = ()) -> Json:
+    """``networks``: what it is attached to. ``last_slot``: the number of the last slot, if the task is of a replicated
+    job. It is shown as 0: clients count the slots of such a job from there, and the Docker CLI waits for ever where one
+    of them is missing.
     """
     document = meta(value)
     document["Labels"] = {}
@@ -115,6 +128,8 @@ def task(value: Task, *, last_slot: int = 0) -> Json:
         document["NodeID"] = value.node_id
     document["Status"] = _task_status(value)
     document["DesiredState"] = value.desired_state.text
+    if networks:
+        document["NetworksAttachments"] = list(networks)
     if value.assigned_generic:
         document["GenericResources"] = [encode(one) for one in value.assigned_generic]
     if value.job_iteration:

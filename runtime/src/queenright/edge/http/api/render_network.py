@@ -7,7 +7,7 @@ from typing import Any
 
 from queenright.edge.http.api.render import ZERO_TIME, timestamp
 from queenright.edge.http.messages import ApiVersion
-from queenright.model.objects import Attachment, Network, Service, Task
+from queenright.model.objects import Attachment, Network, Task
 from queenright.model.states import TaskState
 from queenright.spec.network import OVERLAY, OWNED_LABEL
 from queenright.store.store import Store
@@ -124,7 +124,7 @@ def _bare(address: str) -> str:
     return address.partition("/")[0]
 
 
-# -- what tasks and services have
+# -- what tasks have
 
 
 def attachments(store: Store, held: tuple[Attachment, ...]) -> list[Json]:
@@ -162,8 +162,3 @@ def _whole(value: Network) -> Json:
         "DriverState": {"Name": OVERLAY, "Options": {VXLAN: str(value.vni)}},
         "IPAMOptions": {"Driver": {"Name": "default"}, "Configs": _configs(value)},
     }
-
-
-def virtual_addresses(value: Service) -> list[Json]:
-    """``VirtualIPs`` of a service's endpoint: one for each network and family."""
-    return [{"NetworkID": one.network_id, "Addr": address} for one in value.vips for address in one.addresses]

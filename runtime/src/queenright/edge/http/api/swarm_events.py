@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Changes of the store as the Engine API's events of scope ``swarm``, and the filters that choose among them.
 
-Secrets, configs, nodes and services have events; what happens to their tasks shows as the containers' own events.
+Secrets, configs, networks, nodes and services have events; what happens to their tasks shows as the containers' own
+events.
 """
 
 from __future__ import annotations
@@ -12,12 +13,15 @@ from typing import Any
 
 from queenright.decide import defaults
 from queenright.manager.views import ManagerStatus
-from queenright.model.objects import Config, Node, Secret, Service
+from queenright.model.objects import Config, Network, Node, Secret, Service
+from queenright.spec.network import OVERLAY
 from queenright.store.history import Commit, Event
 
 SECOND = 1_000_000_000
 SCOPE = "swarm"
-TYPES = frozenset({"service", "node", "secret", "config"})
+TYPES = frozenset({"service", "node", "secret", "config", "network"})
+SHARED = frozenset({"network"})
+"""Types of which the engine has events too."""
 NAMING = ("daemon", "container", "plugin", "volume", "network", "node", "service", "secret", "config")
 """Filters that ask for an id or a name."""
 
@@ -82,6 +86,8 @@ def _attributes(event: Event) -> Attributes:
             _moved(found, "role", before.role, after.role)
             _moved(found, "state", str(before.status.state), str(after.status.state))
         return found
+    if isinstance(row, Network):
+        return {"name": row.name, "type": row.spec.driver or OVERLAY}
     assert isinstance(row, Secret | Config)
     return {"name": row.name}
 
@@ -131,7 +137,7 @@ class EventFilter:
     def engine(self) -> bool:
         """Whether events of the engine can be among them."""
         types = self._filters.get("type")
-        return self._exact("scope", "local") and (not types or bool(set(types) - TYPES))
+        return self._exact("scope", "local") and (not types or bool(set(types) - (TYPES - SHARED)))
 
     def _exact(self, name: str, value: str) -> bool:
         wanted = self._filters.get(name)

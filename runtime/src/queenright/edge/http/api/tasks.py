@@ -8,6 +8,7 @@ from typing import Any
 from queenright.edge.http.api import render
 from queenright.edge.http.api.base import Handlers
 from queenright.edge.http.api.json_cache import JsonCache
+from queenright.edge.http.api.render_network import attachments
 from queenright.edge.http.messages import Request, Response, json_list_response
 from queenright.edge.http.router import Router
 from queenright.manager.ports import Host
@@ -34,9 +35,10 @@ class TaskHandlers(Handlers):
         return json_list_response(list_tasks(store, request.filters(TASK_FILTERS)), self._json.text)
 
     def _document(self, value: Task) -> dict[str, Any]:
-        service = self.control().store.services.get(value.service_id)
+        store = self.control().store
+        service = store.services.get(value.service_id)
         last = service.spec.mode.total_completions if service is not None and value.slot else None
-        return render.task(value, last_slot=last or 0)
+        return render.task(value, last_slot=last or 0, networks=attachments(store, value.attachments))
 
     async def inspect(self, request: Request) -> Response:
         found = self.control().store.task(request.params["id"])
