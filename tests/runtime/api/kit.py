@@ -28,11 +28,19 @@ class Engine:
 
     def __init__(self) -> None:
         self.down = ""
+        self.asked: list[tuple[str, str]] = []
+        self.answers: dict[tuple[str, str], Any] = {}  # JSON by method and path
 
     async def request(self, method: str, target: str) -> Reply:
         if self.down:
             raise ApiError(502, self.down)
-        return Reply(200, {}, encode({"Version": "20.10.24"}))
+        known = self.answers.get((method, urlsplit(target).path))
+        return Reply(200, {}, encode({"Version": "20.10.24"} if known is None else known))
+
+    async def json(self, method: str, target: str) -> Any:
+        self.asked.append((method, target))
+        path = "/" + urlsplit(target).path.partition("/v1.41/")[2]
+        return self.answers.get((method, path))
 
 
 class Host:

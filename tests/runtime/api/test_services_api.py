@@ -142,8 +142,6 @@ async def test_refusals_have_docker_s_status_and_words(body: dict[str, Any], sta
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        (service_json(EndpointSpec={"Ports": [{"TargetPort": 80, "PublishedPort": 80}]}), "needs the routing mesh"),
-        (service_json(task={"Networks": [{"Target": "ov1"}]}), "needs the routing mesh"),
         (service_json(Mode={"GlobalJob": {}}, UpdateConfig={"Delay": 1}), "UpdateConfig is not supported for jobs"),
         (service_json(Mode={"ReplicatedJob": {}}, RollbackConfig={"Delay": 1}), "RollbackConfig is not supported for"),
         ({"Name": "web", "TaskTemplate": {"PluginSpec": {"Name": "p"}}}, "plugin services are not supported"),
