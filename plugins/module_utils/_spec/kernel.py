@@ -99,6 +99,12 @@ EXPRESSIONS = (
         MESH,
     ),
     Expression(
+        "refusing connections (reject)",
+        "CONFIG_NFT_REJECT_INET",
+        _chain("filter", "input", 0, "meta l4proto tcp reject with tcp reset"),
+        MESH,
+    ),
+    Expression(
         "marks",
         "CONFIG_NF_TABLES",
         _chain("filter", "prerouting", -150, "meta mark set ip daddr map { 192.0.2.1 : 0x1 }"),

@@ -33,6 +33,7 @@ TCP_TIMEOUT = 432_000
 idle connections.
 """
 TCP_FIN_TIMEOUT, UDP_TIMEOUT = 120, 300
+_NAMES = "meta l4proto { tcp, udp } th dport 53"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -131,10 +132,13 @@ def rules(overlay: Overlay, marks: Marks) -> str:
     lines += [
         "chain sw_mark {",
         "type filter hook prerouting priority -150; policy accept;",
+        # A connection keeps its mark: one to a backend that takes no new ones has none in the maps any more.
+        "ct direction original ct mark != 0 meta mark set ct mark accept",
         f'iifname "{INSIDE}" {protocols} meta mark set ip daddr map @sw_vip4',
         f'iifname "{INSIDE}" {protocols} meta mark set ip6 daddr map @sw_vip6',
         f'iifname "{OUTSIDE}" ip daddr {LINK4} meta mark set meta l4proto . th dport map @sw_port4',
         f'iifname "{OUTSIDE}" ip6 daddr {LINK6} meta mark set meta l4proto . th dport map @sw_port6',
+        "meta mark != 0 ct mark set meta mark",
         "}",
         "chain sw_source {",
         "type nat hook postrouting priority 100; policy accept;",
@@ -143,11 +147,24 @@ def rules(overlay: Overlay, marks: Marks) -> str:
         address = own_address(overlay, family)
         if address:
             lines.append(f'oifname "{INSIDE}" meta nfproto ipv{family} meta mark != 0 snat {word} to {address}')
+    names = [f"{'ip6' if ':' in dns else 'ip'} daddr {dns} {_NAMES} accept" for dns in overlay.dns]
     lines += [
         "}",
         "chain sw_forward {",
-        "type filter hook forward priority 0; policy accept;",
-        f'iifname "{INSIDE}" oifname "{OUTSIDE}" ct state new drop',
+        "type filter hook forward priority 0; policy drop;",
+        "ct state established,related accept",  # answers; what IPVS hands over is sent, not forwarded
+        "}",
+        # What IPVS does not take ends here: it is refused before the kernel remembers it, so that nobody sticks to it.
+        "chain sw_into {",
+        "type filter hook input priority 0; policy accept;",
+        'iifname "lo" accept',
+        "meta mark != 0 accept",
+        "meta l4proto { icmp, ipv6-icmp } accept",
+        "ct state invalid drop",
+        *names,
+        "ct state established,related accept",
+        "meta l4proto tcp reject with tcp reset",
+        "reject",
         "}",
         "}",
     ]
