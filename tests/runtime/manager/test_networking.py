@@ -357,3 +357,28 @@ async def test_the_stream_goes_on_until_the_session_ends() -> None:
     scene.networking.close("a", "gone")
     with pytest.raises(Unavailable, match="gone"):
         await asyncio.wait_for(anext(stream), 30)
+
+
+async def test_the_rows_of_a_large_network_are_made_once_and_without_holding_the_loop(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("queenright.manager.networking.AT_ONCE", 1)
+    scene = Scene(net(), node("a", "n"), node("b", "n"), service(), *(task(f"t{n}", "b", 5, "n") for n in range(50)))
+    made: list[str] = []
+    make = scene.networking._task
+    monkeypatch.setattr(scene.networking, "_task", lambda *args: (made.append(args[2]), make(*args)))
+
+    async def first(node_id: str) -> NetworksSet:
+        return await anext(scene.networking.told(scene.networking.open(node_id), lambda: node_id))
+
+    asking = [asyncio.create_task(first(node_id)) for node_id in "ab"]
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert 0 < len(made) < 50  # others get their turn
+    scene.reach("t0", TaskState.FAILED)
+    scene.reach("t49", TaskState.FAILED)
+    told = await asyncio.wait_for(asyncio.gather(*asking), 30)
+    assert {row.key for row in told[0].rows} == {row.key for row in told[1].rows}
+    tasks = {row.task_id for row in told[0].rows if isinstance(row, Endpoint) and row.task_id}
+    assert tasks == {f"t{number}" for number in range(1, 49)}
+    assert len(made) <= 52

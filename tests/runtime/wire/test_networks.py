@@ -56,7 +56,11 @@ def cross(told: NetworksSet, part_bytes: int = networks.PART_BYTES) -> tuple[int
         pb.NetworksMessage.FromString(part.SerializeToString()) for part in networks.networks_messages(told, part_bytes)
     ]
     assert [part.more for part in parts] == [True] * (len(parts) - 1) + [False]
-    return len(parts), networks.read_networks(parts)
+    joining = networks.Joining()
+    *none, joined = [joining.take(part) for part in parts]
+    assert none == [None] * (len(parts) - 1)
+    assert joined is not None
+    return len(parts), joined
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: type(row).__name__)

@@ -34,6 +34,7 @@ COALESCE = 0.05  # seconds in which further changes join a round
 AUDIT_EVERY = 60.0
 AUDIT_SETTLE = 0.5  # seconds after a change by another hand, which is seldom one alone
 RETRY_AFTER = 5.0  # seconds after a round in which something failed
+AT_ONCE = 500  # rows that are written before others get their turn on the loop
 READY_PATIENCE = 5.0  # seconds for which a task waits for a network before it says so
 SECOND = 1_000_000_000
 IN_USE = "*"  # remembered while something of ours may be in the kernel
@@ -145,7 +146,7 @@ class Dataplane:
                 if not told.complete and told.applies_to != token:
                     raise LinkError("DataLoss", "a message on networks is missing; starting from a complete set")
                 token = told.results_in
-                self.take(told)
+                await self._take(told)
         except LinkError as error:
             if error.code != "Unimplemented":
                 raise
@@ -164,19 +165,24 @@ class Dataplane:
             else:
                 await news.wait()
 
-    def take(self, told: NetworksSet) -> None:
+    async def _take(self, told: NetworksSet) -> None:
         """Rows as a manager tells them."""
         put, gone = self._tables.take(told)
         self._names.take(put, gone)
         self._names.whole = self._tables.complete
-        if self._tables.networks and not self._marked:
-            self._marked = True
-            self._database.put_rows({IN_USE: b""})
-        self._database.put_rows({row.key: encode_row(row) for row in put}, gone)
         if self._tables.networks:
             self._begin()
         self._stir()
         self._wanted.set()
+        kept: dict[str, bytes] = {}
+        if self._tables.networks and not self._marked:
+            self._marked = True
+            kept[IN_USE] = b""
+        for number, row in enumerate(put, 1):
+            kept[row.key] = encode_row(row)
+            if number % AT_ONCE == 0:
+                await asyncio.sleep(0)
+        self._database.put_rows(kept, gone)
 
     @property
     def state(self) -> NetworksState:

@@ -21,6 +21,7 @@ from queenright.model.states import NodeState
 from queenright.store.store import Event, Store
 
 SETTLE = 0.005  # seconds in which further changes join a message
+AT_ONCE = 200  # rows that are made before others get their turn on the loop
 
 
 @dataclasses.dataclass(slots=True)
@@ -39,6 +40,8 @@ class _View:
         self.since: dict[str, int] = {}  # by key: the change with which the endpoint last began or ceased to serve
         self.drains: dict[str, _Drain] = {}  # by key
         self.shares: set[Share] = set()
+        self.whole = False  # made of all that there is
+        self.making = asyncio.Lock()
 
 
 class Share:
@@ -104,11 +107,13 @@ class Networking:
 
     async def told(self, share: Share, ids: Callable[[], str]) -> AsyncIterator[NetworksSet]:
         """All rows of the node, then differences as they come, until its session ends (Unavailable)."""
+        await self._prepare(share)
         token = f"{self._store.index}.{ids()}"
         yield self.complete(share, token)
         while True:
             await share.changed.wait()
             await asyncio.sleep(SETTLE)
+            await self._prepare(share)
             if share.closed:
                 raise Unavailable(f"session ended: {share.closed}")
             becomes = f"{self._store.index}.{ids()}"
@@ -185,21 +190,40 @@ class Networking:
                 found[network.id] = make.link(cluster, network, node, attachment, self._mtu)
         return found
 
+    async def _prepare(self, share: Share) -> None:
+        """Make the rows of the node's networks, without holding the loop; all nodes that ask meanwhile wait for it."""
+        node = self._store.nodes.get(share.node_id) if share.relink else None
+        for attachment in node.attachments if node is not None else ():
+            view = self._views.setdefault(attachment.network_id, _View())
+            async with view.making:
+                for number, _ in enumerate(self._making(attachment.network_id, view), 1):
+                    if number % AT_ONCE == 0:
+                        await asyncio.sleep(0)
+
     def _view(self, network_id: str) -> _View:
-        """The network's rows; made of all that there is when a node first asks, and kept from then on."""
-        view = self._views.get(network_id)
-        if view is None:
-            view = self._views[network_id] = _View()
-            for task in self._store.tasks.by("network", network_id):
-                self._task(network_id, view, task.id)
-            for node in self._store.nodes.by("network", network_id):
-                self._sandbox(network_id, view, node.id)
-            network = self._store.networks.get(network_id)
-            if network is not None:
-                index = ("ingress", True) if network.ingress else ("network", network_id)
-                for service in self._store.services.by(*index):
-                    self._face(network, view, service.id)
+        """The network's rows, whole."""
+        view = self._views.setdefault(network_id, _View())
+        for _ in self._making(network_id, view):
+            pass
         return view
+
+    def _making(self, network_id: str, view: _View) -> Iterator[None]:
+        """Make the rows of all that there is, one a step, if that was not done; what changes meanwhile is followed."""
+        if view.whole:
+            return
+        for task in self._store.tasks.by("network", network_id):
+            self._task(network_id, view, task.id)
+            yield
+        for node in self._store.nodes.by("network", network_id):
+            self._sandbox(network_id, view, node.id)
+            yield
+        network = self._store.networks.get(network_id)
+        if network is not None:
+            index = ("ingress", True) if network.ingress else ("network", network_id)
+            for service in self._store.services.by(*index):
+                self._face(network, view, service.id)
+                yield
+        view.whole = True
 
     # -- what happens
 

@@ -3,14 +3,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import functools
+from collections.abc import Iterator
 from typing import Any
 
 from queenright.model.mesh_rows import Endpoint, Face, Link, NetworksSet, NetworksState, Row
 from queenright.wire.codec import from_message, parse, to_message
 from queenright.wire.gen import dispatcher_pb2 as pb
 
-PART_BYTES = 1 << 20  # a message stays below this
+PART_BYTES = 1 << 16  # a message stays below this, so that nobody is long at work with one
+KEPT = 1 << 16  # rows whose bytes are kept: all nodes of a network are told the same
 _FIELDS: dict[type, str] = {Link: "links", Endpoint: "endpoints", Face: "faces"}
 
 
@@ -18,13 +20,12 @@ def networks_messages(told: NetworksSet, part_bytes: int = PART_BYTES) -> Iterat
     """The set in one or more messages, each below ``part_bytes``; all but the last say ``more``."""
     part, size = _begin(told), 0
     for piece in _pieces(told):
-        weight = piece.ByteSize()
-        if size and size + weight > part_bytes:
+        if size and size + len(piece) > part_bytes:
             part.more = True
             yield part
             part, size = _begin(told), 0
-        part.MergeFrom(piece)
-        size += weight
+        part.MergeFromString(piece)
+        size += len(piece)
     yield part
 
 
@@ -33,18 +34,19 @@ def _begin(told: NetworksSet) -> pb.NetworksMessage:
     return pb.NetworksMessage(type=kind, applies_to=told.applies_to, results_in=told.results_in)
 
 
-def _pieces(told: NetworksSet) -> Iterator[pb.NetworksMessage]:
-    for row in told.rows:
-        yield _message(row)
+def _pieces(told: NetworksSet) -> Iterator[bytes]:
+    """Messages of one thing each."""
+    yield from map(encode_row, told.rows)
     for key in told.removes:
-        yield pb.NetworksMessage(removes=[key])
+        yield pb.NetworksMessage(removes=[key]).SerializeToString()
 
 
-def _message(row: Row) -> pb.NetworksMessage:
-    """A message of nothing but that row."""
+@functools.lru_cache(maxsize=KEPT)
+def encode_row(row: Row) -> bytes:
+    """A message of nothing but that row; so the agent keeps it."""
     message = pb.NetworksMessage()
     to_message(row, getattr(message, _FIELDS[type(row)]).add())
-    return message
+    return message.SerializeToString(deterministic=True)
 
 
 def _rows(message: pb.NetworksMessage) -> Iterator[Row]:
@@ -54,21 +56,23 @@ def _rows(message: pb.NetworksMessage) -> Iterator[Row]:
             yield row
 
 
-def read_networks(parts: Sequence[pb.NetworksMessage]) -> NetworksSet:
-    """Join the parts of one set."""
-    last = parts[-1]
-    return NetworksSet(
-        complete=last.type == pb.NetworksMessage.COMPLETE,
-        applies_to=last.applies_to,
-        results_in=last.results_in,
-        rows=tuple(row for part in parts for row in _rows(part)),
-        removes=tuple(key for part in parts for key in part.removes),
-    )
+class Joining:
+    """Joins the parts of sets; each is read when it comes."""
 
+    def __init__(self) -> None:
+        self._rows: list[Row] = []
+        self._removes: list[str] = []
 
-def encode_row(row: Row) -> bytes:
-    """One row, as the agent keeps it."""
-    return _message(row).SerializeToString(deterministic=True)
+    def take(self, part: pb.NetworksMessage) -> NetworksSet | None:
+        """The set, with its last part."""
+        self._rows.extend(_rows(part))
+        self._removes.extend(part.removes)
+        if part.more:
+            return None
+        rows, removes = tuple(self._rows), tuple(self._removes)
+        self._rows, self._removes = [], []
+        complete = part.type == pb.NetworksMessage.COMPLETE
+        return NetworksSet(complete, part.applies_to, part.results_in, rows, removes)
 
 
 def decode_row(data: bytes) -> Row:

@@ -73,13 +73,12 @@ class GrpcLink:
             raise self._explained(error) from None
 
     async def networks(self, session_id: str) -> AsyncIterator[NetworksSet]:
-        parts: list[pb.NetworksMessage] = []
+        joining = networks.Joining()
         try:
             async for message in self._stub.Networks(pb.NetworksRequest(session_id=session_id)):
-                parts.append(message)
-                if not message.more:
-                    yield networks.read_networks(parts)
-                    parts = []
+                told = joining.take(message)
+                if told is not None:
+                    yield told
         except grpc.aio.AioRpcError as error:
             raise self._explained(error) from None
 
