@@ -5,10 +5,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from laws.builders import SECOND, job, node, spec
+from laws.builders import SECOND, job, network, node, spec
 from laws.world import START, Behaviour, World
 
+from queenright.decide.convergence import convergence
 from queenright.decide.narrate import clock, waiting_for
+from queenright.model.changes import Create
 
 
 def updating(replicas: int | None = 3, **config: Any) -> World:
@@ -77,6 +79,19 @@ def test_what_finds_no_node_says_why() -> None:
     assert words(made) == (
         "0 of 2 tasks updated; waits for web.1 (no suitable node (scheduling constraints not satisfied on 1 node))"
     )
+
+
+def test_what_finds_no_address_says_why() -> None:
+    made = World(node("h1"), laws=False)
+    made.do(Create(network("tiny", "10.9.0.0/29")))
+    made.create(spec("hog", 2, networks=["tiny"]))
+    made.create(spec("web", 1, UpdateConfig={"Timeout": 0}))
+    made.advance(1)
+    made.update(spec("web", 1, networks=["tiny"], UpdateConfig={"Timeout": 0}))
+    made.settle()
+    error = "network tiny (10.9.0.0/29) has no free address: 4 of 4 in use"
+    assert words(made) == f"0 of 1 tasks updated; waits for web.1 ({error})"
+    assert convergence(made.store, made.service("web"), made.now).reasons == (f"task web.1: {error}",)
 
 
 def test_a_task_that_waits_for_another_to_stop_says_so() -> None:

@@ -196,6 +196,16 @@ def test_a_clock_that_goes_back_does_not_keep_a_task_waiting_for_hours() -> None
     assert len(world.running("web")) == 1
 
 
+def test_a_slot_gets_one_successor_though_the_clock_has_gone_back() -> None:
+    world = three()  # its laws cut each answer: after the first change the successor is there and is older
+    world.create(spec("web", 1))
+    world.settle()
+    world.turn_back(5)
+    world.end(history(world)[0], 1)
+    world.advance(10)
+    assert len(world.running("web")) == 1 and len(history(world)) == 2
+
+
 def test_a_node_that_comes_back_stops_its_old_task() -> None:
     world = three()
     world.create(spec("web", 3))

@@ -43,6 +43,15 @@ async def test_a_pending_task_is_explained_filter_by_filter_and_node_by_node() -
     assert "agent" not in found
 
 
+async def test_a_task_without_addresses_says_what_it_waits_for() -> None:
+    world = World.make()
+    web = await world.service()
+    new = world.task(web, 1, status=TaskStatus(state=TaskState.NEW))
+    assert "It waits for addresses: they are not given yet." in words(world, new.id)
+    full = world.task(web, 2, status=TaskStatus(state=TaskState.NEW, err="network net is full"))
+    assert "It waits for addresses: network net is full." in words(world, full.id)
+
+
 async def test_nodes_of_one_name_are_told_apart() -> None:
     world = World.make()
     ids = {world.worker("one").id, world.worker("one").id}

@@ -300,7 +300,7 @@ class _Turn:
                 if network is not None and not self._room(network).holds(1):
                     self._short[network.id] = None
         told = self._tell_networks()
-        touched = self._touched()
+        touched = self._touched() if troubles else {}
         for key, text in troubles.items():
             anew = key in self._open or self._dirty.everything or self._dirty.due or self._ingress_missing(key)
             anew = anew or any(network.id in told for target in key if (network := self._network(target)) is not None)

@@ -114,7 +114,8 @@ def _replace(view: Store, service: Service, task: Task, now: Now, ids: Callable[
     slot = slots.of_task(view, task)
     place = slot.tasks.index(task)
     stop = tasks.stop(task, TaskState.SHUTDOWN, now)
-    succeeded = any(other.wanted for other in slot.tasks[place + 1 :])
+    # A clock that went back puts the successor before the task that it replaces.
+    succeeded = any(other.wanted and (at > place or other.replaces == task.id) for at, other in enumerate(slot.tasks))
     if succeeded or _paused_node(view, service, task) or refusal(view, service, slot, task, now) is not None:
         return [stop]
     own = task.spec_version != service.spec_version and _keeps_revisions(service)
