@@ -12,6 +12,7 @@ A firewall's part that is ours is told in lines of text, one a fact; what is the
 
 from __future__ import annotations
 
+import abc
 import ipaddress
 import typing as t
 
@@ -38,7 +39,7 @@ class Wanted(t.NamedTuple):
         return tuple(node for node in self.nodes if (":" in node) == (version == 6))
 
 
-class Firewall:
+class Firewall(abc.ABC):
     """One kind of firewall. ``read`` and ``lines`` tell what is ours; ``add`` and ``drop`` change it."""
 
     name = ""
@@ -46,21 +47,21 @@ class Firewall:
     def __init__(self, run: Run) -> None:
         self.run = run
 
+    @abc.abstractmethod
     def runs(self) -> bool:
         """Whether this firewall is in force on the host."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def read(self) -> t.List[str]:
         """Our part as it is, in order."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def lines(self, wanted: t.Optional[Wanted]) -> t.List[str]:
         """Our part as it shall be; None is nothing."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def change(self, missing: t.List[str], surplus: t.List[str], wanted: t.Optional[Wanted]) -> None:
         """Make what is there what is wanted. Nothing that stays may be away in between."""
-        raise NotImplementedError
 
     def call(self, arguments: t.Sequence[str], data: t.Optional[str] = None) -> str:
         """Run a command; its output. Raises FirewallError with what it said."""

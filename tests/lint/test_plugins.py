@@ -19,6 +19,7 @@ from lint import house
 FLOOR = (3, 8)
 ON_HOSTS = ("plugins/modules", "plugins/module_utils")
 SPEC = house.ROOT / "plugins/module_utils/_spec"
+CHECKUP = house.ROOT / "plugins/module_utils/_checkup"
 
 
 @pytest.mark.parametrize("path", house.python_files(*ON_HOSTS), ids=lambda path: path.stem)
@@ -40,7 +41,9 @@ def test_modules_need_the_standard_library_and_ansible_only() -> None:
     own = "ansible_collections.queenright.swarm."
     strangers = []
     for path in house.python_files(*ON_HOSTS):
-        allowed = sys.stdlib_module_names if SPEC in path.parents else sys.stdlib_module_names | {"ansible"}
+        allowed = (
+            sys.stdlib_module_names if {SPEC, CHECKUP} & set(path.parents) else sys.stdlib_module_names | {"ansible"}
+        )
         for name, line in house.imported(path):
             if name.split(".")[0] not in allowed and not name.startswith(own):
                 strangers.append(f"{house.at(path, line)} {name}")
@@ -56,6 +59,14 @@ def test_the_runtime_reads_the_same_option_tables() -> None:
         assert link.is_symlink(), f"{link} is a copy: make it a symbolic link"
         assert not os.readlink(link).startswith("/"), f"{link} points at an absolute path"
         assert link.resolve() == SPEC / name
+
+
+def test_the_runtime_looks_hosts_over_with_the_modules_own_checks() -> None:
+    links = [path for path in (house.PACKAGE / "app/checkup").glob("*.py") if path.name != "__init__.py"]
+    assert len(links) > 3
+    for link in links:
+        assert link.is_symlink(), f"{link} is a copy: make it a symbolic link"
+        assert link.resolve() == CHECKUP / link.name
 
 
 def test_the_action_group_has_every_module() -> None:

@@ -18,7 +18,8 @@ TEXT_SUFFIXES = set(
 
 
 def _licence_of(path: pathlib.Path) -> str:
-    apache = (house.ROOT / "runtime", house.ROOT / "plugins/module_utils/_spec")
+    utils = house.ROOT / "plugins/module_utils"
+    apache = (house.ROOT / "runtime", utils / "_spec", utils / "_checkup")
     return APACHE if any(folder in path.parents for folder in apache) else GPL
 
 
