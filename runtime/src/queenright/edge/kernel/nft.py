@@ -68,7 +68,8 @@ class Library:
         output = self._library.nft_ctx_get_output_buffer(self._context) or b""
         error = self._library.nft_ctx_get_error_buffer(self._context) or b""
         if failed:
-            raise KernelError(_refusal(error.decode(errors="replace")))
+            # Of several lines it always shows the first, wherever the fault is.
+            raise KernelError(_refusal(error.decode(errors="replace"), shown="\n" not in text.strip()))
         return str(output.decode(errors="replace"))
 
     def close(self) -> None:
@@ -90,17 +91,17 @@ class Command:
         except subprocess.TimeoutExpired:
             raise KernelError(f"the command nft did not end within {COMMAND_TIMEOUT:.0f} s")
         if done.returncode:
-            raise KernelError(_refusal(done.stderr))
+            raise KernelError(_refusal(done.stderr, shown=True))
         return done.stdout
 
     def close(self) -> None:
         """Nothing is held open."""
 
 
-def _refusal(error: str) -> str:
-    """The first line of what nft says, and the line of the text that it points at."""
+def _refusal(error: str, *, shown: bool) -> str:
+    """The first line of what nft says, and the line of the text that it points at, if that is the right one."""
     lines = [line.strip() for line in error.splitlines() if line.strip() and not set(line) <= set(" ^~")]
     if not lines:
         return "nftables refused without a reason"
-    shown = lines[1][:120] if len(lines) > 1 else ""
-    return f"nftables refused: {lines[0]}" + (f" at: {shown}" if shown else "")
+    place = f" at: {lines[1][:120]}" if shown and len(lines) > 1 else ""
+    return f"nftables refused: {lines[0]}{place}"
