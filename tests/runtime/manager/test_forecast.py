@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from laws.builders import network
 from laws.world import World
 
 from queenright.manager import revisions
@@ -18,7 +19,7 @@ from queenright.model.objects import Node, NodeDescription, NodeStatus, Service
 from queenright.model.states import NodeState
 from queenright.spec.cluster import NodeSpec
 from queenright.spec.container import ContainerSpec
-from queenright.spec.service import Mode, ServiceSpec, TaskSpec, UpdateConfig
+from queenright.spec.service import EndpointSpec, Mode, NetworkAttachment, Port, ServiceSpec, TaskSpec, UpdateConfig
 
 SECOND = 10**9
 
@@ -168,3 +169,25 @@ async def test_a_forecast_that_takes_too_long_is_broken_off_and_says_so() -> Non
     found = await foreseen(SimpleNamespace(store=world.store, clock=clock), [many])  # type: ignore[arg-type]
     assert not found["complete"]
     assert clock.mono() < 2 * MOST + 5, "it was not thought on"
+
+
+def test_a_service_in_networks_is_thought_through_with_its_addresses() -> None:
+    world = running(spec("other"))
+    after = dataclasses.replace(
+        spec(),
+        task=TaskSpec(container=ContainerSpec(image="a:1"), networks=(NetworkAttachment(target="net"),)),
+        endpoint=EndpointSpec(ports=(Port(target_port=80, published_port=8080),)),
+    )
+    answer, _ = think(world, Create(network("net")), Create(revisions.created("web", after, "", world.wall)))
+    assert only(answer)["created"] == 4 and only(answer)["serving"]["after"] == 4
+    assert not world.store.networks and not any(each.attachments for each in world.store.nodes)
+
+
+def test_tasks_for_which_a_network_has_no_room_are_foreseen_not_to_run() -> None:
+    world = running(spec("other"), nodes=1)
+    world.do(Create(network("tiny", "10.9.0.0/29")))
+    task = TaskSpec(container=ContainerSpec(image="a:1"), networks=(NetworkAttachment(target="tiny"),))
+    created = revisions.created("web", dataclasses.replace(spec(), task=task), "", world.wall)
+    answer, _ = think(world, Create(created))
+    assert only(answer)["serving"]["after"] == 2
+    assert world.store.network("tiny").error == "" and not world.store.addresses("tiny").held
