@@ -18,6 +18,8 @@ import json, sys, time
 from queenright.app.checkup.finding import Host
 from queenright.app.checkup.tunnel import tunnels
 own, seconds, late, *peers = sys.argv[1:]
+print("ready", flush=True)
+sys.stdin.readline()
 now = lambda: time.time() + float(late)
 for finding in tunnels(Host(), own, peers, 4789, float(seconds), now):
     print(finding.state, finding.check, finding.text, "->", finding.fix)
@@ -58,7 +60,14 @@ def meet(seconds: float = 60, late: dict[str, float] | None = None) -> dict[str,
         peers = [other for other in HOSTS.values() if other != address]
         skew = str((late or {}).get(address, 0))
         command = ["ip", "netns", "exec", name, sys.executable, "-c", _CHECK, address, str(seconds), skew, *peers]
-        running[address] = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        running[address] = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    for process in running.values():
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    for process in running.values():
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
     return {address: process.communicate()[0].splitlines() for address, process in running.items()}
 
 
@@ -76,7 +85,7 @@ def test_hosts_that_reach_each_other_say_so_and_leave_nothing_behind() -> None:
 def test_a_port_that_is_shut_is_named_on_both_sides() -> None:
     shut, *others = HOSTS.items()
     nft(shut[0], "udp dport 4789 drop")
-    told = meet(seconds=6)
+    told = meet(seconds=10)
     assert all("carries nothing -> let 4789/udp through" in line for line in told[shut[1]])
     for _name, address in others:
         there = [line for line in told[address] if "carries packets" in line]
@@ -86,7 +95,7 @@ def test_a_port_that_is_shut_is_named_on_both_sides() -> None:
 def test_a_way_that_carries_less_than_it_says_is_told_by_its_size() -> None:
     name, address = next(iter(HOSTS.items()))
     nft(name, "udp dport 4789 meta length > 1400 drop")
-    told = meet(seconds=6)
+    told = meet(seconds=10)
     assert len(told[address]) == 2
     assert all(
         "does not carry packets of 1450 bytes" in line and "1500 bytes of eth0" in line for line in told[address]
@@ -98,7 +107,7 @@ def test_packets_with_checksums_that_are_lost_point_at_the_offload() -> None:
     # Inside: IPv4 and UDP follow VXLAN's and Ethernet's headers, 30 bytes behind the outer UDP header's 8. What is TCP
     # (9th byte of IPv4), or UDP with a checksum (7th and 8th byte of UDP), is lost as if the sums were wrong.
     nft(name, "udp dport 4789 @th,312,8 6 drop\nudp dport 4789 @th,312,8 17 @th,448,16 != 0 drop")
-    told = meet(seconds=6)
+    told = meet(seconds=10)
     assert len(told[address]) == 2
     assert all("the offload of a network card" in line and "ethtool -K eth0" in line for line in told[address])
 
