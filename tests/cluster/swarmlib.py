@@ -161,7 +161,9 @@ class Swarm:
 def containers(host: Host, label: str = OWN) -> dict[str, str]:
     """Containers with a label: id to the moment it was started, the number of restarts and whether it runs."""
     form = "{{.Id}} {{.State.StartedAt}}/{{.RestartCount}}/{{.State.Running}}"
-    lines = host.out(f"docker ps -aq --no-trunc --filter label={label} | xargs -r docker inspect -f '{form}'")
+    found = host.run(f"docker ps -aq --no-trunc --filter label={label} | xargs -r docker inspect -f '{form}'", check=False)
+    assert found.returncode == 0 or "No such object" in found.stderr, found  # one that went meanwhile
+    lines = found.stdout.strip()
     return dict(line.split(" ", 1) for line in lines.splitlines())
 
 
