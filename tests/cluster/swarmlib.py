@@ -161,7 +161,8 @@ class Swarm:
 def containers(host: Host, label: str = OWN) -> dict[str, str]:
     """Containers with a label: id to the moment it was started, the number of restarts and whether it runs."""
     form = "{{.Id}} {{.State.StartedAt}}/{{.RestartCount}}/{{.State.Running}}"
-    found = host.run(f"docker ps -aq --no-trunc --filter label={label} | xargs -r docker inspect -f '{form}'", check=False)
+    command = f"docker ps -aq --no-trunc --filter label={label} | xargs -r docker inspect -f '{form}'"
+    found = host.run(command, check=False)
     assert found.returncode == 0 or "No such object" in found.stderr, found  # one that went meanwhile
     lines = found.stdout.strip()
     return dict(line.split(" ", 1) for line in lines.splitlines())
