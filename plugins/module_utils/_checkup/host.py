@@ -89,9 +89,9 @@ def mtu(host: Host, peers: t.Sequence[str]) -> t.Iterator[Finding]:
     sizes = {}
     for peer in peers or ("192.0.2.1",):
         name, size, _own = link_to(host, peer)
-        if name and size:
+        if name and size and name != "lo":
             sizes[name] = size
-        elif peers:
+        elif peers and not name:
             yield error("mtu", "there is no route to %s" % peer, "see `ip route`: the nodes have to reach each other")
     for name, size in sorted(sizes.items()):
         inside = size - VXLAN_OVERHEAD

@@ -99,6 +99,11 @@ def test_packets_must_leave_room_for_the_tunnel(size: int, expected: list[str]) 
     assert [state for state, _text in wrong(host.mtu(told, ["192.0.2.9"]))] == expected
 
 
+def test_a_host_that_is_among_its_peers_has_no_packets_to_itself() -> None:
+    told = Told({"ip -json route get": json.dumps([{"dev": "lo"}]), "ip -json link show": json.dumps([{"mtu": 65536}])})
+    assert list(host.mtu(told, ["192.0.2.1"])) == []
+
+
 def test_a_peer_without_a_way_to_it_is_told() -> None:
     told = Told({"ip -json route get": (2, "", "RTNETLINK answers: Network is unreachable")})
     assert wrong(host.mtu(told, ["192.0.2.9"])) == [("error", "there is no route to 192.0.2.9")]
