@@ -30,8 +30,10 @@ def _make(names: NameTable, bridges: Bridges, nameservers: Callable[[str], Seque
     from queenright.edge.dns.forward import Forwarder
     from queenright.edge.dns.server import DnsServer
     from queenright.edge.dns.upstream import Upstreams
+    from queenright.edge.kernel import probe, site  # what the kernel's room would import later, on the loop
     from queenright.edge.kernel.mesh import KernelMesh
 
+    log.debug("loaded %s and %s", probe.__name__, site.__name__)
     dice = random.SystemRandom()
     forwarder = Forwarder(Upstreams(world.SystemClock().mono), lambda: dice.randrange(1 << 16))
     server = DnsServer(names, forwarder, nameservers, lambda values: random.sample(values, len(values)))
