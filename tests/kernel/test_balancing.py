@@ -142,3 +142,33 @@ async def test_a_network_with_ipv6_balances_both(folder: pathlib.Path, kind: str
         assert await kit.ask(a, "fd01::12", 80) == ("b", "fd01::11")
         assert await kit.asked(a, "fd01::10", 80) == {"a", "b"}
         assert await kit.asked(b, "10.1.0.10", 80) == {"a", "b"}
+
+
+async def test_tunnels_may_go_over_ipv6(folder: pathlib.Path, kind: str) -> None:
+    async with kit.lab(folder, 2) as lab:
+        one, two = lab.hosts
+        for host in lab.hosts:
+            await kit.bring(host, kit.overlay(host, vtep=host.address6, mtu=1430), kind=kind)
+        a = await lab.container(one, "n1", "a", "10.1.0.11/24")
+        b = await lab.container(two, "n1", "b", "10.1.0.12/24")
+        for host, other in ((one, two), (two, one)):
+            known = tuple(dataclasses.replace(near, vtep=other.address6) for near in kit.neighbours(lab, host))
+            whole = kit.overlay(
+                host, vtep=host.address6, mtu=1430, neighbours=known, balanced=(kit.service(host, a, b),)
+            )
+            await kit.bring(host, whole, kind=kind)
+        assert await kit.asked(a, "10.1.0.10", 80) == {"a", "b"}
+
+
+async def test_a_sandbox_that_gets_another_address_is_found_by_the_other_nodes(folder: pathlib.Path, kind: str) -> None:
+    async with kit.lab(folder, 2) as lab:
+        one, two = lab.hosts
+        for host in lab.hosts:
+            await kit.bring(host, kit.overlay(host), kind=kind)
+        a = await lab.container(one, "n1", "a", "10.1.0.11/24")
+        b = await lab.container(two, "n1", "b", "10.1.0.12/24")
+        moved = {"addresses": ("10.1.0.77/24",), "balanced": (kit.service(one, b),)}
+        await kit.bring(one, kit.overlay(one, neighbours=kit.neighbours(lab, one), **moved), kind=kind)
+        sandbox = kit.Neighbour("02:42:0a:01:00:4d", ("10.1.0.77",), one.address)
+        await kit.bring(two, kit.overlay(two, neighbours=(sandbox,)), kind=kind)
+        assert await kit.ask(a, "10.1.0.10", 80) == ("b", "10.1.0.77")

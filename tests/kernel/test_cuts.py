@@ -110,6 +110,28 @@ async def test_a_network_can_be_taken_away_from_any_half_of_it(
         assert cuts > 4
 
 
+@pytest.mark.parametrize("kind", kit.backends())
+async def test_an_agent_that_was_refused_once_gets_on_with_it(
+    folder: pathlib.Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    power = Power(monkeypatch)
+    async with kit.lab(folder) as lab:
+        host = lab.hosts[0]
+        whole = kit.picture(kit.overlay(host, ingress=True), kit.overlay(host, "n2", vni=4098), kind=kind)
+        cuts = 0
+        while True:
+            power.left = cuts
+            applied = await host.mesh.apply(whole)
+            power.left = -1
+            if not applied.errors:
+                break
+            assert "killed" in "".join(applied.errors.values())
+            assert (await host.mesh.apply(whole)).errors == {}, cuts
+            await host.mesh.clear(kit.CLUSTER)
+            cuts += 3
+        assert cuts > 20
+
+
 async def test_a_namespace_of_which_only_the_file_was_made_is_made_whole(folder: pathlib.Path) -> None:
     async with kit.lab(folder) as lab:
         host = lab.hosts[0]

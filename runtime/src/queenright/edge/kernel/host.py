@@ -51,6 +51,8 @@ class Gateway:
             link = self._links.add_pair(
                 HOST_LINK, mark, namespace, OUTSIDE, mac=mac_of(LINK4_HOST), peer_mac=mac_of(LINK4)
             )
+        if link.mtu != overlay.mtu:  # who sends too much is told here, by an address that is the host's
+            self._links.set(link, mtu=overlay.mtu)
         if not link.up:
             self._links.set(link, state="up")
         wanted = {f"{LINK4_HOST}/{LINK4_LENGTH}"}

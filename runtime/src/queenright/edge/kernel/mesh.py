@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from queenright.agent.mesh_ports import Applied, Probe
+from queenright.edge.kernel.errors import KernelError
 from queenright.edge.kernel.worker import Worker
 from queenright.model.mesh import HOST_LINK, MeshPicture
 
@@ -82,7 +83,11 @@ class KernelMesh:
                 from queenright.edge.kernel.site import Site  # nothing of it is loaded before there is a network
 
                 self._site = Site(picture.cluster_id, self._namespace, self._folder, self._touched.set)
-            applied = await self._site.bring(picture, full=full)
+            try:
+                applied = await self._site.bring(picture, full=full)
+            except (KernelError, OSError) as error:  # nothing works at all; the next call begins anew
+                self.close()
+                return _all_failed(picture, str(error))
             if not picture.overlays and not applied.errors:
                 self.close()
             return applied
@@ -95,3 +100,8 @@ class KernelMesh:
         with contextlib.suppress(FileNotFoundError):
             names += [path.name for path in self._folder.iterdir()]
         return any(_OURS.fullmatch(name) for name in names)
+
+
+def _all_failed(picture: MeshPicture, text: str) -> Applied:
+    ports = {(port.protocol, port.port): text for overlay in picture.overlays for port in overlay.published}
+    return Applied({overlay.network_id: text for overlay in picture.overlays} or {"": text}, ports)

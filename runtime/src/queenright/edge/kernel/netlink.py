@@ -94,9 +94,8 @@ class NetlinkSocket:
     def ask(self, kind: int, body: bytes) -> bytes:
         """The body of the one answer to a request. Raises OSError."""
         number = self._send([Message(kind, 0, body)])
-        for _, sequence, _, answer in self._receive():
-            if sequence == number:
-                return answer
+        for _, _, _, answer in self._receive(number):
+            return answer
         raise OSError(errno.ENODATA, "no answer")  # pragma: no cover - _receive ends only by raising
 
     def _portion(self, messages: list[Message]) -> list[tuple[Message, int]]:
@@ -105,8 +104,8 @@ class NetlinkSocket:
         last = self._send(messages, acknowledge=True)
         first = last - len(messages) + 1
         failed = []
-        for kind, sequence, _, body in self._receive(raising=False):
-            if kind != _ERROR or not first <= sequence <= last:
+        for kind, sequence, _, body in self._receive(first, last, raising=False):
+            if kind != _ERROR:
                 continue
             code = -_CODE.unpack_from(body)[0]
             message = messages[sequence - first]
@@ -120,9 +119,7 @@ class NetlinkSocket:
         number = self._send([Message(kind, DUMP, body)])
         found: list[tuple[int, bytes]] = []
         whole = True
-        for got, sequence, flags, answer in self._receive():
-            if sequence != number:
-                continue
+        for got, _, flags, answer in self._receive(number):
             whole = whole and not flags & _DUMP_INTERRUPTED
             if got == _DONE:
                 break
@@ -140,8 +137,11 @@ class NetlinkSocket:
         self._socket.send(b"".join(parts))
         return self._sequence
 
-    def _receive(self, *, raising: bool = True) -> Iterator[tuple[int, int, int, bytes]]:
-        """(type, sequence number, flags, body) of what comes in, for ever; ``raising``: errors are raised."""
+    def _receive(self, first: int, last: int = 0, *, raising: bool = True) -> Iterator[tuple[int, int, int, bytes]]:
+        """(type, sequence number, flags, body) of the answers to these requests, for ever; ``raising``: errors are
+        raised. What comes late, to a request that was given up, is passed over.
+        """
+        last = max(first, last)
         while True:
             data = self._socket.recv(_RECEIVE_BYTES)
             offset = 0
@@ -150,12 +150,14 @@ class NetlinkSocket:
                 if length < _HEADER.size:
                     break
                 body = data[offset + _HEADER.size : offset + length]
+                offset += (length + 3) & ~3
+                if not first <= sequence <= last:
+                    continue
                 if raising and kind == _ERROR:
                     code = -_CODE.unpack_from(body)[0]
                     if code:
                         raise OSError(code, os.strerror(code))
                 yield kind, sequence, flags, body
-                offset += (length + 3) & ~3
 
 
 def attribute(kind: int, value: bytes) -> bytes:

@@ -28,7 +28,7 @@ from queenright.edge.kernel.errors import KernelError
 from queenright.edge.kernel.links import Link, Links, set_sysctl
 from queenright.edge.kernel.netlink import NetlinkSocket
 from queenright.edge.kernel.nft import Nft, open_nft
-from queenright.model.mesh import Overlay
+from queenright.model.mesh import Overlay, mac_of
 
 DNS_PORT = 53
 _DNS_BACKLOG = 128
@@ -38,6 +38,8 @@ _SYSCTLS = {
     "net/ipv4/conf/default/send_redirects": 0,
     "net/ipv4/conf/all/rp_filter": 0,
     "net/ipv4/conf/default/rp_filter": 0,
+    # Taking away an address must not take away its successor.
+    "net/ipv4/conf/all/promote_secondaries": 1,
     # A late packet must not be taken for a stranger's: it would be refused, and with it the connection it belongs to.
     "net/netfilter/nf_conntrack_tcp_be_liberal": 1,
 }
@@ -128,8 +130,11 @@ class Sandbox:
             for switch, value in _LINK_SYSCTLS.items():
                 set_sysctl(f"net/ipv4/conf/{name}/{switch}", value)
             link = self._link(name)
-            if name == INSIDE and link.mtu != overlay.mtu:
+            if link.mtu != overlay.mtu:
                 self._own_links().set(link, mtu=overlay.mtu)
+            mac = mac_of(overlay.addresses[0] if name == INSIDE else LINK4)
+            if link.mac != mac:  # the other nodes know it by its address
+                self._own_links().set(link, address=mac)
             if not link.up:
                 self._own_links().set(link, state="up")
 

@@ -186,6 +186,9 @@ class Site:
             network = self._networks[overlay.network_id] = Network(
                 host, self.cluster_id, overlay.network_id, self._folder
             )
+        if network.worker.failed:
+            network.worker.close()
+            network.open()
         if network.applied == overlay and network.made_by is make and not full:
             return
         again = full or network.applied is None or _links(network.applied) != _links(overlay)

@@ -31,6 +31,11 @@ class Worker:
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
         self._thread.start()
 
+    @property
+    def failed(self) -> bool:
+        """Whether the thread could not enter, so that all it says is why."""
+        return self._entered is not None
+
     async def run(self, function: Callable[[], T]) -> T:
         """Call the function on the thread, after all calls before. A caller that is cancelled waits for its end: what
         is done to the kernel is never half known.
