@@ -29,7 +29,7 @@ ROOT = HERE.parents[2]
 OUTPUT = ROOT / ".test-output"
 RESULT = OUTPUT / "guest"
 BACKENDS = "nftables,ipvs"
-ELSEWHERE = ("guest", "test_firewall.py", "test_tunnel.py")
+ELSEWHERE = ("guest", "test_doctor.py", "test_firewall.py", "test_tunnel.py")
 """What is not about the networks of a swarm runs outside only."""
 MODULES = ("ip_vs", "ip_vs_rr", "ip_vs_sh", "vxlan", "br_netfilter", "sch_netem")
 """Loaded before the command, so that a kernel that lacks one is known by its name."""
