@@ -13,7 +13,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 FRAGMENTS = ROOT / "plugins/doc_fragments"
 sys.path.insert(0, str(ROOT / "plugins/module_utils"))
 
-from _spec import cluster, data, fields, service  # noqa: E402
+from _spec import cluster, data, fields, network, service  # noqa: E402
 
 TABLES = {
     "service_options": service.ServiceSpec,
@@ -22,6 +22,7 @@ TABLES = {
     "secret_options": data.SecretSpec,
     "config_options": data.ConfigSpec,
     "registry_options": data.RegistrySpec,
+    "network_options": network.NetworkSpec,
 }
 WIDTH = 110
 FIRST = ("description", "type", "elements", "choices", "required", "suboptions")

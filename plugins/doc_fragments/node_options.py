@@ -33,4 +33,14 @@ options:
       - active
       - pause
       - drain
+  mesh_backend:
+    description:
+      - >-
+        What balances connections in this node's kernel.
+      - >-
+        If it was never set, what the swarm says applies.
+    type: str
+    choices:
+      - nftables
+      - ipvs
 """

@@ -970,4 +970,18 @@ options:
           - >-
             A name for the port.
         type: str
+      local_first:
+        description:
+          - >-
+            Whether a node that runs a task of the service gives it the connections itself, so that the task
+            sees the client's address. For ports of mode V(ingress).
+        type: bool
+  drain_timeout:
+    description:
+      - >-
+        How long a task that is about to stop waits at most until all nodes have ceased to send it
+        connections.
+      - >-
+        If it was never set, 5s applies.
+    type: str
 """

@@ -103,4 +103,15 @@ options:
       - >-
         If it was never set, V(2160h) applies.
     type: str
+  mesh_backend:
+    description:
+      - >-
+        What balances connections to virtual addresses and published ports in the nodes' kernels. V(ipvs)
+        needs the kernel's module V(ip_vs) on each node.
+      - >-
+        If it was never set, V(nftables) applies.
+    type: str
+    choices:
+      - nftables
+      - ipvs
 """

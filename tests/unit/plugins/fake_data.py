@@ -12,9 +12,12 @@ import typing as t
 
 from ansible_collections.queenright.swarm.plugins.module_utils._spec.data import ConfigSpec, RegistrySpec, SecretSpec
 from ansible_collections.queenright.swarm.plugins.module_utils._spec.fields import difference, encode, merge
+from ansible_collections.queenright.swarm.plugins.module_utils._spec.network import NetworkSpec
 
 Json = dict[str, t.Any]
-SPECS = {"secret": SecretSpec, "config": ConfigSpec, "registry": RegistrySpec}
+SPECS = {"secret": SecretSpec, "config": ConfigSpec, "registry": RegistrySpec, "network": NetworkSpec}
+ALONE = ("registry", "network")
+"""Kinds that have no versions."""
 HIDDEN = "(not shown)"
 
 
@@ -41,14 +44,14 @@ class FakeData:
             if not dry:
                 self.families.pop((kind, name), None)
             return _answer(kind, name, held[-1] if held else None, None, [f"remove {kind} {name}"] if held else [])
-        data = base64.b64decode(context["data"]) if "data" in context else held[-1].data
+        data = base64.b64decode(context["data"]) if "data" in context else held[-1].data if held else b""
         wanted = Version(merge(SPECS[kind], held[-1].spec if held else None, body["options"]), data)
         if held and wanted == held[-1]:
             return _answer(kind, name, held[-1], wanted, [])
-        title = name if not held or kind == "registry" else f"{name}.v{len(held) + 1}"
+        title = name if not held or kind in ALONE else f"{name}.v{len(held) + 1}"
         services = self.users.get((kind, name), []) if held and context.get("roll", True) else []
         if not dry:
-            self.families[kind, name] = [wanted] if kind == "registry" else [*held, wanted]
+            self.families[kind, name] = [wanted] if kind in ALONE else [*held, wanted]
         actions = [f"create {kind} {title}", *(f"update service {one} to {kind} {title}" for one in services)]
         answer = _answer(kind, name, held[-1] if held else None, wanted, actions)
         answer["services"] = [{"id": f"id-{one}", "name": one} for one in services]
@@ -62,6 +65,9 @@ class FakeData:
         return {"deleted": [{"id": f"id-{name}", "name": name} for name in gone]}
 
     def list(self, kind: str) -> list[Json]:
+        if kind == "network":
+            names = [name for of, name in self.families if of == kind]
+            return [{"Id": f"id-{name}", "Name": name, "Driver": "overlay"} for name in sorted(names)]
         return [
             {"ID": f"id-{name}{number}", "Spec": self._shown(kind, name, number, version)}
             for (of, name), versions in sorted(self.families.items(), key=lambda item: item[0])

@@ -297,7 +297,7 @@ class FakeRuntime:
         if self.cut:
             raise RefusalError(503, NO_LEADER)
         try:
-            if body["kind"] in ("secret", "config", "registry"):
+            if body["kind"] in ("secret", "config", "registry", "network"):
                 return swarm.data.apply(body["kind"], dry, body)
             plan = getattr(self, "_apply_{}".format(body["kind"]))(swarm, dry, body)
             asked = dry or query.get("forecast") == "1"
@@ -428,7 +428,7 @@ _ROUTES = (
     (("GET", "/services"), "services"),
     (("GET", "/tasks"), "tasks"),
     (("POST", "/queenright/v1/(secrets|configs)/prune"), "prune"),
-    (("GET", "/queenright/v1/(registries)"), "listed"),
+    (("GET", "/queenright/v1/(registries|networks)"), "listed"),
     (("GET", "/(secrets|configs)"), "listed"),
     (("GET", "/nodes"), "nodes"),
     (("GET", "/nodes/([^/]+)"), "node"),

@@ -154,6 +154,8 @@ def _results(run_module: t.Callable, manager: FakeRuntime, joiner: FakeRuntime) 
         "swarm_secret": [{**where, "name": "app", "data": "x", "prune": True}],
         "swarm_config": [{**where, "name": "app", "data": "x", "prune": True}],
         "swarm_registry": [{**where, "server": "docker.io", "username": "bob", "password": "s3cr3t"}],
+        "swarm_network": [{**where, "name": "mynet", "internal": True}],
+        "swarm_network_info": [where],
         "swarm_secret_info": [where],
         "swarm_config_info": [where],
         "swarm_registry_info": [where],

@@ -30,7 +30,9 @@ from queenright.spec.fields import decode
 from queenright.spec.network import OVERLAY, PREDEFINED, NetworkSpec
 
 PRUNE_FILTERS = ("label", "label!", "until")
-OWN_PRUNE = "/queenright/v1/networks/prune"
+OWN = "/queenright/v1/networks"
+OWN_PRUNE = f"{OWN}/prune"
+FILTERS = ("dangling", "driver", "id", "label", "name", "scope", "type")
 ATTACHABLE = (
     "containers that are of no service cannot be attached to networks of the swarm by this version of queenright"
 )
@@ -50,6 +52,7 @@ class NetworkHandlers(Handlers):
         router.add("POST", "/networks/create", self.create, ours=self._creates)
         router.add("DELETE", "/networks/{id}", self.remove, ours=self._holds)
         router.add("POST", "/networks/prune", self.prune, local=True, plans=True)
+        router.add("GET", OWN, self.list_own, abandon=True)
         router.add("POST", OWN_PRUNE, self.prune_own, plans=True)
 
     # -- which calls are ours
@@ -86,6 +89,11 @@ class NetworkHandlers(Handlers):
         shown = [render_network.network(one, request.version) for one in found]
         return json_list_response([*shown, *(one for one in own if not render_network.owner(one))])
 
+    async def list_own(self, request: Request) -> Response:
+        """The swarm's networks alone: nobody else is asked."""
+        found = list_networks(self.control().store, request.filters(FILTERS))
+        return json_list_response(_whole(one, request) for one in found)
+
     async def inspect(self, request: Request) -> Response:
         """A network of the swarm; a predefined one as the swarm sees it, if that is asked for."""
         store, name = self.control().store, request.params["id"]
@@ -94,13 +102,11 @@ class NetworkHandlers(Handlers):
             if name in PREDEFINED:
                 return json_response(render_network.predefined(name))
             raise ApiError(404, f"network {name} not found")
-        document = render_network.network(found, request.version)
+        document = _whole(found, request)
         if request.text("scope") != "swarm":
             document["Containers"] = await self._containers(found)
         if request.flag("verbose"):
             document |= render_network.verbose(store, found)
-        if found.error:
-            document["Error"] = found.error
         return json_response(document)
 
     async def _containers(self, found: Network) -> dict[str, Any]:
@@ -151,6 +157,12 @@ class NetworkHandlers(Handlers):
         await control.fresh()
         gone = await control.networks.prune(_only(control, filters), dry_run=request.flag("dry_run"))
         return json_response({"deleted": [{"id": one.id, "name": one.name} for one in gone]})
+
+
+def _whole(found: Network, request: Request) -> dict[str, Any]:
+    """The network, and what it lacks."""
+    document = render_network.network(found, request.version)
+    return document | ({"Error": found.error} if found.error else {})
 
 
 def _only(control: Control, filters: Any) -> Only:
