@@ -94,3 +94,29 @@ def test_a_daemon_that_does_not_answer_is_an_error(
     (tmp_path / "none.sock").touch()
     assert run(tmp_path) == 1
     assert "ERROR    daemon:" in capsys.readouterr().out
+
+
+def _manager(known: dict[str, Any]) -> Any:
+    def ask(socket: Path, method: str, url: str) -> dict[str, Any]:
+        return known if url.endswith("/mesh") else {"state": "active", "role": "manager", "node_addr": "192.0.2.1"}
+
+    return ask
+
+
+def test_a_manager_tells_what_nodes_said_of_networks_and_ports(
+    looked: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "none.sock").touch()
+    network = {"id": "n1", "name": "mynet", "addresses": [], "error": "the kernel lacks vxlan"}
+    nodes = [{"hostname": "h1", "ready": True, "error": ""}, {"hostname": "h2", "ready": False, "error": "in use"}]
+    port = {"service": "web", "protocol": "tcp", "port": 80, "nodes": nodes}
+    known = {"nodes": [{"hostname": "h3", "networks": [network]}], "ports": [port]}
+    monkeypatch.setattr(doctor, "ask", _manager(known))
+    assert run(tmp_path) == 1
+    printed = capsys.readouterr().out
+    assert "ERROR    mesh: network mynet on h3: the kernel lacks vxlan" in printed
+    assert "ERROR    mesh: port 80/tcp of web on h2: in use" in printed
+    assert "on h1" not in printed
+    monkeypatch.setattr(doctor, "ask", _manager({"nodes": [], "ports": [{**port, "nodes": nodes[:1]}]}))
+    assert run(tmp_path) == 0
+    assert "ok       mesh: 1 published ports answer on every node" in capsys.readouterr().out

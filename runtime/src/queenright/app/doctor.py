@@ -45,6 +45,8 @@ def examine(settings: Settings, given: argparse.Namespace, machine: Host) -> Ite
     control = f"{given.control_port}/tcp, {given.control_port + 1}/tcp and {given.data_path_port}/udp"
     yield from host.firewall(machine, control)
     yield from overlays.overlays(machine)
+    if status.get("role") == "manager":
+        yield from _mesh(settings)
     if peers:
         own = own or host.link_to(machine, peers[0])[2]
         yield from tunnel.tunnels(machine, own, peers, given.data_path_port, given.seconds)
@@ -62,6 +64,31 @@ def _standing(settings: Settings) -> tuple[dict[str, Any], list[Finding]]:
     if status.get("error"):
         return status, [error("daemon", f"the membership cannot go on: {status['error']}", "see what it says")]
     return status, [ok("daemon", f"queenright {status.get('version')}: {status.get('state')}")]
+
+
+def _mesh(settings: Settings) -> Iterator[Finding]:
+    """What the nodes said of the networks and published ports, as the swarm's leader knows it."""
+    try:
+        known = ask(settings.socket, "GET", "/queenright/v1/mesh")
+    except AskError as refusal:
+        yield warning("mesh", f"nobody tells how the networks are: {refusal}", "see `queenright status`")
+        return
+    troubles = [
+        f"network {network['name']} on {node['hostname']}: {network['error']}"
+        for node in known.get("nodes", ())
+        for network in node["networks"]
+        if network["error"]
+    ]
+    troubles += [
+        f"port {port['port']}/{port['protocol']} of {port['service']} on {node['hostname']}: {node['error']}"
+        for port in known.get("ports", ())
+        for node in port["nodes"]
+        if not node["ready"]
+    ]
+    for text in troubles:
+        yield error("mesh", text, "run `queenright doctor` there")
+    if not troubles and known.get("ports"):
+        yield ok("mesh", f"{len(known['ports'])} published ports answer on every node")
 
 
 def _kernel(backend: str) -> Iterator[Finding]:
