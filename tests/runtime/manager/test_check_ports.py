@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -11,7 +12,8 @@ from runtime.manager.kit import World, service_spec
 
 from queenright.manager.check_ports import check_ports
 from queenright.model.changes import Batch, Create
-from queenright.model.errors import InvalidArgument
+from queenright.model.errors import FailedPrecondition, InvalidArgument
+from queenright.spec.service import Port
 from queenright.store.store import Store
 
 
@@ -69,3 +71,20 @@ async def test_creations_and_updates_are_checked_against_the_other_services() ->
     ):
         with pytest.raises(InvalidArgument, match="already in use by service 'web'"):
             await attempt
+
+
+def test_a_port_that_was_chosen_is_anothers_as_well() -> None:
+    chosen = dataclasses.replace(service("web", **endpoint(port(None))), ports=(Port(80, 30000),))
+    store = Store()
+    assert store.apply(1, Batch(1, (Create(chosen),))) is None
+    with pytest.raises(InvalidArgument, match="port '30000' is already in use by service 'web'"):
+        check_ports(store, spec("app", **endpoint(port(30000))))
+    check_ports(store, spec("web", **endpoint(port(30000))), "web")
+
+
+def test_where_no_port_is_left_to_choose_that_is_said_at_once() -> None:
+    store = store_with(*(port(number) for number in range(30000, 32768)))
+    with pytest.raises(FailedPrecondition, match="no port is left for target port 80: all of 30000-32767/tcp"):
+        check_ports(store, spec("app", **endpoint(port(None))))
+    check_ports(store, spec("app", **endpoint(port(None, Protocol="udp"))))
+    check_ports(store, spec("app", **endpoint(port(None, "host"))))
