@@ -17,19 +17,23 @@ _NOBODY: frozenset[bytes] = frozenset()
 
 def lost_in_sandbox(overlay: Overlay) -> Judge:
     """Judges flows of a sandbox: lost is what was handed to somebody who is not a backend of where it was sent to."""
-    by_vip = {packed(vip): _addresses(service.backends, vip) for service in overlay.balanced for vip in service.vips}
+    by_vip = {packed(vip): (service.backends, vip) for service in overlay.balanced for vip in service.vips}
     by_port = {
-        (packed(link), PROTOCOLS[port.protocol], port.port): _addresses(port.backends, link)
+        (packed(link), PROTOCOLS[port.protocol], port.port): (port.backends, link)
         for port in overlay.published
         for link in (LINK4, LINK6)
     }
+    known: dict[object, frozenset[bytes]] = {}  # worked out for those alone that have flows
 
     def lost(flow: Flow) -> bool:
         if flow.target == flow.answered_by:
             return False  # not handed to anybody: it ends here
-        if flow.target in _LINKS:
-            return flow.answered_by not in by_port.get((flow.target, flow.protocol, flow.port), _NOBODY)
-        return flow.answered_by not in by_vip.get(flow.target, _NOBODY)
+        key = (flow.target, flow.protocol, flow.port) if flow.target in _LINKS else flow.target
+        backends = known.get(key)
+        if backends is None:
+            found = by_port.get(key) if isinstance(key, tuple) else by_vip.get(key)
+            backends = known[key] = _addresses(*found) if found else _NOBODY
+        return flow.answered_by not in backends
 
     return lost
 

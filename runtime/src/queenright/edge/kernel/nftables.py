@@ -29,12 +29,14 @@ class Nftables:
         self._table: Table | None = None  # what the kernel has; None: not known
         self._chains: set[str] = set()
         self._generation = 0
+        # Held open: closing one waits until the kernel has cleared away after the last transaction.
+        self._sock = NetlinkSocket(netlink.NETFILTER)
 
     def apply(self, overlay: Overlay) -> None:
         self._bring(sandbox(overlay))
 
     def audit(self, overlay: Overlay) -> bool:
-        touched = self._table is None or self._generation != generation()
+        touched = self._table is None or self._generation != generation(self._sock)
         if touched:
             self._table = None
         self._bring(sandbox(overlay))
@@ -46,6 +48,7 @@ class Nftables:
 
     def close(self) -> None:
         """The context is the sandbox's."""
+        self._sock.close()
 
     def _bring(self, wanted: Table) -> None:
         present, self._table = self._table, None  # after an error nothing is known
@@ -55,15 +58,14 @@ class Nftables:
             text = step(SANDBOX_TABLE, present, wanted, self._chains)
         if text:
             self._nft.run(text)
-            self._generation = generation()
+            self._generation = generation(self._sock)
         self._table = wanted
 
 
-def generation() -> int:
-    """The number of the last transaction in the calling thread's namespace. Raises KernelError."""
+def generation(sock: NetlinkSocket) -> int:
+    """The number of the last transaction in the namespace of a netfilter socket. Raises KernelError."""
     try:
-        with NetlinkSocket(netlink.NETFILTER) as sock:
-            body = sock.ask(_GET_GENERATION, _HEAD.pack(0, 0, 0))
+        body = sock.ask(_GET_GENERATION, _HEAD.pack(0, 0, 0))
     except OSError as error:
         raise KernelError(f"nftables does not answer ({error.strerror}): the kernel needs CONFIG_NF_TABLES")
     return int.from_bytes(dict(attributes(body, _HEAD.size)).get(_GENERATION, b""), "big")
