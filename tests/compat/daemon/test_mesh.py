@@ -53,6 +53,9 @@ def mesh(machines: list[Machine]) -> Iterator[Swarm]:
     try:
         yield swarm.form()
     finally:
+        for machine in reversed(swarm.machines):  # what the kernel has goes with the membership
+            if machine.daemon.process is not None and machine.daemon.status()["state"] != "inactive":
+                machine.daemon.post("/swarm/leave?force=1")
         swarm.close()
 
 
@@ -92,3 +95,69 @@ def test_no_request_fails_while_a_service_is_updated_and_scaled(mesh: Swarm) -> 
     outcome = [client.communicate()[0].decode().split() for client in clients]
     assert [int(failed) for _, failed in outcome] == [0, 0], outcome
     assert all(int(asked) > 50 for asked, _ in outcome)
+
+
+def test_no_request_fails_while_a_node_is_drained(mesh: Swarm) -> None:
+    mesh.manager.post("/services/create", web(replicas=4))
+    mesh.manager.running("web", 4)
+    for machine in mesh.machines:
+        until(lambda m=machine: ask(m, f"{m.address}:{PORT}"))
+    clients = [
+        machine.launch(sys.executable, "-c", LOOP, f"http://{machine.address}:{PORT}/", "15")
+        for machine in mesh.machines
+    ]
+    worker = mesh.machines[1].daemon.status()["node_id"]
+    node = mesh.manager.get(f"/nodes/{worker}")
+    mesh.manager.post(
+        f"/nodes/{worker}/update?version={node['Version']['Index']}", node["Spec"] | {"Availability": "drain"}
+    )
+    until(lambda: not mesh.machines[1].containers() or None)
+    outcome = [client.communicate()[0].decode().split() for client in clients]
+    assert [int(failed) for _, failed in outcome] == [0, 0], outcome
+    assert ask(mesh.machines[1], f"{mesh.machines[1].address}:{PORT}")  # also without a task
+
+
+def test_services_find_each_other_by_name_and_the_data_path_outlives_the_daemon(mesh: Swarm) -> None:
+    mesh.manager.post("/networks/create", {"Name": "mynet", "Driver": "overlay"})
+    spec = web(replicas=2)
+    spec["TaskTemplate"]["Networks"] = [{"Target": "mynet"}]
+    mesh.manager.post("/services/create", spec)
+    asking = service_spec("client", 1, "sleep", "1d")
+    asking["TaskTemplate"]["Networks"] = [{"Target": "mynet"}]
+    mesh.manager.post("/services/create", asking)
+    mesh.manager.running("web", 2)
+    [client] = mesh.manager.running("client", 1)
+    machine = mesh.machine_of(client["NodeID"])
+    container = client["Status"]["ContainerStatus"]["ContainerID"]
+
+    def inside(*command: str) -> str | None:
+        with machine.engine.client() as engine:
+            made = engine.exec_create(container, list(command), environment={"PATH": "/bin"})
+            text: str = engine.exec_start(made["Id"]).decode()
+            return text if engine.exec_inspect(made["Id"])["ExitCode"] == 0 else None
+
+    names = {until(lambda: inside("wget", "-q", "-O", "-", "http://web/")) for _ in range(20)}
+    assert len(names) == 2  # both tasks
+    worker = mesh.machines[1]
+    worker.daemon.kill()
+    until(lambda: ask(worker, f"{worker.address}:{PORT}"))
+    worker.run("nft", "flush", "ruleset")
+    worker.daemon.start()
+    until(lambda: ask(worker, f"{worker.address}:{PORT}"))
+    assert until(lambda: inside("wget", "-q", "-O", "-", "http://web/"))
+
+
+def test_after_leaving_a_machine_is_as_it_was(mesh: Swarm) -> None:
+    worker = mesh.machines[1]
+
+    def picture() -> tuple[str, ...]:
+        commands = ("ip -br link", "ls /run/netns", "nft list ruleset", "ip -br addr", "ip route")
+        return tuple(worker.run("sh", "-c", f"{command} 2>/dev/null || true") for command in commands)
+
+    before = picture()
+    mesh.manager.post("/services/create", web(replicas=2))
+    mesh.manager.running("web", 2)
+    until(lambda: ask(worker, f"{worker.address}:{PORT}"))
+    assert picture() != before
+    worker.daemon.post("/swarm/leave")
+    until(lambda: picture() == before or None, lambda: (before, picture()))
