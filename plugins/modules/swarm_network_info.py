@@ -30,14 +30,14 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Look for the subnet of a network
+- name: Look for a network
   queenright.swarm.swarm_network_info:
     name: mynet
   register: known
 
-- name: Show it
+- name: Show its subnets
   ansible.builtin.debug:
-    msg: "{{ known.networks[0].IPAM.Config[0].Subnet }}"
+    msg: "{{ known.networks | map(attribute='IPAM.Config') | flatten | map(attribute='Subnet') }}"
 """
 
 RETURN = r"""
