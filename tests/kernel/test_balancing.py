@@ -8,6 +8,9 @@ import pathlib
 import pytest
 from kernel import kit
 
+from queenright.edge.kernel import site
+from queenright.edge.kernel.errors import KernelError
+
 
 @pytest.fixture(params=kit.backends())
 def kind(request: pytest.FixtureRequest) -> str:
@@ -172,3 +175,23 @@ async def test_a_sandbox_that_gets_another_address_is_found_by_the_other_nodes(f
         sandbox = kit.Neighbour("02:42:0a:01:00:4d", ("10.1.0.77",), one.address)
         await kit.bring(two, kit.overlay(two, neighbours=(sandbox,)), kind=kind)
         assert await kit.ask(a, "10.1.0.10", 80) == ("b", "10.1.0.77")
+
+
+async def test_a_backend_that_the_kernel_cannot_do_is_an_error_and_the_present_one_goes_on(
+    folder: pathlib.Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(nft: object) -> object:
+        raise KernelError("the kernel has no such thing")
+
+    async with kit.lab(folder) as lab:
+        host = lab.hosts[0]
+        await kit.bring(host, kit.overlay(host), kind=kind)
+        a = await lab.container(host, "n1", "a", "10.1.0.11/24")
+        whole = kit.picture(kit.overlay(host, balanced=(kit.service(host, a),)), kind=kind)
+        assert (await host.mesh.apply(whole)).errors == {}
+        monkeypatch.setattr(site, "_backend", lambda name: refused)
+        assert (await host.mesh.apply(whole)).errors == {"n1": "the kernel has no such thing"}
+        assert await kit.asked(a, "10.1.0.10", 80, 5) == {"a"}
+        monkeypatch.undo()
+        assert (await host.mesh.apply(whole)).errors == {}
+        assert await kit.asked(a, "10.1.0.10", 80, 5) == {"a"}

@@ -142,11 +142,11 @@ class Sandbox:
         """The backend that shall balance; another that did is cleared away."""
         if self._balancer is None or self._made_by is not make:
             assert self._nft is not None
+            successor = make(self._nft)  # if the kernel cannot do that, the present one stays
             if self._balancer is not None:
                 self._balancer.clear()
                 self._balancer.close()
-                self._balancer = None
-            self._balancer, self._made_by = make(self._nft), make
+            self._balancer, self._made_by = successor, make
         return self._balancer
 
     def _assign(self, overlay: Overlay) -> None:
