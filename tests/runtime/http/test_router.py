@@ -70,3 +70,11 @@ def test_a_second_handler_for_the_same_pattern_is_refused() -> None:
     router.add("GET", "/nodes", handler)
     with pytest.raises(ValueError, match="has a handler already"):
         router.add("GET", "/nodes", other)
+
+
+def test_a_read_that_only_the_leader_can_answer_is_handed_on_like_a_write() -> None:
+    router = Router()
+    router.add("GET", "/nodes", handler)
+    router.add("GET", "/queenright/v1/mesh", handler, led=True)
+    assert router.find("GET", "/nodes")[0].reads
+    assert not router.find("GET", "/queenright/v1/mesh")[0].reads
