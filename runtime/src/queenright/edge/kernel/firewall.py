@@ -50,19 +50,24 @@ def ensure(family: int, mark: str, wanted: Sequence[Rule]) -> bool:
         forward = _rules(family, _FORWARD)
     except FileNotFoundError:
         return False  # no iptables: nobody who filters with it
+    if not forward:
+        return False  # the kernel knows no such filter
     users = _rules(family, _USERS) if ["-A", _FORWARD, "-j", _USERS] in forward else None
     place = _FORWARD if users is None else _USERS
     open_to_all = users is None and not _others(forward[1:], mark) and forward[:1] == [["-P", _FORWARD, "ACCEPT"]]
     expected = [] if open_to_all else [list(rule) for rule in wanted]
     present = {_FORWARD: _ours(forward, mark), _USERS: _ours(users or _rules(family, _USERS), mark)}
     top = [rule[2:] for rule in (users if users is not None else forward) if rule[0] == "-A"][: len(expected)]
-    if present[place] == expected == top and not present[_USERS if place == _FORWARD else _FORWARD]:
+    other = _USERS if place == _FORWARD else _FORWARD
+    if present[place] == expected == top and not present[other]:
         return False
-    for chain, rules in present.items():
-        for rule in rules:
-            _run(family, "-D", chain, *rule)
-    for rule in reversed(expected):
-        _run(family, "-I", place, *rule)
+    if present[place] != expected or top != expected:
+        for rule in present[place]:
+            _run(family, "-D", place, *rule)
+        for rule in reversed(expected):
+            _run(family, "-I", place, *rule)
+    for rule in present[other]:  # last: until the new ones are there these are needed
+        _run(family, "-D", other, *rule)
     return True
 
 
