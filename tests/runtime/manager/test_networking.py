@@ -346,6 +346,18 @@ def test_what_nodes_said_can_be_asked_for() -> None:
     assert list(scene.networking.states()) == [("a", state, True)]
 
 
+def test_a_network_that_was_removed_is_forgotten() -> None:
+    scene = Scene(net(), node("a", "n"))
+    listener = Listener(scene, "a")
+    scene.change("node", "a", attachments=())
+    scene.write(Delete("network", "n"))
+    told = listener.hear()
+    assert told is not None
+    assert told.removes == ("n",)
+    assert not scene.networking._views
+    scene.networking.close("a", "gone")
+
+
 async def test_the_stream_goes_on_until_the_session_ends() -> None:
     scene = Scene(net(), node("a", "n"), service(), task("t", "a", 5, "n"))
     stream = scene.networking.told(scene.networking.open("a"), lambda: f"id{next(scene.counter)}")

@@ -165,6 +165,7 @@ class Networking:
         removes = [network_id for network_id in share.links if network_id not in wanted]
         for network_id in removes:
             self._views[network_id].shares.discard(share)
+            self._forget_if_gone(network_id)
         for network_id, link in wanted.items():
             known = share.links.get(network_id)
             if known != link:
@@ -262,7 +263,11 @@ class Networking:
             return
         for share in view.shares:
             share.look()
-        if self._store.networks.get(network_id) is None and not view.shares:
+        self._forget_if_gone(network_id)
+
+    def _forget_if_gone(self, network_id: str) -> None:
+        """A network that was removed, and that no node is told of, has no rows."""
+        if self._store.networks.get(network_id) is None and not self._views[network_id].shares:
             del self._views[network_id]
 
     def _node_moved(self, event: Event, node_id: str) -> None:
