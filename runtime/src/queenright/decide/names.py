@@ -66,7 +66,7 @@ class NameTable:
         self.whole = False
         self._remembered = False
         self._networks: dict[str, _Network] = {}
-        self._seats: dict[str, dict[str, None]] = {}  # networks of each task and node, in the order they came
+        self._seats: dict[str, set[str]] = {}  # networks of each task and node
 
     def remember(self, rows: Iterable[Row]) -> None:
         """Take what was known before the daemon started."""
@@ -74,19 +74,29 @@ class NameTable:
         self.take(rows, ())
 
     def take(self, put: Iterable[Row], gone: Iterable[str]) -> None:
-        """Rows that are new or different, and keys of rows that are gone."""
+        """Rows that are new or different, and keys of rows that are gone. A row without its link is of no use."""
         for key in gone:
             self._remove(key)
+        later: list[Face | Endpoint] = []
         for row in put:
-            self._network(row.network_id).put(row)
+            if isinstance(row, Link):
+                self._put_link(row)
+            else:
+                later.append(row)
+        for row in later:
+            network = self._networks.get(row.network_id)
+            if network is None:
+                continue
+            network.put(row)
             if isinstance(row, Endpoint):
-                self._seats.setdefault(row.holder, {})[row.network_id] = None
+                self._seats.setdefault(row.holder, set()).add(row.network_id)
 
-    def _network(self, network_id: str) -> _Network:
-        network = self._networks.get(network_id)
+    def _put_link(self, link: Link) -> None:
+        network = self._networks.get(link.network_id)
         if network is None:
-            network = self._networks[network_id] = _Network()
-        return network
+            self._networks[link.network_id] = _Network(link)
+        else:
+            network.link = link
 
     def _remove(self, key: str) -> None:
         network_id, _, part = key.partition("/")
@@ -99,10 +109,7 @@ class NameTable:
             gone = list(network.endpoints)
             del self._networks[network_id]
         for holder in gone:
-            seats = self._seats.get(holder, {})
-            seats.pop(network_id, None)
-            if not seats:
-                self._seats.pop(holder, None)
+            _discard(self._seats, holder, network_id)
 
     def answer(self, network_id: str, source: str, name: str, kind: str) -> Answer:
         """What to say to the question for ``name`` (labels with dots between them, in any case) that came from the
@@ -127,7 +134,7 @@ class NameTable:
         return holder, bool(holder) or network.is_gateway(source)
 
     def _networks_of(self, network_id: str, asker: str) -> list[_Network]:
-        order = {network_id: None, **self._seats.get(asker, {})}
+        order = [network_id, *sorted(self._seats.get(asker, set()) - {network_id})]
         return [self._networks[key] for key in order if key in self._networks]
 
     def _forward(self, networks: list[_Network], name: str, kind: str, doubt: bool) -> Answer:
@@ -201,11 +208,10 @@ def _plain(address: str) -> str:
 
 
 class _Network:
-    """The rows of one network and the ways to find them. It is nothing until its link has come."""
+    """The rows of one network and the ways to find them."""
 
-    def __init__(self) -> None:
-        self.link: Link | None = None
-        self.suffix = ""
+    def __init__(self, link: Link) -> None:
+        self.link = link
         self.endpoints: dict[str, Endpoint] = {}
         self._faces: dict[str, Face] = {}
         self._services: dict[str, set[str]] = {}  # by name and alias
@@ -216,13 +222,14 @@ class _Network:
 
     @property
     def has_names(self) -> bool:
-        return self.link is not None and not self.link.ingress
+        return not self.link.ingress
 
-    def put(self, row: Row) -> None:
-        if isinstance(row, Link):
-            self.link = row
-            self.suffix = "." + row.name.lower()
-        elif isinstance(row, Face):
+    @property
+    def suffix(self) -> str:
+        return "." + self.link.name.lower()
+
+    def put(self, row: Face | Endpoint) -> None:
+        if isinstance(row, Face):
             self._put_face(row)
         else:
             self._put_endpoint(row)
@@ -307,18 +314,14 @@ class _Network:
         return self._holders.get(_plain(address), "")
 
     def is_gateway(self, address: str) -> bool:
-        return self.link is not None and any(_plain(address) == subnet.gateway for subnet in self.link.subnets)
+        return any(_plain(address) == subnet.gateway for subnet in self.link.subnets)
 
     def holds(self, address: Address) -> bool:
         """Whether the address is one of the network's."""
-        return self.link is not None and any(
-            address in ipaddress.ip_network(subnet.subnet) for subnet in self.link.subnets
-        )
+        return any(address in ipaddress.ip_network(subnet.subnet) for subnet in self.link.subnets)
 
     def names_of(self, address: str) -> Iterator[str]:
         """What is called by that address, with the network's name behind it."""
-        if self.link is None:
-            return
         face = self._faces.get(self._vips.get(address, ""))
         endpoint = self.endpoints.get(self._holders.get(address, ""))
         for item in (face, endpoint):
