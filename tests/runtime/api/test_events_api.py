@@ -16,6 +16,7 @@ import pytest
 from runtime.api.kit import Api
 from runtime.manager.kit import World, service_spec
 
+from queenright.edge.http.api.swarm_events import EventFilter
 from queenright.edge.http.engine_stream import EngineGoneError
 from queenright.edge.http.messages import Request
 from queenright.edge.http.router import PASS
@@ -24,6 +25,7 @@ from queenright.model.changes import Batch, Create, Update
 from queenright.model.objects import Secret
 from queenright.model.states import NodeState
 from queenright.spec.data import SecretSpec
+from queenright.spec.network import NetworkSpec
 
 SECONDS = 30.0
 SECOND = 1_000_000_000
@@ -185,6 +187,20 @@ async def test_a_secret_is_told_by_its_name_alone(scene: tuple[World, Api, Docke
     assert told["Actor"] == {"ID": "key" * 25, "Attributes": {"name": "key"}}
     assert "hunter" not in json.dumps(told)
     await events.close()
+
+
+async def test_networks_of_the_swarm_have_events_and_so_have_the_host_s(scene: tuple[World, Api, Dockerd]) -> None:
+    world, api, _ = scene
+    events = await listen(api, type=["network"], scope=["swarm"])
+    first = asyncio.create_task(events.next())
+    await asyncio.sleep(0)
+    key = await world.control.networks.create(NetworkSpec(name="mynet"))
+    told = await first
+    assert (told["Type"], told["Action"], told["scope"]) == ("network", "create", "swarm")
+    assert told["Actor"] == {"ID": key, "Attributes": {"name": "mynet", "type": "overlay"}}
+    await events.close()
+    both = EventFilter({"type": ["network"]})
+    assert (both.swarm, both.engine) == (True, True), "the host's own networks have events of that type too"
 
 
 async def test_what_was_is_told_in_order_of_time_and_ends_at_until(scene: tuple[World, Api, Dockerd]) -> None:

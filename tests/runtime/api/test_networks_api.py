@@ -151,6 +151,14 @@ async def test_lists_show_the_swarm_s_networks_and_the_host_s_each_once() -> Non
     assert world.store.networks
 
 
+async def test_the_swarm_s_networks_alone_are_listed_without_dockerd() -> None:
+    world, api, key = await scene()
+    api.engine.down = "dockerd is away"
+    world.put(dataclasses.replace(world.store.network("mynet"), error="no free address"))
+    assert [(one["Id"], one["Error"]) for one in await api.get("/queenright/v1/networks")] == [(key, "no free address")]
+    assert api.engine.asked == []
+
+
 async def test_refusals_have_docker_s_status() -> None:
     _, api, key = await scene()
     assert await api.error("POST", "/networks/create", OVERLAY) == (409, "network with name mynet already exists")
