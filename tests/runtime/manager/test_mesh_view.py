@@ -18,7 +18,7 @@ from tests.runtime.manager.test_networking import Scene, net, node, service
 PORTS = (Port(target_port=80), Port(target_port=81, published_port=81, mode="host"))
 STATES = {
     "a": NetworksState("1", {}, {("tcp", 30000): ""}),
-    "b": NetworksState("1", {"i": "no vxlan"}, {("tcp", 30000): "port 30000 is in use"}),
+    "b": NetworksState("1", {"i": "no vxlan", "": "the firewall drops all"}, {("tcp", 30000): "port 30000 is in use"}),
 }
 
 
@@ -41,6 +41,7 @@ def test_each_node_says_which_networks_it_has_and_what_is_wrong_with_them() -> N
     assert [(one["hostname"], one["applied"]) for one in nodes] == [("h1", True), ("h2", False), ("h3", False)]
     assert [one["networks"][0]["error"] for one in nodes] == ["", "no vxlan", ""]
     assert nodes[0]["networks"][0]["name"] == "net-i"
+    assert [one["error"] for one in nodes] == ["", "the firewall drops all", ""]
 
 
 @pytest.mark.parametrize("ref", ["", "web"])

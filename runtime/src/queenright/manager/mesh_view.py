@@ -58,7 +58,13 @@ class MeshView:
                     "error": state.errors.get(attachment.network_id, ""),
                 }
             )
-        return {"id": node.id, "hostname": node.hostname, "applied": applied, "networks": networks}
+        return {
+            "id": node.id,
+            "hostname": node.hostname,
+            "applied": applied,
+            "networks": networks,
+            "error": state.errors.get("", ""),  # of no network alone
+        }
 
     def _ports(
         self, service: Service, nodes: Iterable[Node], said: dict[str, tuple[NetworksState, bool]]
