@@ -104,8 +104,8 @@ class NetworksSet:
 class NetworksState:
     """What a node says of its networks: it has done what the state ``applied`` asks for.
 
-    ``errors``: networks that are not as they shall be, and why ("": what is of no network alone); ``ports``: each published port by protocol and number,
-    with "" once it answers there, else the reason why not.
+    ``errors``: networks that are not as they shall be, and why ("": what is of no network alone); ``ports``: each
+    published port by protocol and number, with "" once it answers there, else the reason why not.
     """
 
     applied: str = ""
