@@ -26,6 +26,7 @@ from sim.member import SimMember, SimProposal, founders
 from sim.network import FAIR, Network
 
 TICK = 0.05
+SOON = 0.001
 """Virtual seconds between two steps of a member to whom nothing comes in."""
 SOON = 0.0005
 GIVE_UP = 2.0
@@ -316,6 +317,8 @@ class Cluster:
     def _turn(self, name: str) -> None:
         self._due[name] = self.clock.now + TICK
         self.attempt(name, lambda: self._step(self.members[name]))
+        if self._runs(name):  # it is woken when it wants to be, as its thread would be
+            self._due[name] = self.clock.now + min(TICK, max(SOON, self.members[name].replica.sleeps()))
 
     def _step(self, member: SimMember) -> None:
         replica, judge = member.replica, self.judge
