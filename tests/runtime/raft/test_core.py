@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import socket
 from pathlib import Path
 
 import pysyncobj
@@ -68,6 +69,10 @@ def test_every_overridden_private_method_is_in_core_and_exists_in_the_library():
     assert all(hasattr(pysyncobj.SyncObj, method) for method in found["core.py"])
     users = {path.name for path in ROOM.glob("*.py") if "_SyncObj__" in path.read_text()}
     assert users == {"core.py"}
+
+
+def test_addresses_can_be_read_and_written_beside_the_library():
+    assert socket.inet_ntop(socket.AF_INET6, socket.inet_pton(socket.AF_INET6, "fd00::1")) == "fd00::1"
 
 
 class Refusals:

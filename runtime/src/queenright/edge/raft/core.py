@@ -12,8 +12,10 @@ election), the queue of commands, the members (lists in the log), everything tha
 
 from __future__ import annotations
 
+import _socket
 import hashlib
 import math
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +29,9 @@ from .proposals import Callback, Intake
 from .transport import MemberNode, Outbox
 from .votes import majority
 from .wal import Wal
+
+# The library puts functions of Windows into the socket module, wherever it is imported.
+socket.inet_pton, socket.inet_ntop = _socket.inet_pton, _socket.inet_ntop
 
 LIBRARY_VERSION = "0.3.17"
 LIBRARY_SHA256 = "e8bdf06797085d734df86e24ab4802fe87893dff77268565ec036f7ad4a1cfe4"
