@@ -150,7 +150,7 @@ def _after_the_end(seen: Seen) -> Step:
 
 def _towards_shutdown(status: TaskStatus, seen: Seen, at: int, job: bool) -> Step:
     """What a job had finished before anybody stopped it is finished: its managers may have given its node up meanwhile.
-    That it is stopped is written down first, so that a restart of the daemon does not take that for the end of the work.
+    That it is stopped is written down first, lest a restart of the daemon takes that for the end of the work.
     """
     if seen.phase == Phase.UNKNOWN:
         return Step(Action.LOOK)
