@@ -17,7 +17,7 @@ DAEMON = "/etc/docker/daemon.json"
 
 @pytest.fixture
 def registry(swarm: Swarm) -> Iterator[TokenRegistry]:
-    """One that all hosts may speak plain HTTP with."""
+    """One that all hosts may speak plain HTTP with, and of whose images none has any."""
     held = {}
     for host in swarm.hosts:
         held[host.name] = host.out(f"cat {DAEMON}")
@@ -25,6 +25,7 @@ def registry(swarm: Swarm) -> Iterator[TokenRegistry]:
         settings["insecure-registries"] = [*settings["insecure-registries"], TOKEN_REGISTRY]
         host.write(DAEMON, json.dumps(settings))
         host.run("systemctl reload docker")
+        host.run(f"docker images -q {TOKEN_REGISTRY}/web | xargs -r docker rmi --force")
         told = lambda host=host: TOKEN_REGISTRY in host.out("docker info -f '{{json .RegistryConfig}}'")  # noqa: E731
         swarm.lab.poll(told, 30 * SLOW, f"the engine of {host.name} to know the registry")
     with tokens.serving(swarm.lab.place) as served:
@@ -51,7 +52,6 @@ def test_a_task_placed_anew_after_its_token_expired_is_pulled_with_the_one_that_
     give(swarm, FIRST)
     image = registry.image("web:v1")
     here, there = swarm.hosts[1], swarm.hosts[2]
-    there.run(f"docker images -q {TOKEN_REGISTRY}/web | xargs -r docker rmi --force")
     for host, place in ((swarm.hosts[0], "elsewhere"), (here, "here"), (there, "here")):
         swarm.docker("node", "update", "--label-add", f"place={place}", swarm.node(host)["ID"])
     swarm.docker("node", "update", "--availability", "pause", swarm.node(there)["ID"])
