@@ -119,9 +119,30 @@ async def test_a_service_may_use_several_versions_and_is_rolled_once() -> None:
     assert second is not None
     service = await service_using(world, "web", reference(first, "a"), reference(second, "b"))
     done = await apply(world, "secret", "app", HUSH)
-    assert users(world, SECRET, "web") == ["app.v3", "app.v3"]
-    assert done["diff"]["Services.web"] == {"before": "app, app.v2", "after": "app.v3"}
+    assert users(world, SECRET, "web") == ["app.v3", "app.v2"], "the second one is named as just that version"
+    assert done["diff"]["Services.web"] == {"before": "app", "after": "app.v3"}
     assert world.get_service("web").spec_version == service.spec_version + 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_service_that_names_a_version_keeps_it_and_one_that_names_the_family_moves_on(kind: DataKind) -> None:
+    world = World.make()
+    for data in (b"one", b"two"):
+        await apply(world, kind.name, "app", data)
+
+    async def declare(service: str, name: str) -> dict[str, Any]:
+        options = {"image": "a", f"{kind.name}s": [{f"{kind.name}_name": name, "filename": "key"}]}
+        return await world.control.applier.apply(Wish("service", service, options=options), dry_run=False)
+
+    for service, name in (("family", "App"), ("exact", "app.v2"), ("becomes", "app.v2"), ("ceases", "app")):
+        await declare(service, name)
+    assert (await declare("becomes", "app"))["changed"] is False
+    assert (await declare("ceases", "app.v2"))["changed"] is False
+    done = await apply(world, kind.name, "app", b"three")
+    assert [one["name"] for one in done["services"]] == ["becomes", "family"]
+    await apply(world, kind.name, "app", b"four")
+    found = {name: users(world, kind, name) for name in ("family", "exact", "becomes", "ceases")}
+    assert found == {"family": ["app.v4"], "exact": ["app.v2"], "becomes": ["app.v4"], "ceases": ["app.v2"]}
 
 
 async def test_services_stay_where_they_are_if_told_so_and_move_when_that_is_lifted() -> None:
