@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator
 import grpc
 import pytest
 
-from queenright.edge.grpc import options
+from queenright.edge.grpc import gate, options
 from queenright.edge.grpc import peer as peer_room
 from queenright.edge.grpc import peers as peers_room
 from queenright.edge.grpc.peer import Peer, Ways, pause
@@ -516,6 +516,21 @@ async def test_nonsense_of_a_member_is_refused(
         call = channel.stream_unary(f"/queenright.v1.Raft/{method}")(iter(parts), timeout=PATIENCE)
         assert (await call.code()).name == code
     assert b.log.received == []
+
+
+async def test_a_snapshot_of_which_nothing_comes_is_not_waited_for(
+    two: tuple[Member, Member], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, b = two
+    monkeypatch.setattr(gate, "FIRST_MESSAGE", 0.2)
+    key, chain, roots = a.identity.for_grpc()
+    credentials = grpc.ssl_channel_credentials(roots, key, chain)
+    name = (("grpc.ssl_target_name_override", B),)
+    async with grpc.aio.secure_channel(b.addr, credentials, options=name) as channel:
+        call = channel.stream_unary("/queenright.v1.Raft/InstallSnapshot")(timeout=PATIENCE)
+        assert await asyncio.wait_for(call.code(), PATIENCE) == grpc.StatusCode.DEADLINE_EXCEEDED
+        assert "no message of InstallSnapshot came within 0.2 s" in (await call.details() or "")
+    assert b.log.snapshots == []
 
 
 async def test_a_stuck_connection_keeps_the_newest_and_bounds_the_rest() -> None:

@@ -84,7 +84,8 @@ class TaskRunner:
         """Until the task is removed; it may be cancelled at any time and be run anew by a new runner."""
         while True:
             self._changed.clear()
-            step = next_step(self._desired, self.status, self.seen, self.trouble, self._clock.wall())
+            job = bool(self.task.job_iteration)
+            step = next_step(self._desired, self.status, self.seen, self.trouble, self._clock.wall(), job=job)
             if step.action != Action.DONE:
                 await self._perform(step)
             elif not self.removing:

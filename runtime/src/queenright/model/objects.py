@@ -132,6 +132,7 @@ class Service:
     previous_registry_auth: str = dataclasses.field(default="", repr=False)
     job_iteration: int = 0
     last_execution: int = 0
+    following: tuple[str, ...] = ()  # ids of later versions of secrets and configs that were named by their family
 
     @property
     def name(self) -> str:
