@@ -14,6 +14,7 @@ from queenright.edge.raft.errors import DamagedError, NewerFormatError
 from queenright.edge.raft.frames import FILE_HEADER_SIZE, encode_file_header, encode_frame
 from queenright.edge.raft.members import Config, Member, encode_config
 from queenright.edge.raft.snapshot import (
+    CLEAR_VERSION,
     END,
     META,
     RECORD,
@@ -114,7 +115,7 @@ def test_a_snapshot_of_a_newer_format_is_refused(path):
     ],
 )
 def test_whole_records_in_an_impossible_order_are_refused(path, frames, what):
-    content = bytearray(encode_file_header(SNAPSHOT_MAGIC, SNAPSHOT_VERSION, 0))
+    content = bytearray(encode_file_header(SNAPSHOT_MAGIC, CLEAR_VERSION, 0))
     for kind, a, b, body in frames:
         content += encode_frame(kind, a, b, body, offset=len(content), durable=0)
     path.write_bytes(content)

@@ -15,6 +15,7 @@ from queenright.edge.raft.disk import Disk
 from queenright.edge.raft.errors import DamagedError, InconsistentError, NewerFormatError, UnwritableError
 from queenright.edge.raft.frames import FILE_HEADER_SIZE, encode_file_header, encode_frame
 from queenright.edge.raft.log_format import (
+    CLEAR_VERSION,
     COMMIT,
     ENTRY,
     HARD_STATE,
@@ -369,7 +370,7 @@ MEMBER_LIST = (MEMBERS, 0, 0, encode_config(ALONE))
     ],
 )
 def test_whole_records_in_an_impossible_order_are_refused(path, records, what):
-    content = bytearray(encode_file_header(LOG_MAGIC, LOG_VERSION, 0))
+    content = bytearray(encode_file_header(LOG_MAGIC, CLEAR_VERSION, 0))
     for kind, a, b, body in records:
         content += encode_frame(kind, a, b, body, offset=len(content), durable=0)
     path.write_bytes(content)

@@ -7,23 +7,24 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
-from queenright.wire.raft import Envelope, SnapshotHead
+from queenright.wire.raft import Envelope
 
 from .applier import Applier, StateMachine, restored_aside
 from .barriers import Barriers, fail_all
 from .core import Committed
 from .disk import Disk
-from .engine import FEATURE_LEVEL, Engine, Opened
+from .engine import Engine, Opened
 from .errors import FailedError, NotLeaderError, RaftError, StoppedError
 from .mailbox import Mailbox
 from .members import Config, Member
 from .membership import Membership
 from .opening import SNAPSHOT_NAME
-from .ports import Network, NoNetwork
+from .ports import Network, NoNetwork, Sealer
 from .proposals import Proposal, Proposals
+from .reception import Reception
 from .replica import ReadResult, Status
 from .shipping import Shipping
 from .snapshot import Snapshot
@@ -40,7 +41,8 @@ STOP = 1.0
 class RaftLog:
     """A durable, ordered log of commands in front of a state machine, the same on every member of a group.
 
-    Everything is called on one event loop. ``start`` first, ``stop`` last; an object serves once.
+    Everything is called on one event loop. ``start`` first, ``stop`` last; an object serves once. What other members
+    send goes to ``reception``.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class RaftLog:
         member_id: str,
         machine: StateMachine,
         *,
+        sealer: Sealer | None,
         network: Network | None = None,
         founding: bool = True,
         addr: str = "",
@@ -62,7 +65,8 @@ class RaftLog:
         dice: Callable[[], float] = random.random,
     ) -> None:
         """``directory`` is made (0700) if need be; a log in it is used as it is. Where there is none, a founder begins
-        a group of itself at ``addr``, anybody else waits to be taken in by a leader.
+        a group of itself at ``addr``, anybody else waits to be taken in by a leader. ``sealer`` seals all that is
+        written there; with None it is in clear.
 
         After ``snapshot_every`` entries a snapshot is written and the log is cut to ``keep_entries`` before it.
         ``on_fatal`` is called once, on the loop, when the running log fails; ``on_leadership(True, term)`` when this
@@ -102,17 +106,26 @@ class RaftLog:
             post,
             done=self._on_snapshot,
             broken=self._fail,
+            sealer=sealer,
         )
         founders = Config.of([Member(member_id, addr)]) if founding else Config()
-        self._engine = Engine(directory, member_id, disk, post, self, founding=founders, dice=dice)
+        self._engine = Engine(directory, member_id, disk, post, self, founding=founders, dice=dice, sealer=sealer)
         self._shipping = Shipping(
-            disk, directory, self._engine, self._network, self._snapshotter, self._applier, machine
+            disk, directory, self._engine, self._network, self._snapshotter, self._applier, machine, sealer
         )
         self.membership = Membership(member_id, self._engine, self._check_running)
+        self.reception = Reception(
+            member_id,
+            self._engine,
+            self.membership,
+            self._shipping,
+            running=lambda: self._running,
+            status=lambda: self._status,
+            applied=lambda: self._applier.index,
+            check_running=self._check_running,
+        )
         self._status = Status(False, 0, 0)
         self._leading: int | None = None
-        self._levels: dict[str, int] = {}
-        self._left_behind = False
         self._opened_term: int | None = None
         self._early: list[tuple[Committed, ...]] | None = []
         self._opening: asyncio.Task[None] | None = None
@@ -142,10 +155,7 @@ class RaftLog:
     @property
     def has_quorum(self) -> bool:
         """Whether this member leads a majority, or hears from one that does and is not behind it."""
-        status = self._status
-        if not self._running or status.leader_id is None:
-            return False
-        return status.is_leader or not self._engine.behind(self._applier.index)
+        return self.reception.has_quorum
 
     @property
     def answering(self) -> frozenset[str]:
@@ -181,18 +191,13 @@ class RaftLog:
         """The members of the group, sorted by id."""
         return self._status.config.members
 
-    def levels(self) -> Mapping[str, int]:
-        """The feature level of each member that was heard of since the start, this one's included."""
-        known = {member.id: self._levels[member.id] for member in self.members() if member.id in self._levels}
-        return {**known, self._member_id: FEATURE_LEVEL}
-
     # -- life
 
     async def start(self) -> None:
         """Load snapshot and log and bring the state machine up to them; a group of one has its leader then.
 
-        Raises LockedError, FormatError (DamagedError, NewerFormatError, InconsistentError), LibraryError, OSError, or
-        what the state machine raised; then nothing is left running.
+        Raises LockedError, FormatError (DamagedError, NewerFormatError, SealError, InconsistentError), LibraryError,
+        OSError, or what the state machine raised; then nothing is left running.
         """
         if self._begun:
             raise StoppedError("a RaftLog is started once; make a new one")
@@ -279,44 +284,6 @@ class RaftLog:
     async def transfer_leadership(self) -> None:
         """Hand the leadership to the manager that is closest. Returns when another one leads."""
         await self.membership.transfer()
-
-    # -- what other members send
-
-    def refusal(self, sender_id: str, epoch: int) -> str | None:
-        """Why nothing of this sender must come in, or None if it may. It is authenticated as a manager already."""
-        if not self._running:
-            return "this manager is stopping"
-        return self.membership.refusal(sender_id, epoch)
-
-    def receive(self, sender_id: str, envelope: Envelope) -> None:
-        """Messages of a sender that is not refused."""
-        if self._running:
-            self._levels[sender_id] = envelope.level
-            self._engine.receive(sender_id, envelope.messages)
-
-    def met_epoch(self, member_id: str, epoch: int) -> None:
-        """A member that refuses this one is of ``epoch``. If that is later, a new cluster was forced without this
-        member, which then leads and votes no more."""
-        known = self._status.config.get(member_id) is not None
-        if self._running and known and epoch > self.epoch and not self._left_behind:
-            self._left_behind = True
-            logger.error(
-                "manager %s is of epoch %d of this swarm, this one of epoch %d: a new cluster was forced meanwhile, "
-                "and this manager is no part of it. Let it leave with force and join again",
-                member_id,
-                epoch,
-                self.epoch,
-            )
-            self._engine.leave_behind()
-
-    async def receive_snapshot(self, sender_id: str, head: SnapshotHead, chunks: AsyncIterator[bytes]) -> None:
-        """A snapshot file of a sender that is not refused, in pieces. Returns when it took the place of the log here.
-
-        Raises RaftError or OSError; then nothing has changed.
-        """
-        self._check_running()
-        if head.index > self._status.commit_index:
-            await self._shipping.receive(sender_id, head, chunks)
 
     # -- reports of the raft thread, on the loop
 

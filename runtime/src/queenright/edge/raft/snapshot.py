@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The snapshot file: all that the state machine holds at one log index, so that older entries can go.
 
-A META frame (index, term, configuration), a RECORD frame for each record of the state machine, an END frame with the
-count. It is written beside the old snapshot and renamed over it when it is durable.
+A META record (index, term, configuration), a RECORD for each record of the state machine, an END with the count. It is
+written beside the old snapshot and renamed over it when it is durable. Version 3 is sealed: the records lie in blocks
+whose frames carry index and term, see ``sealing.py``. Version 2 has a frame for each record, in clear; that is what
+goes to other members, who seal it with their own keys.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ import errno
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
@@ -32,10 +34,14 @@ from .frames import (
     encode_frame,
 )
 from .members import Config, decode_config, encode_config
+from .ports import Seal, Sealer
+from .sealing import SEAL, SEALED, Opening, Record, encode_block, encode_label, new_seal, size_in_clear
 
 SNAPSHOT_MAGIC = b"QRAFTSNP"
-SNAPSHOT_VERSION = 2
-"""In version 1 the configuration was a bare list of ids."""
+SNAPSHOT_VERSION = 3
+CLEAR_VERSION = 2
+"""What is written where there is no sealer. In version 1 the configuration was a bare list of ids."""
+PURPOSE = "snapshot"
 
 META = 16
 """a = index, b = term, body = JSON of the configuration as of the index."""
@@ -55,7 +61,8 @@ class SnapshotCancelledError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A snapshot on disk that was read once and found whole. ``size`` in bytes, ``count`` of records."""
+    """A snapshot on disk that was read once and found whole. ``size`` in bytes, ``count`` of records, ``volume`` the
+    bytes of all records."""
 
     path: Path
     index: int
@@ -63,12 +70,41 @@ class Snapshot:
     config: Config
     count: int
     size: int
+    volume: int
+    seal: Seal | None = field(default=None, compare=False, repr=False)
+    sealer: Sealer | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def outdated(self) -> bool:
+        """Whether it ought to be sealed with another key, or at all."""
+        return self.sealer is not None and (self.seal is None or not self.seal.current)
 
     def records(self) -> Iterator[bytes]:
         """The records in the order in which they were written, read piece by piece."""
-        for frame in _frames(self.path):
+        for frame in _records(self.path, self.sealer)[0]:
             if frame.head.kind == RECORD:
                 yield frame.body
+
+    @property
+    def clear_size(self) -> int:
+        """Bytes that ``clear`` gives."""
+        return FILE_HEADER_SIZE + size_in_clear(self.count + 2, len(encode_config(self.config)) + self.volume)
+
+    def clear(self) -> Iterator[bytes]:
+        """The same snapshot as a file in clear, in pieces, for the eyes of another member. Raises FormatError or
+        OSError, also when another snapshot has the name meanwhile."""
+        out = _Pieces()
+        out.raw(encode_file_header(SNAPSHOT_MAGIC, CLEAR_VERSION, 0))
+        for frame in _records(self.path, self.sealer)[0]:
+            head, body = frame
+            if head.kind == META:
+                if (head.a, head.b) != (self.index, self.term):
+                    raise OSError(f"{self.path} is of entry {head.a}, not {self.index}: it was replaced meanwhile")
+                body = encode_config(self.config)
+            out.frame(head.kind, head.a, head.b, body)
+            if out.gathered >= _CHUNK:
+                yield out.take()
+        yield out.take()
 
 
 def write_snapshot(
@@ -79,26 +115,23 @@ def write_snapshot(
     config: Config,
     records: Iterable[bytes],
     cancelled: Callable[[], bool] = lambda: False,
+    sealer: Sealer | None = None,
 ) -> Snapshot:
     """Replace the snapshot at ``path`` in one durable step.
 
-    Raises OSError, SnapshotCancelledError, or what ``records`` raises; then the old snapshot stays.
+    Raises OSError, SealError, SnapshotCancelledError, or what ``records`` raises; then the old snapshot stays.
     """
     temporary = path.with_name(path.name + ".new")
     fd = create_private(temporary)
     try:
         try:
-            out = _Output(disk, fd, temporary)
-            out.raw(encode_file_header(SNAPSHOT_MAGIC, SNAPSHOT_VERSION, 0))
-            out.frame(META, index, term, encode_config(config))
-            count = 0
+            out = SnapshotWriter(disk, fd, temporary, sealer)
+            out.begin(index, term, config)
             for record in records:
                 if cancelled():
                     raise SnapshotCancelledError
-                out.frame(RECORD, count, 0, record)
-                count += 1
-            out.frame(END, count, 0, b"")
-            out.finish()
+                out.add(record)
+            out.end()
         finally:
             os.close(fd)
         if cancelled() or peek_index(path) > index:
@@ -108,19 +141,15 @@ def write_snapshot(
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise
-    return Snapshot(path, index, term, config, count, out.size)
+    return Snapshot(path, index, term, config, out.count, out.size, out.volume, out.seal, sealer)
 
 
-class _Output:
-    """Gathers frames to larger writes."""
+class _Pieces:
+    """Gathers frames to larger pieces. ``size``: bytes since the beginning of the file."""
 
-    def __init__(self, disk: Disk, fd: int, path: Path) -> None:
-        self._disk = disk
-        self._fd = fd
-        self._path = path
+    def __init__(self) -> None:
         self._parts: list[bytes] = []
-        self._gathered = 0
-        self._unflushed = 0
+        self.gathered = 0
         self.size = 0
 
     def frame(self, kind: int, a: int, b: int, body: bytes) -> None:
@@ -128,81 +157,186 @@ class _Output:
 
     def raw(self, data: bytes) -> None:
         self._parts.append(data)
-        self._gathered += len(data)
+        self.gathered += len(data)
         self.size += len(data)
-        if self._gathered >= _CHUNK:
+
+    def take(self) -> bytes:
+        piece = b"".join(self._parts)
+        self._parts.clear()
+        self.gathered = 0
+        return piece
+
+
+class SnapshotWriter:
+    """Writes the records of a snapshot to an open file: ``begin``, ``add`` each of them, ``end``."""
+
+    def __init__(self, disk: Disk, fd: int, path: Path, sealer: Sealer | None) -> None:
+        """Raises SealError or OSError."""
+        self._disk = disk
+        self._fd = fd
+        self._path = path
+        self.seal = None if sealer is None else new_seal(path, sealer, PURPOSE)
+        self._out = _Pieces()
+        self._block: list[Record] = []
+        self._held = 0
+        self._unflushed = 0
+        self._index = self._term = 0
+        self.count = 0
+        self.volume = 0
+
+    @property
+    def size(self) -> int:
+        """Bytes of the file."""
+        return self._out.size
+
+    def begin(self, index: int, term: int, config: Config) -> None:
+        self._index, self._term = index, term
+        version = CLEAR_VERSION if self.seal is None else SNAPSHOT_VERSION
+        self._out.raw(encode_file_header(SNAPSHOT_MAGIC, version, 0))
+        if self.seal is not None:
+            self._out.raw(encode_label(self.seal, self._out.size))
+        self._put(META, index, term, encode_config(config))
+
+    def add(self, record: bytes) -> None:
+        self._put(RECORD, self.count, 0, record)
+        self.count += 1
+        self.volume += len(record)
+
+    def end(self) -> None:
+        """All of it is durable when this returns."""
+        self._put(END, self.count, 0, b"")
+        self._end_block()
+        self._write()
+        self._disk.sync(self._fd)
+
+    def _put(self, kind: int, a: int, b: int, body: bytes) -> None:
+        if self.seal is None:
+            self._out.frame(kind, a, b, body)
+        else:
+            self._block.append((kind, a, b, body))
+            self._held += len(body)
+        if self._held + self._out.gathered >= _CHUNK:
+            self._end_block()
             self._write()
         if self._unflushed >= FLUSH_EVERY:
             self._disk.sync(self._fd)
             self._unflushed = 0
 
-    def finish(self) -> None:
-        self._write()
-        self._disk.sync(self._fd)
+    def _end_block(self) -> None:
+        if self.seal is not None and self._block:
+            self._out.raw(
+                encode_block(self.seal, self._block, offset=self._out.size, durable=0, a=self._index, b=self._term)
+            )
+            self._block.clear()
+            self._held = 0
 
     def _write(self) -> None:
-        if self._disk.room(self._path.parent) < self._gathered:
+        if self._disk.room(self._path.parent) < self._out.gathered:
             raise OSError(errno.ENOSPC, "No space left on device but what is kept for the log", str(self._path))
-        self._disk.write(self._fd, b"".join(self._parts))
-        self._unflushed += self._gathered
-        self._parts.clear()
-        self._gathered = 0
+        piece = self._out.take()
+        self._disk.write(self._fd, piece)
+        self._unflushed += len(piece)
 
 
-def open_snapshot(path: Path) -> Snapshot | None:
+class Order:
+    """Follows the records of a snapshot and holds them to the order in which it is written."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.meta: Frame | None = None
+        self.count = 0
+        self.volume = 0
+        self.ended = False
+
+    def take(self, frame: Frame) -> None:
+        """Raises DamagedError."""
+        kind, offset = frame.head.kind, frame.head.offset
+        if kind not in (META, RECORD, END):
+            raise DamagedError(self._path, offset, f"unknown kind of record {kind}")
+        if (self.meta is None) != (kind == META) or (kind == RECORD and frame.head.a != self.count):
+            raise DamagedError(self._path, offset, "the records are not in order")
+        if self.ended or (kind == END and frame.head.a != self.count):
+            raise DamagedError(self._path, offset, f"the footer does not fit: {self.count} records")
+        if kind == META:
+            self.meta = frame
+        elif kind == RECORD:
+            self.count += 1
+            self.volume += len(frame.body)
+        else:
+            self.ended = True
+
+
+def open_snapshot(path: Path, sealer: Sealer | None = None) -> Snapshot | None:
     """The snapshot at ``path`` after every byte of it was checked, or None when there is none yet.
 
-    Raises DamagedError, NewerFormatError or OSError. What an interrupted writer left beside it is removed.
+    Raises DamagedError, NewerFormatError, SealError or OSError. What an interrupted writer left beside it is removed.
     """
     path.with_name(path.name + ".new").unlink(missing_ok=True)
     try:
         size = path.stat().st_size
     except FileNotFoundError:
         return None
-    meta: Frame | None = None
-    count = 0
-    for frame in _frames(path):
-        kind = frame.head.kind
-        if (meta is None) != (kind == META) or (kind == RECORD and frame.head.a != count):
-            raise DamagedError(path, frame.head.offset, "the records are not in order")
-        if kind == META:
-            meta = frame
-        elif kind == RECORD:
-            count += 1
-        elif frame.head.a != count or frame.head.end != size:
-            raise DamagedError(path, frame.head.offset, f"the footer does not fit: {count} records in {size} bytes")
-        else:
-            assert meta is not None
-            config = decode_config(meta.body, path, meta.head.offset)
-            return Snapshot(path, meta.head.a, meta.head.b, config, count, size)
-    raise DamagedError(path, size, "the file ends without its footer")
+    order = Order(path)
+    records, opening = _records(path, sealer)
+    try:
+        for frame in records:
+            order.take(frame)
+    except DamagedError as error:
+        if order.ended:
+            raise DamagedError(path, error.offset, "something follows the footer") from error
+        raise
+    meta = order.meta
+    if meta is None or not order.ended:
+        raise DamagedError(path, size, "the file ends without its footer")
+    config = decode_config(meta.body, path, meta.head.offset)
+    return Snapshot(path, meta.head.a, meta.head.b, config, order.count, size, order.volume, opening.seal, sealer)
 
 
 def peek_index(path: Path) -> int:
     """The index of the snapshot at ``path`` as its first record says; 0 when there is none or it cannot be read."""
     try:
-        first = next(_frames(path), None)
+        with path.open("rb", buffering=64 * 1024) as file:
+            _version(path, file)
+            for frame in _frames(path, file):
+                if frame.head.kind != SEAL:
+                    return frame.head.a if frame.head.kind in (META, SEALED) else 0
     except (FormatError, FileNotFoundError):
-        return 0
-    return first.head.a if first is not None and first.head.kind == META else 0
+        pass
+    return 0
 
 
-def _frames(path: Path) -> Iterator[Frame]:
-    with path.open("rb", buffering=1024 * 1024) as file:
-        check_file_header(path, file.read(FILE_HEADER_SIZE), SNAPSHOT_MAGIC, SNAPSHOT_VERSION)
-        offset = FILE_HEADER_SIZE
-        while raw := file.read(FRAME_HEADER_SIZE):
-            frame = _frame(path, file, raw, offset)
-            yield frame
-            offset = frame.head.end
+def _records(path: Path, sealer: Sealer | None) -> tuple[Iterator[Frame], Opening]:
+    """What the file says, and how it is opened; the file is open until the iterator is closed or at its end."""
+    file = path.open("rb", buffering=1024 * 1024)
+    try:
+        opening = Opening(path, sealer, PURPOSE, sealed=_version(path, file) > CLEAR_VERSION)
+    except BaseException:
+        file.close()
+        raise
+
+    def records() -> Iterator[Frame]:
+        with file:
+            for frame in _frames(path, file):
+                yield from opening.records(frame)
+
+    return records(), opening
+
+
+def _version(path: Path, file: BinaryIO) -> int:
+    return check_file_header(path, file.read(FILE_HEADER_SIZE), SNAPSHOT_MAGIC, SNAPSHOT_VERSION)[0]
+
+
+def _frames(path: Path, file: BinaryIO) -> Iterator[Frame]:
+    offset = FILE_HEADER_SIZE
+    while raw := file.read(FRAME_HEADER_SIZE):
+        frame = _frame(path, file, raw, offset)
+        yield frame
+        offset = frame.head.end
 
 
 def _frame(path: Path, file: BinaryIO, raw: bytes, offset: int) -> Frame:
     try:
         head = decode_head(raw, offset)
-        frame = check_body(head, file.read(head.length + len(TRAILER)))
+        return check_body(head, file.read(head.length + len(TRAILER)))
     except BadFrame as bad:
         raise DamagedError(path, bad.offset, bad.what)
-    if head.kind not in (META, RECORD, END):
-        raise DamagedError(path, offset, f"unknown kind of record {head.kind}")
-    return frame
