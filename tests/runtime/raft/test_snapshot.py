@@ -8,11 +8,13 @@ import stat
 
 import pytest
 from runtime.raft.kit import BadDisk, no_space
+from runtime.sealers import sealer
 
 from queenright.edge.raft.disk import Disk
 from queenright.edge.raft.errors import DamagedError, NewerFormatError
 from queenright.edge.raft.frames import FILE_HEADER_SIZE, encode_file_header, encode_frame
 from queenright.edge.raft.members import Config, Member, encode_config
+from queenright.edge.raft import snapshot
 from queenright.edge.raft.snapshot import (
     CLEAR_VERSION,
     END,
@@ -21,13 +23,31 @@ from queenright.edge.raft.snapshot import (
     SNAPSHOT_MAGIC,
     SNAPSHOT_VERSION,
     SnapshotCancelledError,
-    open_snapshot,
     peek_index,
-    write_snapshot,
 )
 
 MEMBERS = Config.of([Member("m1", "h1:2377"), Member("m2", "h2:2377", voter=False)], epoch=3)
 RECORDS = [b"one", b"", b"three" * 100]
+
+
+class Mode:
+    """What the snapshots of a test are sealed with."""
+
+    sealer = None
+
+
+@pytest.fixture(autouse=True, params=["clear", "sealed"])
+def mode(request, monkeypatch):
+    monkeypatch.setattr(Mode, "sealer", sealer("m1") if request.param == "sealed" else None)
+    return request.param
+
+
+def write_snapshot(*args, **options):
+    return snapshot.write_snapshot(*args, sealer=Mode.sealer, **options)
+
+
+def open_snapshot(path):
+    return snapshot.open_snapshot(path, Mode.sealer)
 
 
 @pytest.fixture
@@ -131,15 +151,16 @@ def failing_records():
 @pytest.mark.parametrize(
     ("options", "error"),
     [
-        ({"records": failing_records()}, ValueError),
+        ({"records": failing_records}, ValueError),
         ({"cancelled": lambda: True}, SnapshotCancelledError),
         ({"records": [], "cancelled": lambda: True}, SnapshotCancelledError),
     ],
 )
 def test_the_old_snapshot_stays_until_the_new_one_is_whole(path, options, error):
     write(path, [b"old"], index=10)
+    records = options.get("records", RECORDS)
     with pytest.raises(error):
-        write(path, **{"records": RECORDS, **options})
+        write(path, **{**options, "records": records() if callable(records) else records})
     assert list(open_snapshot(path).records()) == [b"old"]
     assert [entry.name for entry in path.parent.iterdir()] == ["snapshot"]
 
