@@ -44,7 +44,7 @@ def _quiet() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def _small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Snapshots of a few hundred bytes shall have several blocks, each written by itself, as large ones do."""
-    monkeypatch.setattr("queenright.edge.raft.snapshot._CHUNK", 300)
+    monkeypatch.setattr("queenright.edge.raft.snapshot_format.CHUNK", 300)
 
 
 @pytest.fixture

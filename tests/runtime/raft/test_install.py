@@ -25,7 +25,8 @@ from queenright.edge.raft.log_format import FIRST, State, write_log
 from queenright.edge.raft.members import Config, Member
 from queenright.edge.raft.opening import open_files
 from queenright.edge.raft.shipping import pieces as outgoing
-from queenright.edge.raft.snapshot import SNAPSHOT_MAGIC, SNAPSHOT_VERSION, open_snapshot, write_snapshot
+from queenright.edge.raft.snapshot import open_snapshot, write_snapshot
+from queenright.edge.raft.snapshot_format import SNAPSHOT_MAGIC, SNAPSHOT_VERSION
 from queenright.edge.raft.wal_reader import open_wal
 from queenright.wire.raft import Entry, SnapshotHead
 
@@ -462,7 +463,7 @@ async def test_a_sender_that_stands_still_is_given_up(tmp_path, sent, monkeypatc
 
 
 async def test_a_slow_disk_holds_back_the_sender(tmp_path, sent, monkeypatch):
-    monkeypatch.setattr("queenright.edge.raft.snapshot._CHUNK", 1)
+    monkeypatch.setattr("queenright.edge.raft.snapshot_format.CHUNK", 1)
     asked = 0
 
     async def counted():

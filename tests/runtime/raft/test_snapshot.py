@@ -10,21 +10,13 @@ import pytest
 from runtime.raft.kit import BadDisk, no_space
 from runtime.sealers import sealer
 
+from queenright.edge.raft import snapshot
 from queenright.edge.raft.disk import Disk
 from queenright.edge.raft.errors import DamagedError, NewerFormatError
 from queenright.edge.raft.frames import FILE_HEADER_SIZE, encode_file_header, encode_frame
 from queenright.edge.raft.members import Config, Member, encode_config
-from queenright.edge.raft import snapshot
-from queenright.edge.raft.snapshot import (
-    CLEAR_VERSION,
-    END,
-    META,
-    RECORD,
-    SNAPSHOT_MAGIC,
-    SNAPSHOT_VERSION,
-    SnapshotCancelledError,
-    peek_index,
-)
+from queenright.edge.raft.snapshot import SnapshotCancelledError, peek_index
+from queenright.edge.raft.snapshot_format import CLEAR_VERSION, END, META, RECORD, SNAPSHOT_MAGIC, SNAPSHOT_VERSION
 
 MEMBERS = Config.of([Member("m1", "h1:2377"), Member("m2", "h2:2377", voter=False)], epoch=3)
 RECORDS = [b"one", b"", b"three" * 100]

@@ -12,6 +12,7 @@ import pytest
 from runtime.raft.kit import BadDisk, no_space, write_first_release
 from runtime.sealers import sealer
 
+from queenright.edge.raft import wal_reader
 from queenright.edge.raft.disk import Disk
 from queenright.edge.raft.errors import DamagedError, InconsistentError, NewerFormatError, UnwritableError
 from queenright.edge.raft.frames import FILE_HEADER_SIZE, encode_file_header, encode_frame
@@ -27,7 +28,6 @@ from queenright.edge.raft.log_format import (
     TRUNCATE,
 )
 from queenright.edge.raft.members import Config, Member, encode_config
-from queenright.edge.raft import wal_reader
 from queenright.wire.raft import Entry
 
 NO_OP = b"\x01"

@@ -33,7 +33,8 @@ from .frames import (
 )
 from .members import decode_config
 from .ports import Sealer
-from .snapshot import CLEAR_VERSION, META, RECORD, SNAPSHOT_MAGIC, Order, Snapshot, SnapshotWriter, open_snapshot
+from .snapshot import Snapshot, open_snapshot
+from .snapshot_format import CLEAR_VERSION, META, RECORD, SNAPSHOT_MAGIC, Order, SnapshotWriter
 
 PART_NAME = "snapshot.part"
 INSTALL_NAME = "snapshot.install"

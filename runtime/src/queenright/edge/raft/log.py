@@ -13,17 +13,19 @@ from pathlib import Path
 from queenright.wire.raft import Envelope
 
 from .applier import Applier, StateMachine, restored_aside
+from .background import within
 from .barriers import Barriers, fail_all
 from .core import Committed
 from .disk import Disk
 from .engine import Engine, Opened
 from .errors import FailedError, NotLeaderError, RaftError, StoppedError
+from .leadership import Leadership
 from .mailbox import Mailbox
 from .members import Config, Member
 from .membership import Membership
 from .opening import SNAPSHOT_NAME
 from .ports import Network, NoNetwork, Sealer
-from .proposals import Proposal, Proposals
+from .proposals import Proposals
 from .reception import Reception
 from .replica import ReadResult, Status
 from .shipping import Shipping
@@ -82,13 +84,14 @@ class RaftLog:
         self._network = network or NoNetwork()
         self._keep_entries = keep_entries
         self._on_fatal = on_fatal
-        self._on_leadership = on_leadership
+        self._leadership = Leadership(on_leadership)
         self._on_members = on_members
         self._begun = False
         self._mailbox = Mailbox()
         post = self._mailbox.post
-        self._proposals = Proposals(post)
-        self._proposed: list[Proposal] = []
+        founders = Config.of([Member(member_id, addr)]) if founding else Config()
+        self._engine = Engine(directory, member_id, disk, post, self, founding=founders, dice=dice, sealer=sealer)
+        self._proposals = Proposals(post, self._engine.propose)
         self._barriers = Barriers()
         self._applier = Applier(
             machine,
@@ -108,8 +111,6 @@ class RaftLog:
             broken=self._fail,
             sealer=sealer,
         )
-        founders = Config.of([Member(member_id, addr)]) if founding else Config()
-        self._engine = Engine(directory, member_id, disk, post, self, founding=founders, dice=dice, sealer=sealer)
         self._shipping = Shipping(
             disk, directory, self._engine, self._network, self._snapshotter, self._applier, machine, sealer
         )
@@ -125,7 +126,6 @@ class RaftLog:
             check_running=self._check_running,
         )
         self._status = Status(False, 0, 0)
-        self._leading: int | None = None
         self._opened_term: int | None = None
         self._early: list[tuple[Committed, ...]] | None = []
         self._opening: asyncio.Task[None] | None = None
@@ -220,13 +220,13 @@ class RaftLog:
         """
         self._running = False
         await self._proposals.drain(DRAIN if self._status.leader_id is not None else 0.0)
-        self._tell_end_of_leadership()
+        self._leadership.end()
         self._snapshotter.cancel()
         await self._shipping.stop()
         self._engine.stop()
         if self._begun:
-            await _within(STOP, self._snapshotter.idle)
-            await _within(STOP, self._ended)
+            await within(STOP, self._snapshotter.idle)
+            await within(STOP, self._ended)
         if not self._engine.join(0.1):
             logger.error("%s: the disk does not answer; stopped without it", self._directory)
         self._settle(StoppedError("the log was stopped before the outcome was known"))
@@ -244,17 +244,7 @@ class RaftLog:
         self._check_running()
         if not self._status.is_leader or term not in (None, self._status.term):
             raise self._not_leader()
-        proposal = self._proposals.admit(command, term)
-        if not self._proposed:
-            asyncio.get_running_loop().call_soon(self._hand_over)
-        self._proposed.append(proposal)
-        return await proposal.future
-
-    def _hand_over(self) -> None:
-        """What was proposed in one turn of the loop shares a flush: many callers go on when one entry is applied."""
-        proposed, self._proposed = self._proposed, []
-        if proposed:
-            self._engine.propose(proposed)
+        return await self._proposals.submit(command, term).future
 
     async def barrier(self) -> int:
         """Return when all that was acknowledged anywhere before the call, and all that was proposed here, is applied;
@@ -262,7 +252,7 @@ class RaftLog:
         self._check_running()
         if not self._status.is_leader:
             raise self._not_leader()
-        self._hand_over()  # what was proposed before comes before
+        self._proposals.hand_over()  # what was proposed before comes before
         ticket, future = self._barriers.begin()
         self._engine.read(ticket)
         return await future
@@ -335,14 +325,7 @@ class RaftLog:
 
     def on_reads(self, results: list[ReadResult]) -> None:
         """Reads that a majority confirmed, or that this member may not answer."""
-        for result in results:
-            future = self._barriers.take(result.ticket)
-            if future is None:
-                continue
-            if result.index is None:
-                future.set_exception(self._not_leader())
-            else:
-                self._applier.reached(result.index, future)
+        self._barriers.settle(results, self._applier.reached, self._not_leader())
 
     def on_snapshots_wanted(self, member_ids: list[str]) -> None:
         """These members lack entries that are no longer in the log."""
@@ -379,33 +362,19 @@ class RaftLog:
         self.membership.moved(status)
 
     def _look_at_leadership(self) -> None:
-        if self.is_leader and self._leading is None:
-            self._leading = self._status.term
-            self._on_leadership(True, self._leading)
+        self._leadership.look(self.is_leader, self._status.term)
 
     def _lose_leadership(self) -> None:
         """Those who wait for entries of this leadership wait in vain."""
         fail_all((*self._barriers.take_all(), *self._applier.waiting()), self._not_leader())
-        self._tell_end_of_leadership()
-
-    def _tell_end_of_leadership(self) -> None:
-        if self._leading is not None:
-            term, self._leading = self._leading, None
-            self._on_leadership(False, term)
+        self._leadership.end()
 
     def _after_slice(self) -> None:
         applier = self._applier
         if self._opened_term is not None and applier.no_op_term > self._opened_term:
             self._started.set()
         self._look_at_leadership()
-        # A joiner replays the log from its beginning and does not know the members before the first list in it.
-        if applier.config.members and self._snapshotter.due(applier.index, applier.bytes_applied):
-            try:
-                records = self._machine.freeze()
-            except Exception as error:
-                self._fail(error)
-                return
-            self._snapshotter.begin(applier.index, applier.term, applier.config, applier.bytes_applied, records)
+        self._snapshotter.look(applier, self._machine)
 
     def _on_snapshot(self, snapshot: Snapshot) -> None:
         logger.info("snapshot at entry %d: %d records, %d bytes", snapshot.index, snapshot.count, snapshot.size)
@@ -422,7 +391,7 @@ class RaftLog:
         self._snapshotter.cancel()
         self._engine.stop()
         self._settle(FailedError(f"the raft log has failed: {self.failure}"))
-        self._tell_end_of_leadership()
+        self._leadership.end()
         if not self._started.is_set():
             self._started.set()  # it is start() that raises
             return
@@ -434,12 +403,3 @@ class RaftLog:
         self._proposals.fail_all(error)
         self.membership.fail(error)
         fail_all((*self._barriers.take_all(), *self._applier.waiting()), error)
-
-
-async def _within(timeout: float, event: asyncio.Event) -> None:
-    """Wait for ``event``, or for ``timeout`` seconds."""
-    try:
-        async with asyncio.timeout(timeout):
-            await event.wait()
-    except TimeoutError:
-        logger.debug("waited %.1f s in vain", timeout)

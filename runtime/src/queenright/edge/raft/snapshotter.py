@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from .applier import Applier, StateMachine
 from .disk import Disk
 from .members import Config
 from .ports import Sealer
@@ -63,6 +64,18 @@ class Snapshotter:
     def found(self, snapshot: Snapshot) -> None:
         """This snapshot was there at start, or was installed."""
         self._latest = snapshot
+
+    def look(self, applier: Applier, machine: StateMachine) -> None:
+        """Begin one if it is time for that."""
+        # A joiner replays the log from its beginning and does not know the members before the first list in it.
+        if not applier.config.members or not self.due(applier.index, applier.bytes_applied):
+            return
+        try:
+            records = machine.freeze()
+        except Exception as error:
+            self._broken(error)
+            return
+        self.begin(applier.index, applier.term, applier.config, applier.bytes_applied, records)
 
     def due(self, index: int, bytes_applied: int) -> bool:
         """Whether enough was applied since the last snapshot, or it is not sealed as it ought to be; and none is being
