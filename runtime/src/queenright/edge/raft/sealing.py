@@ -2,8 +2,8 @@
 """How log and snapshot are sealed: what the records say leaves this process as AEAD blocks only.
 
 A sealed file begins with a frame of kind SEAL, whose body is the label by which the sealer finds its key again; it
-holds no secret. All other frames are of kind SEALED: a block of records, sealed as one. In the log a block is what one
-flush brought, so sealing costs next to nothing for each entry, and a torn block is what a torn flush always was.
+holds no secret. All other frames are of kind SEALED: a block of records, sealed as one. In the log, the
+records of one flush share blocks, so sealing costs next to nothing for each entry; a block is torn or whole as one.
 
 A block is bound to its place: to the file by the seal, to its offset and to all numbers of its frame's header by the
 associated data. A frame's CRC is over what lies on disk, so a disk that changed a byte is found without any key, and a
@@ -25,8 +25,8 @@ SEAL = 7
 SEALED = 8
 """body = a block of records; ``a`` and ``b`` are the file's to use."""
 
-BLOCK = 1024 * 1024
-"""A block is full when its records are so many bytes."""
+BLOCK = 32 * 1024
+"""A block is full when its records are so many bytes: larger ones cost more, as they no longer stay in the caches."""
 
 Record = tuple[int, int, int, bytes]
 """kind, a, b, body: what a frame says in a file that is not sealed."""
