@@ -2,7 +2,7 @@
 """Keys, certificate requests, certificates and the root: everything that touches ``cryptography``.
 
 The only room that may import ``cryptography``. Key bytes never reach a log or an exception. May not import
-another edge. ``keys`` makes and checks keys and requests, ``authority`` issues, ``peer`` reads and verifies,
+another edge. ``sealing`` seals what a node keeps on disk, with the keys of ``data_keys``. ``keys`` makes and checks keys and requests, ``authority`` issues, ``peer`` reads and verifies,
 ``keystore`` keeps the node's own on disk. All times are handed in, aware and in UTC.
 """
 
