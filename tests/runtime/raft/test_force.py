@@ -90,7 +90,7 @@ async def test_the_forced_member_leads_and_holds_what_was_not_committed_too(tmp_
     machine = Machine()
     async with running(tmp_path / "m2", machine, member_id="m2") as log:
         assert log.is_leader
-        assert (log.epoch, log.members()) == (5, ALONE.members)
+        assert (log.reception.epoch, log.members()) == (5, ALONE.members)
         assert machine.data == {b"k%d" % number: b"v" for number in [*range(5), *range(11, 20)]}
         await log.propose(b"more=1")
     force_new_cluster(tmp_path / "m2", "m2", "h9:2377")

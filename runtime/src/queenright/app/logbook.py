@@ -74,7 +74,7 @@ class Logbook:
 
     @property
     def epoch(self) -> int:
-        return self._log.epoch
+        return self._log.reception.epoch
 
     def members(self) -> Sequence[Member]:
         return self._log.members()

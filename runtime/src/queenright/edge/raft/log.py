@@ -115,16 +115,7 @@ class RaftLog:
             disk, directory, self._engine, self._network, self._snapshotter, self._applier, machine, sealer
         )
         self.membership = Membership(member_id, self._engine, self._check_running)
-        self.reception = Reception(
-            member_id,
-            self._engine,
-            self.membership,
-            self._shipping,
-            running=lambda: self._running,
-            status=lambda: self._status,
-            applied=lambda: self._applier.index,
-            check_running=self._check_running,
-        )
+        self.reception = self._make_reception()
         self._status = Status(False, 0, 0)
         self._opened_term: int | None = None
         self._early: list[tuple[Committed, ...]] | None = []
@@ -133,6 +124,18 @@ class RaftLog:
         self._ended = asyncio.Event()
         self._error: BaseException | None = None
         self._running = False
+
+    def _make_reception(self) -> Reception:
+        return Reception(
+            self._member_id,
+            self._engine,
+            self.membership,
+            self._shipping,
+            running=lambda: self._running,
+            status=lambda: self._status,
+            applied=lambda: self._applier.index,
+            check_running=self._check_running,
+        )
 
     # -- what is known
 
@@ -181,11 +184,6 @@ class RaftLog:
     def snapshot_failure(self) -> str | None:
         """Why the last snapshot could not be written, or None. The log goes on meanwhile."""
         return self._snapshotter.failure
-
-    @property
-    def epoch(self) -> int:
-        """How often a new cluster was forced."""
-        return self._status.config.epoch
 
     def members(self) -> tuple[Member, ...]:
         """The members of the group, sorted by id."""
@@ -306,7 +304,7 @@ class RaftLog:
             self._applier.take(entries)
         if self._status.config.voters() != {self._member_id}:
             self._started.set()
-        self._look_at_leadership()
+        self._leadership.look(self.is_leader, self.term)
 
     def on_outgoing(self, envelopes: list[tuple[str, Envelope]]) -> None:
         """Messages for other members."""
@@ -321,7 +319,7 @@ class RaftLog:
             return
         if entries:
             self._applier.take(entries)
-        self._look_at_leadership()
+        self._leadership.look(self.is_leader, self.term)
 
     def on_reads(self, results: list[ReadResult]) -> None:
         """Reads that a majority confirmed, or that this member may not answer."""
@@ -361,9 +359,6 @@ class RaftLog:
             self._on_members(status.config.members)
         self.membership.moved(status)
 
-    def _look_at_leadership(self) -> None:
-        self._leadership.look(self.is_leader, self._status.term)
-
     def _lose_leadership(self) -> None:
         """Those who wait for entries of this leadership wait in vain."""
         fail_all((*self._barriers.take_all(), *self._applier.waiting()), self._not_leader())
@@ -373,11 +368,10 @@ class RaftLog:
         applier = self._applier
         if self._opened_term is not None and applier.no_op_term > self._opened_term:
             self._started.set()
-        self._look_at_leadership()
+        self._leadership.look(self.is_leader, self.term)
         self._snapshotter.look(applier, self._machine)
 
     def _on_snapshot(self, snapshot: Snapshot) -> None:
-        logger.info("snapshot at entry %d: %d records, %d bytes", snapshot.index, snapshot.count, snapshot.size)
         self._shipping.latest = snapshot
         self._engine.compact(snapshot.index, self._keep_entries)
 

@@ -147,6 +147,7 @@ class Snapshotter:
         self.idle.set()
         self._latest, self._bytes = snapshot, self._bytes_now
         self.failure = None
+        logger.info("snapshot at entry %d: %d records, %d bytes", snapshot.index, snapshot.count, snapshot.size)
         self._done(snapshot)
 
     def _on_error(self, error: BaseException) -> None:
