@@ -103,7 +103,7 @@ class Cluster:
         """Make a member that is off the only one of its group, as an administrator does."""
         self.note(f"{name} is forced to be a group of its own")
         member = self.members[name]
-        force_new_cluster(member.disk.directory, name, f"{name}:2377", member.disk)
+        force_new_cluster(member.disk.directory, name, f"{name}:2377", member.disk, sealer=member.sealer)
 
     def wipe(self, name: str) -> SimMember:
         """A removed member forgets everything, and waits to be taken in again under its old name."""
@@ -371,8 +371,8 @@ class Cluster:
             self.note(f"{member.name} sends {target} a snapshot of {member.snapshot.index}")
             self._sending[member.name, target] = self.clock.now + GIVE_UP
             snapshot, epoch = member.snapshot, member.wal.config.epoch
-            head = SnapshotHead(epoch, member.replica.status().term, snapshot.index, snapshot.term, snapshot.size)
-            picture = _Picture(head, snapshot.path.read_bytes())
+            head = SnapshotHead(epoch, member.replica.status().term, snapshot.index, snapshot.term, snapshot.clear_size)
+            picture = _Picture(head, b"".join(snapshot.clear()))
             self.network.send(self.clock.now, member.name, target, picture)
         for (source, target), until in list(self._sending.items()):
             if source == member.name and until <= self.clock.now:
