@@ -29,6 +29,8 @@ from queenright.app.certificates import PeerReader
 from queenright.edge.grpc.authorize import Authorizer
 from queenright.edge.grpc.peers import GrpcPeers
 from queenright.edge.grpc.server import ControlServer
+from queenright.edge.pki.data_keys import KeyFile
+from queenright.edge.pki.sealing import RecordSealer
 from queenright.edge.raft import RaftError, RaftLog
 from queenright.manager.dispatch import Dispatcher
 from queenright.store.store import Store
@@ -167,6 +169,7 @@ class Member:
             folder / "raft",
             options.id,
             self.machine,
+            sealer=RecordSealer(KeyFile(folder / "raft.key"), options.id, os.urandom),
             network=self.peers,
             founding=options.founding,
             addr=f"127.0.0.1:{options.port}",
@@ -178,7 +181,7 @@ class Member:
             Dispatcher(store, Nobody(), Clock(), lambda: "id"),
             Authorizer(store, options.cluster, Clock(), PeerReader()),
             lambda: self.certificates,
-            raft=self.log,
+            raft=self.log.reception,
             heard=self.peers.heard,
         )
         self._batcher = Batcher(self.log)

@@ -12,11 +12,14 @@ import argparse
 import asyncio
 import gc
 import json
+import os
 import pathlib
 import sys
 import time
 from collections.abc import Callable, Iterator
 
+from queenright.edge.pki.data_keys import KeyFile
+from queenright.edge.pki.sealing import RecordSealer
 from queenright.edge.raft import RaftLog
 from queenright.manager.machine import StoreMachine
 from queenright.model.changes import Batch, Change, Create
@@ -91,7 +94,14 @@ async def measure(folder: pathlib.Path, objects: int) -> dict[str, float]:
     store = Store()
     machine = Timed(store)
     every = max(objects // BATCH, CALM) + 200
-    log = RaftLog(folder / "raft", "m1", machine, snapshot_every=every, on_fatal=lambda error: sys.exit(str(error)))
+    log = RaftLog(
+        folder / "raft",
+        "m1",
+        machine,
+        sealer=RecordSealer(KeyFile(folder / "raft.key"), "m1", os.urandom),
+        snapshot_every=every,
+        on_fatal=lambda error: sys.exit(str(error)),
+    )
     await log.start()
 
     async def write(*changes: Change) -> None:

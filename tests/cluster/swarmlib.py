@@ -159,7 +159,9 @@ class Swarm:
 
 
 def containers(host: Host, label: str = OWN) -> dict[str, str]:
-    """Containers with a label: id to the moment it was started, the number of restarts and whether it runs."""
+    """Containers with a label: id to the moment it was started, the number of restarts and whether it runs. One that
+    goes away meanwhile is not among them.
+    """
     form = "{{.Id}} {{.State.StartedAt}}/{{.RestartCount}}/{{.State.Running}}"
     command = f"docker ps -aq --no-trunc --filter label={label} | xargs -r docker inspect -f '{form}'"
     found = host.run(command, check=False)

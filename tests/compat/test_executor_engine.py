@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from compat.engine import IMAGE, DockerEngine
+from runtime.sealers import sealer
 
 from queenright.agent.data import NodeData
 from queenright.agent.database import TaskDatabase
@@ -67,7 +68,7 @@ class Node:
             prefer_local=True,
         )
         self.executor.open()
-        database = TaskDatabase(self.path, encode=encode_task, decode=decode_task)
+        database = TaskDatabase(self.path, sealer(), encode=encode_task, decode=decode_task)
         self.worker = Worker(self.executor, database, Reporter(lambda: 0.5), Clock(), data)
         await self.worker.start()
         self.worker.take_data(AssignmentSet(True, "", "1"))  # a manager has said all there is to know

@@ -26,6 +26,7 @@ from sim.member import SimMember, SimProposal, founders
 from sim.network import FAIR, Network
 
 TICK = 0.05
+SOON = 0.001
 """Virtual seconds between two steps of a member to whom nothing comes in."""
 SOON = 0.0005
 GIVE_UP = 2.0
@@ -102,7 +103,7 @@ class Cluster:
         """Make a member that is off the only one of its group, as an administrator does."""
         self.note(f"{name} is forced to be a group of its own")
         member = self.members[name]
-        force_new_cluster(member.disk.directory, name, f"{name}:2377", member.disk)
+        force_new_cluster(member.disk.directory, name, f"{name}:2377", member.disk, sealer=member.sealer)
 
     def wipe(self, name: str) -> SimMember:
         """A removed member forgets everything, and waits to be taken in again under its old name."""
@@ -316,6 +317,8 @@ class Cluster:
     def _turn(self, name: str) -> None:
         self._due[name] = self.clock.now + TICK
         self.attempt(name, lambda: self._step(self.members[name]))
+        if self._runs(name):  # it is woken when it wants to be, as its thread would be
+            self._due[name] = self.clock.now + min(TICK, max(SOON, self.members[name].replica.sleeps()))
 
     def _step(self, member: SimMember) -> None:
         replica, judge = member.replica, self.judge
@@ -368,8 +371,8 @@ class Cluster:
             self.note(f"{member.name} sends {target} a snapshot of {member.snapshot.index}")
             self._sending[member.name, target] = self.clock.now + GIVE_UP
             snapshot, epoch = member.snapshot, member.wal.config.epoch
-            head = SnapshotHead(epoch, member.replica.status().term, snapshot.index, snapshot.term, snapshot.size)
-            picture = _Picture(head, snapshot.path.read_bytes())
+            head = SnapshotHead(epoch, member.replica.status().term, snapshot.index, snapshot.term, snapshot.clear_size)
+            picture = _Picture(head, b"".join(snapshot.clear()))
             self.network.send(self.clock.now, member.name, target, picture)
         for (source, target), until in list(self._sending.items()):
             if source == member.name and until <= self.clock.now:

@@ -41,6 +41,12 @@ def _quiet() -> Iterator[None]:
     logging.disable(logging.NOTSET)
 
 
+@pytest.fixture(autouse=True)
+def _small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Snapshots of a few hundred bytes shall have several blocks, each written by itself, as large ones do."""
+    monkeypatch.setattr("queenright.edge.raft.snapshot_format.CHUNK", 300)
+
+
 @pytest.fixture
 def group(clock: Clock) -> Iterator[Callable[..., Cluster]]:
     """Makes a simulated group of the members named, ``abc`` by default, and clears it away at the end."""

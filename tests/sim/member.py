@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from runtime.sealers import sealer
+
 from queenright.edge.raft.core import Committed
 from queenright.edge.raft.incoming import Part
 from queenright.edge.raft.install import finish_install
@@ -67,6 +69,7 @@ class SimMember:
         self.name = name
         self.dice = random.Random(seed)
         self.disk = FaultyDisk(directory, random.Random(seed + 1))
+        self.sealer = sealer(name, random=random.Random(seed + 2).randbytes)
         self.wal: Wal
         self.replica: Replica
         self.gate: Membership
@@ -85,7 +88,7 @@ class SimMember:
     def start(self) -> None:
         """Come up from what is on disk."""
         self.disk.power_on()
-        self.wal, self.snapshot = open_files(self.disk, self._directory, self.name, self._founders)
+        self.wal, self.snapshot = open_files(self.disk, self._directory, self.name, self._founders, self.sealer)
         self.restore()
         index = self.snapshot.index if self.snapshot else 0
         self.replica = Replica(self.name, self.wal, index, clock=self._clock, dice=self.dice.random)
@@ -139,13 +142,15 @@ class SimMember:
         if self.snapshot is not None and self.snapshot.index >= frozen.index:
             return  # a newer one was installed meanwhile
         path = self._directory / "snapshot"
-        self.snapshot = write_snapshot(self.disk, path, frozen.index, frozen.term, frozen.config, frozen.records)
+        self.snapshot = write_snapshot(
+            self.disk, path, frozen.index, frozen.term, frozen.config, frozen.records, sealer=self.sealer
+        )
         if self.replica.may_compact():
             self.wal.compact(self.wal.first_to_keep(frozen.index, KEEP))
 
     def install(self, head: SnapshotHead, content: bytes) -> None:
         """Take another member's snapshot in the place of what is here. Raises InstallError."""
-        part = Part(self.disk, self._directory, head)
+        part = Part(self.disk, self._directory, head, self.sealer)
         try:
             for start in range(0, len(content), CHUNK):
                 part.write(content[start : start + CHUNK])

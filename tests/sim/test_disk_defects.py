@@ -4,11 +4,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import pytest
 
 from queenright.edge.raft.errors import DamagedError, FormatError, InconsistentError
+from queenright.edge.raft.frames import FRAME_HEADER_SIZE
 from sim.cluster import Cluster
 from sim.test_log_defects import isolate, led
 
@@ -59,7 +61,7 @@ def test_the_power_may_go_in_the_middle_of_any_operation_of_an_installation(grou
     away.disk.cut_after = operation
     cluster.network.heal()
     cluster.run(3.0)
-    assert operation > 15 or any("goes in the middle" in line for line in cluster.judge.trace)
+    assert operation > 14 or any("goes in the middle" in line for line in cluster.judge.trace)
     cluster.settle()
     assert away.machine.history == leader.machine.history
 
@@ -90,8 +92,9 @@ def test_a_flipped_byte_of_the_log_is_refused(group: Group) -> None:
     cluster.kill(member.name)
     path = member.disk.directory / "log"
     content = path.read_bytes()
-    place = content.rindex(b"x=5")
-    path.write_bytes(content[: place + 2] + b"6" + content[place + 3 :])
+    *_, start, _, _ = (found.start() for found in re.finditer(b"qrec", content))
+    place = start + FRAME_HEADER_SIZE + 20
+    path.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
     with pytest.raises(DamagedError, match="log"):
         member.start()
     path.write_bytes(content)

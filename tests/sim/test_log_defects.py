@@ -8,11 +8,13 @@ from collections.abc import Callable
 import pysyncobj.pickle
 import pytest
 
+from queenright.edge.raft.leader import NOTICE
 from queenright.edge.raft.log_format import REGULAR
 from queenright.edge.raft.proposals import MAX_COMMAND
 from queenright.wire.raft import AppendAnswer, AppendEntries, Entry
 from sim.cluster import Cluster
 from sim.member import SimMember, SimProposal
+from sim.network import FAIR
 
 Group = Callable[..., Cluster]
 
@@ -213,3 +215,15 @@ def test_nothing_is_ever_pickled_or_unpickled(group: Group, monkeypatch: pytest.
     cluster.kill(leader.name)
     cluster.run(3.0)
     cluster.settle()
+
+
+def test_members_hear_what_is_committed_at_once_though_nothing_follows(group: Group) -> None:
+    cluster, leader, others = led(group)
+    for _ in range(20):
+        command = cluster.write(leader.name, "x")
+        index = leader.wal.last_index + 1
+        while command not in cluster.judge.acknowledged:
+            cluster.run(0.001)
+        cluster.run(3 * FAIR.most + NOTICE + 0.003)  # entry, answer, notice: less than from beat to beat
+        assert [member.machine.index for member in others] == [index, index]
+        cluster.run(0.013)

@@ -34,12 +34,12 @@ def serve(lab: Lab) -> subprocess.Popen[bytes]:
     return served
 
 
-def answers(registry: str = REGISTRY) -> bool:
-    """Whether a registry speaks the v2 protocol there."""
+def answers(registry: str = REGISTRY, status: int = 200) -> bool:
+    """Whether a registry speaks the v2 protocol there (``status`` 401: and wants to know who asks)."""
     connection = http.client.HTTPConnection(registry, timeout=5)
     try:
         connection.request("GET", "/v2/")
-        return connection.getresponse().status == 200
+        return connection.getresponse().status == status
     except OSError:
         return False
     finally:

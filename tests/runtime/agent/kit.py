@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
+from runtime.sealers import sealer
+
 from queenright.agent.data import NodeData
 from queenright.agent.database import TaskDatabase
 from queenright.agent.ports import EngineLostError, ExecutorError, Found, Supplies
@@ -186,7 +188,7 @@ class Node:
         self.worker: Worker
 
     async def start(self) -> None:
-        database = TaskDatabase(self.path, encode=encode_task, decode=decode_task)
+        database = TaskDatabase(self.path, sealer(), encode=encode_task, decode=decode_task)
         self.reporter = Reporter(lambda: 0.5)
         self.data = self.engine.supplies = NodeData()
         self.worker = Worker(self.engine, database, self.reporter, TickingClock(), self.data)

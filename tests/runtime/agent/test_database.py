@@ -10,8 +10,10 @@ import threading
 
 import pytest
 from runtime.agent.kit import make_task, until
+from runtime.sealers import sealer
 
-from queenright.agent.database import APPLICATION_ID, VERSION, DatabaseError, TaskDatabase
+from queenright.agent.database import DatabaseError, TaskDatabase
+from queenright.agent.task_file import APPLICATION_ID, VERSION
 from queenright.model.objects import TaskStatus
 from queenright.model.states import TaskState
 from queenright.spec.service import Port
@@ -32,7 +34,7 @@ FULL = TaskStatus(
 
 
 def database(folder: pathlib.Path) -> TaskDatabase:
-    return TaskDatabase(folder / "tasks.db", encode=encode_task, decode=decode_task)
+    return TaskDatabase(folder / "tasks.db", sealer(), encode=encode_task, decode=decode_task)
 
 
 async def test_tasks_and_statuses_come_back_as_they_were_put(tmp_path: pathlib.Path) -> None:
@@ -87,7 +89,7 @@ async def test_what_was_flushed_survives_a_kill(tmp_path: pathlib.Path) -> None:
     (tmp_path / "copy-tasks.db").rename(tmp_path / "killed.db")
     (tmp_path / "copy-tasks.db-wal").rename(tmp_path / "killed.db-wal")
     await held.close()
-    killed = TaskDatabase(tmp_path / "killed.db", encode=encode_task, decode=decode_task)
+    killed = TaskDatabase(tmp_path / "killed.db", sealer(), encode=encode_task, decode=decode_task)
     (record,) = await killed.open()
     assert record.status == FULL
     await killed.close()

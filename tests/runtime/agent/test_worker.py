@@ -440,3 +440,23 @@ async def _killed_at(node: Node, cut: int, memory: str) -> None:
         for path in node.path.parent.glob("tasks.db*"):
             path.unlink()
     await node.start()
+
+
+@pytest.mark.parametrize(("stopped", "ends"), [(False, TaskState.COMPLETE), (True, TaskState.SHUTDOWN)])
+async def test_a_job_that_ended_well_while_nobody_looked_is_complete_unless_it_was_being_stopped(
+    node: Node, stopped: bool, ends: TaskState
+) -> None:
+    task = dataclasses.replace(make_task(desired=TaskState.COMPLETE), job_iteration=1)
+    await node.worker.apply_complete([task])
+    await node.reaches(TaskState.RUNNING)
+    if stopped:
+        node.engine.hold["stop"] = asyncio.Event()
+        await node.worker.apply_incremental([wanting(task, TaskState.SHUTDOWN)], [])
+        await until(lambda: "stop" in node.engine.calls)
+        assert (node.status().state, node.status().message) == (TaskState.RUNNING, "stopping")
+    await node.stop()
+    node.engine.hold.clear()
+    node.engine.exit("c-t1", 0)
+    await node.start()
+    await node.worker.apply_complete([wanting(task, TaskState.SHUTDOWN)])
+    await node.reaches(ends)

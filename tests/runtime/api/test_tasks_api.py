@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import json
 from typing import Any
@@ -12,7 +13,7 @@ from runtime.api.kit import Api
 from runtime.manager.kit import START, World, service_spec
 
 from queenright.edge.http.api import render
-from queenright.edge.http.api.json_cache import SPARE, JsonCache
+from queenright.edge.http.api.json_cache import ENTRY, SPARE, JsonCache
 from queenright.manager.views import list_tasks
 from queenright.model.objects import TaskStatus
 from queenright.model.states import TaskState
@@ -190,6 +191,55 @@ async def test_the_cache_forgets_tasks_that_are_gone() -> None:
     cache.text(task)
     cache.forget_but(len(world.store.tasks), world.store.tasks.ids())
     assert len(cache) == 1
+
+
+async def test_a_cache_that_is_full_takes_nothing_more_until_something_is_gone() -> None:
+    world = World.make()
+    web = await world.service()
+    task = world.task(web)
+    one = len(JsonCache(render.task).text(task)) + ENTRY
+    cache = JsonCache(render.task, most=10 * one)
+    others = [dataclasses.replace(task, id=f"{number:025d}") for number in range(100)]
+    texts = [cache.text(other) for other in others]
+    assert len(cache) == 10
+    assert [cache.text(other) for other in others] == texts, "what is not kept is encoded again"
+    cache.forget_but(100, {other.id for other in others})
+    assert len(cache) == 10
+    cache.forget_but(90, {other.id for other in others[10:]})
+    assert len(cache) == 0
+    assert cache.text(others[50]) is cache.text(others[50])
+
+
+async def test_a_version_that_came_takes_the_room_of_the_one_before() -> None:
+    world = World.make()
+    web = await world.service()
+    task = world.task(web)
+    cache = JsonCache(render.task, most=len(JsonCache(render.task).text(task)) + ENTRY + 10)
+    for at in range(50):
+        moved = dataclasses.replace(task, updated_at=at)
+        assert cache.text(moved) is cache.text(moved)
+    assert len(cache) == 1
+
+
+async def test_others_have_their_turn_before_the_first_part_of_a_list() -> None:
+    world = World.make()
+    web = await world.service()
+    for slot in range(1, 40):
+        world.task(web, slot)
+    api = Api.manager(world)
+    turns, over = 0, False
+
+    async def others() -> None:
+        nonlocal turns
+        while not over:
+            turns += 1
+            await asyncio.sleep(0)
+
+    beside = asyncio.create_task(others())
+    await api.get("/tasks")
+    over = True
+    await beside
+    assert turns >= 2
 
 
 async def test_a_long_list_comes_in_parts_and_is_still_one_list() -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from runtime.sealers import sealer
 
 from queenright.app.logbook import Logbook
 from queenright.edge.raft import (
@@ -121,7 +122,7 @@ def test_a_leader_knows_who_answers_and_others_know_who_is_connected() -> None:
 
 async def test_a_real_log_works_through_it(tmp_path: Any) -> None:
     machine = Machine()
-    book = logbook(RaftLog(tmp_path / "raft", "m1", machine, on_fatal=lambda error: None))
+    book = logbook(RaftLog(tmp_path / "raft", "m1", machine, sealer=sealer(), on_fatal=lambda error: None))
     with pytest.raises(Unavailable, match="nothing was written"):
         await book.propose(b"early")
     await book.start()

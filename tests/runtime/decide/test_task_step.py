@@ -11,6 +11,7 @@ import pytest
 from queenright.decide.task_step import (
     GONE,
     OUT_OF_MEMORY,
+    STOPPING,
     UNHEALTHY,
     Action,
     Health,
@@ -100,6 +101,41 @@ def test_shutdown_looks_stops_and_then_says_so() -> None:
             assert found.action == expected
             if found.status is not None:
                 assert (found.status.state, found.status.message) == (S.SHUTDOWN, "shutdown")
+
+
+def job_step(desired: S, seen: Seen, trouble: Trouble | None = None, **status: object) -> Step:
+    """The next step of a job's task that was running."""
+    return next_step(desired, TaskStatus(state=S.RUNNING, **status), seen, trouble, AT, job=True)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("desired", [S.SHUTDOWN, S.REMOVE])
+def test_a_job_that_was_finished_before_it_was_told_to_stop_is_complete(desired: S) -> None:
+    done = Seen(phase=Phase.EXITED, container_id="c")
+    found = reported(job_step(desired, done, message="started"))
+    assert (found.state, found.message, found.exit_code) == (S.COMPLETE, "finished", 0)
+    failed = dataclasses.replace(done, exit_code=3)
+    assert reported(job_step(desired, failed, message="started")).state == S.SHUTDOWN
+    assert reported(step(desired, S.RUNNING, done, message="started")).state == S.SHUTDOWN, "no job"
+
+
+@pytest.mark.parametrize("desired", [S.SHUTDOWN, S.REMOVE])
+def test_a_job_that_is_stopped_says_so_first_and_is_not_complete_however_its_container_ends(desired: S) -> None:
+    running = Seen(phase=Phase.RUNNING, container_id="c")
+    said = reported(job_step(desired, running, message="started", err="slow"))
+    assert (said.state, said.message, said.err) == (S.RUNNING, STOPPING, "slow")
+    assert job_step(desired, running, message=STOPPING).action == Action.STOP
+    assert reported(job_step(desired, Seen(phase=Phase.EXITED), message=STOPPING)).state == S.SHUTDOWN
+    assert job_step(desired, Seen(), message=STOPPING).action == Action.LOOK
+
+
+def test_every_step_of_a_job_leads_on() -> None:
+    for desired, state, seen, trouble in ALL:
+        for message in ("started", STOPPING):
+            status = TaskStatus(state=state, message=message)
+            found = next_step(desired, status, seen, trouble, AT, job=True)
+            if found.status is not None:
+                assert found.status.state >= state
+                assert dataclasses.replace(found.status, at=0) != status
 
 
 def test_nobody_who_has_not_looked_begins_or_ends_anything() -> None:

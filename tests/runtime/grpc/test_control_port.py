@@ -13,7 +13,7 @@ import pytest
 
 from queenright.agent.link import LinkError
 from queenright.app.certificates import PeerReader
-from queenright.edge.grpc import authorize, dispatcher_service
+from queenright.edge.grpc import authorize, gate
 from queenright.edge.grpc.authorize import Authorizer, DeniedError
 from queenright.edge.pki.authority import create_root
 from queenright.model.changes import Create, Delete, Update
@@ -292,7 +292,7 @@ async def test_a_first_message_that_cannot_be_read_is_refused(port: Port) -> Non
 
 
 async def test_a_caller_that_says_nothing_is_not_waited_for(port: Port, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dispatcher_service, "FIRST_MESSAGE", 0.2, raising=False)
+    monkeypatch.setattr(gate, "FIRST_MESSAGE", 0.2)
     link = port.link()
     call = link._channel.stream_stream("/queenright.v1.Dispatcher/Session")()
     with pytest.raises(grpc.aio.AioRpcError, match="no message of Session came within") as refused:

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 from runtime.raft.kit import Machine
+from runtime.sealers import sealer
 
 from queenright.edge.pki.authority import create_root
 from queenright.edge.raft import RaftError, RaftLog
@@ -41,10 +42,11 @@ class Group:
             await member.listen()  # for the port
             await member.deaf()
         member.peers = member.make_peers(member.addr)
-        self.logs[node_id] = member.raft = RaftLog(
+        self.logs[node_id] = raft = RaftLog(
             self.folder / node_id,
             node_id,
             self.machines[node_id],
+            sealer=sealer(node_id),
             network=member.peers,
             founding=node_id == A,
             addr=member.addr,
@@ -52,6 +54,7 @@ class Group:
             keep_entries=20,
             on_fatal=lambda error: None,
         )
+        member.raft = raft.reception
         await member.listen()
         await self.logs[node_id].start()
 

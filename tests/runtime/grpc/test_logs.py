@@ -17,6 +17,7 @@ from queenright.agent.link import LinkError
 from queenright.agent.log_ports import LogPlace
 from queenright.agent.logs import LogPublisher
 from queenright.app.certificates import PeerReader
+from queenright.edge.grpc import gate
 from queenright.edge.grpc.authorize import Authorizer
 from queenright.edge.grpc.client import GrpcConnector, GrpcLink
 from queenright.edge.grpc.leader_logs import LeaderLogs
@@ -287,3 +288,17 @@ async def test_a_message_that_cannot_be_read_is_refused(site: Site) -> None:
             with pytest.raises(grpc.aio.AioRpcError) as error:
                 await call
             assert error.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def test_a_node_that_opens_a_stream_of_lines_and_says_nothing_is_not_waited_for(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gate, "FIRST_MESSAGE", 0.2)
+    key, chain, roots = site.worker.for_grpc()
+    credentials = grpc.ssl_channel_credentials(root_certificates=roots, private_key=key, certificate_chain=chain)
+    options = (("grpc.ssl_target_name_override", MANAGER),)
+    async with grpc.aio.secure_channel(f"127.0.0.1:{site.port}", credentials, options=options) as channel:
+        call = channel.stream_unary("/queenright.v1.Logs/Publish")(timeout=60)
+        async with asyncio.timeout(60):
+            assert await call.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+        assert "no message of Publish came within 0.2 s" in (await call.details() or "")

@@ -7,13 +7,12 @@ import asyncio
 import contextlib
 import datetime
 import logging
-import pathlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 
 import grpc
 import pytest
 
-from queenright.edge.grpc import options
+from queenright.edge.grpc import gate, options
 from queenright.edge.grpc import peer as peer_room
 from queenright.edge.grpc import peers as peers_room
 from queenright.edge.grpc.peer import Peer, Ways, pause
@@ -263,7 +262,7 @@ async def test_only_those_that_are_named_are_reached(two: tuple[Member, Member])
     assert not a.peers.connected(B)
     a.send(b, 1)
     with pytest.raises(RuntimeError, match="no way leads to member"):
-        await a.peers.send_snapshot(B, SnapshotHead(0, 1, 1, 1, 1), pathlib.Path("none"))
+        await a.peers.send_snapshot(B, SnapshotHead(0, 1, 1, 1, 1), pieces(b""))
     await until(lambda: len(asyncio.all_tasks()) < 20)
     assert (b.log.received, a.asked) == ([], asked)
 
@@ -414,21 +413,23 @@ async def test_the_server_s_new_certificate_counts_for_the_next_connection(two: 
     assert not a.peers.connected(B)
 
 
-async def test_a_snapshot_comes_over_whole(two: tuple[Member, Member], tmp_path: pathlib.Path) -> None:
+async def pieces(data: bytes) -> AsyncGenerator[bytes, None]:
+    """In the sizes in which a log gives them."""
+    for start in range(0, len(data), 1 << 18):
+        yield data[start : start + (1 << 18)]
+
+
+async def test_a_snapshot_comes_over_whole(two: tuple[Member, Member]) -> None:
     a, b = two
-    path = tmp_path / "snapshot"
     data = bytes(range(256)) * (5 << 12)  # 5 MiB
-    path.write_bytes(data)
     head = SnapshotHead(0, 4, 1000, 3, len(data))
-    await a.peers.send_snapshot(B, head, path)
+    await a.peers.send_snapshot(B, head, pieces(data))
     assert [(sender, got, content == data) for sender, got, content in b.log.snapshots] == [(A, head, True)]
 
 
-async def test_messages_pass_while_a_snapshot_waits(two: tuple[Member, Member], tmp_path: pathlib.Path) -> None:
+async def test_messages_pass_while_a_snapshot_waits(two: tuple[Member, Member]) -> None:
     a, b = two
     await joined(a, b)
-    path = tmp_path / "snapshot"
-    path.write_bytes(bytes(20 << 20))
     gate = asyncio.Event()
     taken = 0
 
@@ -439,7 +440,7 @@ async def test_messages_pass_while_a_snapshot_waits(two: tuple[Member, Member], 
             await gate.wait()
 
     b.log.receive_snapshot = slowly  # type: ignore[method-assign]
-    sending = asyncio.create_task(a.peers.send_snapshot(B, SnapshotHead(0, 1, 1, 1, 20 << 20), path))
+    sending = asyncio.create_task(a.peers.send_snapshot(B, SnapshotHead(0, 1, 1, 1, 20 << 20), pieces(bytes(20 << 20))))
     await until(lambda: taken > 0)
     a.send(b, 1)
     await until(lambda: b.log.numbers() == [1])
@@ -459,12 +460,8 @@ async def test_messages_pass_while_a_snapshot_waits(two: tuple[Member, Member], 
         ("away", "did not take the snapshot"),
     ],
 )
-async def test_a_snapshot_that_is_not_taken_says_why(
-    two: tuple[Member, Member], tmp_path: pathlib.Path, what: str, words: str
-) -> None:
+async def test_a_snapshot_that_is_not_taken_says_why(two: tuple[Member, Member], what: str, words: str) -> None:
     a, b = two
-    path = tmp_path / "snapshot"
-    path.write_bytes(bytes(3 << 20))
     if what == "refused":
         b.log.refusals[A] = "was removed"
     elif what == "epoch":
@@ -474,19 +471,20 @@ async def test_a_snapshot_that_is_not_taken_says_why(
     else:
         await b.deaf()
     with pytest.raises(RuntimeError, match=words):
-        await asyncio.wait_for(a.peers.send_snapshot(B, SnapshotHead(0, 1, 1, 1, 3 << 20), path), PATIENCE)
+        sending = a.peers.send_snapshot(B, SnapshotHead(0, 1, 1, 1, 3 << 20), pieces(bytes(3 << 20)))
+        await asyncio.wait_for(sending, PATIENCE)
     assert b.log.snapshots == []
 
 
-@pytest.mark.parametrize("size", [99, 101])
-async def test_a_file_of_another_size_is_not_sent(
-    two: tuple[Member, Member], tmp_path: pathlib.Path, size: int
-) -> None:
+async def test_a_snapshot_that_cannot_be_read_to_its_end_is_not_taken(two: tuple[Member, Member]) -> None:
     a, b = two
-    path = tmp_path / "snapshot"
-    path.write_bytes(bytes(size))
-    with pytest.raises(OSError, match="snapshot"):
-        await a.peers.send_snapshot(B, SnapshotHead(0, 1, 1, 1, 100), path)
+
+    async def ends_early() -> AsyncGenerator[bytes, None]:
+        yield bytes(50)
+        raise OSError("the snapshot was replaced")
+
+    with pytest.raises(OSError, match="the snapshot was replaced"):
+        await a.peers.send_snapshot(B, SnapshotHead(0, 1, 1, 1, 100), ends_early())
     assert b.log.snapshots == []
 
 
@@ -516,6 +514,21 @@ async def test_nonsense_of_a_member_is_refused(
         call = channel.stream_unary(f"/queenright.v1.Raft/{method}")(iter(parts), timeout=PATIENCE)
         assert (await call.code()).name == code
     assert b.log.received == []
+
+
+async def test_a_snapshot_of_which_nothing_comes_is_not_waited_for(
+    two: tuple[Member, Member], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, b = two
+    monkeypatch.setattr(gate, "FIRST_MESSAGE", 0.2)
+    key, chain, roots = a.identity.for_grpc()
+    credentials = grpc.ssl_channel_credentials(roots, key, chain)
+    name = (("grpc.ssl_target_name_override", B),)
+    async with grpc.aio.secure_channel(b.addr, credentials, options=name) as channel:
+        call = channel.stream_unary("/queenright.v1.Raft/InstallSnapshot")(timeout=PATIENCE)
+        assert await asyncio.wait_for(call.code(), PATIENCE) == grpc.StatusCode.DEADLINE_EXCEEDED
+        assert "no message of InstallSnapshot came within 0.2 s" in (await call.details() or "")
+    assert b.log.snapshots == []
 
 
 async def test_a_stuck_connection_keeps_the_newest_and_bounds_the_rest() -> None:

@@ -123,3 +123,17 @@ def test_a_removed_file_is_gone_and_a_missing_one_is_fine(tmp_path):
     atomic.remove_file(tmp_path / "file")
     atomic.remove_file(tmp_path / "file")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_shredded_file_is_overwritten_before_it_goes(tmp_path):
+    path, other = tmp_path / "key", tmp_path / "other"
+    atomic.replace_file(path, b"secret")
+    os.link(path, other)
+    atomic.shred_file(path)
+    assert not path.exists()
+    assert other.read_bytes() == bytes(6)
+    atomic.shred_file(path)
+    path.symlink_to(other)
+    other.write_bytes(b"not mine")
+    atomic.shred_file(path)
+    assert (path.is_symlink(), other.read_bytes()) == (False, b"not mine"), "a link is removed, what it leads to stays"

@@ -13,6 +13,7 @@ from runtime.manager.kit import World, service_spec
 from runtime.manager.test_data import HUSH, made, reference, spec_with
 
 from queenright.manager import prune as prune_room
+from queenright.manager.control_data import LATELY
 from queenright.manager.data_kinds import KINDS, SECRET, DataKind
 from queenright.manager.families import named
 from queenright.manager.plans import Wish
@@ -119,9 +120,30 @@ async def test_a_service_may_use_several_versions_and_is_rolled_once() -> None:
     assert second is not None
     service = await service_using(world, "web", reference(first, "a"), reference(second, "b"))
     done = await apply(world, "secret", "app", HUSH)
-    assert users(world, SECRET, "web") == ["app.v3", "app.v3"]
-    assert done["diff"]["Services.web"] == {"before": "app, app.v2", "after": "app.v3"}
+    assert users(world, SECRET, "web") == ["app.v3", "app.v2"], "the second one is named as just that version"
+    assert done["diff"]["Services.web"] == {"before": "app", "after": "app.v3"}
     assert world.get_service("web").spec_version == service.spec_version + 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_service_that_names_a_version_keeps_it_and_one_that_names_the_family_moves_on(kind: DataKind) -> None:
+    world = World.make()
+    for data in (b"one", b"two"):
+        await apply(world, kind.name, "app", data)
+
+    async def declare(service: str, name: str) -> dict[str, Any]:
+        options = {"image": "a", f"{kind.name}s": [{f"{kind.name}_name": name, "filename": "key"}]}
+        return await world.control.applier.apply(Wish("service", service, options=options), dry_run=False)
+
+    for service, name in (("family", "App"), ("exact", "app.v2"), ("becomes", "app.v2"), ("ceases", "app")):
+        await declare(service, name)
+    assert (await declare("becomes", "app"))["changed"] is False
+    assert (await declare("ceases", "app.v2"))["changed"] is False
+    done = await apply(world, kind.name, "app", b"three")
+    assert [one["name"] for one in done["services"]] == ["becomes", "family"]
+    await apply(world, kind.name, "app", b"four")
+    found = {name: users(world, kind, name) for name in ("family", "exact", "becomes", "ceases")}
+    assert found == {"family": ["app.v4"], "exact": ["app.v2"], "becomes": ["app.v4"], "ceases": ["app.v2"]}
 
 
 async def test_services_stay_where_they_are_if_told_so_and_move_when_that_is_lifted() -> None:
@@ -317,6 +339,35 @@ async def test_prune_spares_the_newest_version_of_what_was_just_declared() -> No
         assert [one.name for one in gone] == ["App", "other"]
     assert (await apply(world, "secret", "App", b"2"))["changed"] is False
     assert await prune(world.context, SECRET, Only(spare="App"), dry_run=False) == []
+
+
+async def test_prune_spares_what_other_tasks_of_the_play_have_declared() -> None:
+    world = World.make()
+    control = world.control.secrets
+    await made(world, "old")
+    for data in (b"1", b"2"):
+        await apply(world, "secret", "App", data)
+    await apply(world, "secret", "other", b"x")
+
+    def left() -> list[str]:
+        return [one.name for one in unused(world.store, SECRET, Only(declared=control.declared()))]
+
+    assert left() == ["App", "old"], "of a family all but the newest goes"
+    await apply(world, "secret", "other", state="absent")
+    assert control.declared() >= {"app"}
+    world.clock.move(LATELY + 1)
+    assert left() == ["App", "App.v2", "old"]
+    await apply(world, "secret", "App", b"2")
+    assert left() == ["App", "old"]
+
+
+async def test_what_check_mode_would_make_spares_nothing() -> None:
+    world = World.make()
+    await apply(world, "secret", "App", b"1")
+    world.clock.move(LATELY + 1)
+    wish = Wish("secret", "App", context={"data": text(b"2")}, dry_run=True)
+    await world.control.applier.apply(wish, dry_run=True)
+    assert world.control.secrets.declared() == frozenset()
 
 
 async def test_what_is_taken_up_during_a_prune_stays() -> None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,7 +12,9 @@ import pytest
 from laws.builders import network
 from laws.world import World
 
-from queenright.manager import revisions
+from queenright.decide.base import Decision, Dirty, Now
+from queenright.decide.orchestrate import Decider
+from queenright.manager import forecast, portions, revisions
 from queenright.manager.forecast import Forecast
 from queenright.manager.rehearsal import MOST, foreseen
 from queenright.model.changes import Change, Create, Update
@@ -20,6 +23,7 @@ from queenright.model.states import NodeState
 from queenright.spec.cluster import NodeSpec
 from queenright.spec.container import ContainerSpec
 from queenright.spec.service import EndpointSpec, Mode, NetworkAttachment, Port, ServiceSpec, TaskSpec, UpdateConfig
+from queenright.store.store import Store
 
 SECOND = 10**9
 
@@ -56,10 +60,10 @@ def running(*specs: ServiceSpec, nodes: int = 3) -> World:
 
 def think(world: World, *changes: Change) -> tuple[dict[str, Any], int]:
     """The forecast and the number of steps that it took; nothing of the store may change."""
-    index, forecast = world.store.index, Forecast(world.store, changes, world.wall)
-    steps = sum(1 for _ in forecast.steps())
+    index, thought = world.store.index, Forecast(world.store, changes, world.wall)
+    steps = sum(1 for _ in thought.steps())
     assert world.store.index == index
-    return forecast.answer(), steps
+    return thought.answer(), steps
 
 
 def updated(world: World, after: ServiceSpec) -> Change:
@@ -145,8 +149,31 @@ def test_more_tasks_than_are_placed_at_once_are_all_foreseen() -> None:
     assert (answer["created"], answer["serving"]["after"], answer["unplaced"]) == (1200, 1200, [])
 
 
+def test_no_question_is_about_more_than_a_portion(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [f"web{number}" for number in range(8)]
+    world = running(*(spec(name, mode=Mode(replicas=200)) for name in names))
+    asked: list[int] = []
+
+    def noting(decide: Decider) -> Decider:
+        def noted(view: Store, dirty: Dirty, now: Now, ids: Callable[[], str]) -> Decision:
+            on_nodes = sum(view.tasks.count("node", key) for key in dirty.nodes)
+            of_services = sum(view.tasks.count("service", key) for key in dirty.services)
+            asked.append(max(len(dirty.tasks), on_nodes if len(dirty.nodes) > 1 else 0, of_services))
+            return decide(view, dirty, now, ids)
+
+        return noted
+
+    monkeypatch.setattr(forecast, "DECIDERS", tuple((name, noting(decide)) for name, decide in forecast.DECIDERS))
+    held = world.store.node("n0")
+    drained = Update(dataclasses.replace(held, spec=dataclasses.replace(held.spec, availability="drain")))
+    found, _ = think(world, drained)
+    assert [one["name"] for one in found["services"]] == names
+    assert all(one["serving"]["after"] == 200 for one in found["services"])
+    assert max(asked) <= portions.MOST
+
+
 class Hasty:
-    """A clock by which each look at it takes a second."""
+    """A clock by which each look at it takes a quarter of a second."""
 
     def __init__(self, wall: int) -> None:
         self._wall, self._mono = wall, 0.0
@@ -155,7 +182,7 @@ class Hasty:
         return self._wall
 
     def mono(self) -> float:
-        self._mono += 1.0
+        self._mono += 0.25
         return self._mono
 
 

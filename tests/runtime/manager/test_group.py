@@ -12,6 +12,7 @@ import pytest
 from runtime.manager.kit import Certificates, Clock, dice
 from runtime.raft.group import Fabric, Wire
 from runtime.raft.kit import until
+from runtime.sealers import sealer
 
 from queenright.app.logbook import Logbook
 from queenright.edge.raft import RaftLog
@@ -44,6 +45,7 @@ class Manager:
             swarm.directory / node_id,
             node_id,
             StoreMachine(self.store),
+            sealer=sealer(node_id),
             network=wire,
             founding=founding,
             addr=f"{node_id}:2377",

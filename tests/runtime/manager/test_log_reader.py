@@ -126,6 +126,30 @@ async def test_breaks_without_end_and_without_anything_new_end_it(monkeypatch: p
     assert len(leader.plays) >= 5
 
 
+async def test_a_node_whose_way_breaks_without_end_is_given_up_and_the_others_are_followed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(log_reader, "VAIN_TRIES", 3)
+    broken = LogRead(node_id="bad", again=True)
+    plays: list[list[object]] = [[BEGUN, part(f"{number}", at=200 + number), broken] for number in range(3)]
+    leader = Leader(*plays, [BEGUN, part("end", at=300)])
+    chunks = await all_of(leader)
+    assert texts(chunks) == ["0", "1", "2", "end"]
+    assert missing(chunks) == ["the connection to node bad breaks again and again"]
+    assert [request.without for request in leader.asked] == [(), (), (), ("bad",)]
+
+
+async def test_a_node_that_gives_something_new_between_its_breaks_is_not_given_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(log_reader, "VAIN_TRIES", 3)
+    broken = LogRead(node_id="n", again=True)
+    leader = Leader(*[[BEGUN, part(f"{number}", at=200 + number), broken] for number in range(9)], [BEGUN])
+    chunks = await all_of(leader)
+    assert texts(chunks) == [str(number) for number in range(9)]
+    assert missing(chunks) == []
+
+
 async def test_a_refusal_is_told_as_it_is() -> None:
     with pytest.raises(InvalidArgument, match="not so"):
         await reader_of(Leader([InvalidArgument("not so")])).open(ASKED)

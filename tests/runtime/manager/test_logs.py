@@ -268,7 +268,20 @@ async def test_a_stream_that_breaks_in_the_middle_is_to_be_read_again(swarm: Swa
     await until(lambda: node.publishing == 1)
     node.hang_up("sub0")
     assert (await reader.end()).again
+    assert [part.node_id for part in reader.parts if part.again] == ["n1"], "only that node is to blame"
     await node.stop()
+
+
+async def test_a_node_that_the_reader_has_given_up_is_not_asked(swarm: Swarm) -> None:
+    swarm.add_task("t1")
+    swarm.add_task("t2", "n2")
+    nodes = [FakeNode(swarm), FakeNode(swarm, "n2")]
+    request = LogReadRequest(service_ids=("web",), options=LogOptions(), without=("n1",))
+    parts = [part async for part in swarm.broker.read(request)]
+    assert [part.task_id for part in parts if part.done] == ["t2"]
+    assert nodes[0].told == []
+    for node in nodes:
+        await node.stop()
 
 
 async def test_who_goes_on_gets_each_task_from_where_it_is_and_what_is_done_no_more(swarm: Swarm) -> None:

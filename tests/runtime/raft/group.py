@@ -4,15 +4,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping
+import contextlib
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from pathlib import Path
 
 from runtime.raft.kit import Machine, until
+from runtime.sealers import sealer
 
 from queenright.edge.raft import Member, RaftLog
 from queenright.wire.raft import Envelope, SnapshotHead
-
-CHUNK = 64 * 1024
 
 
 class Fabric:
@@ -40,11 +40,11 @@ class Fabric:
     def deliver(self, sender: str, receiver: str, envelope: Envelope) -> None:
         if not self.open(sender, receiver):
             return
-        refusal = self.members[receiver].refusal(sender, envelope.epoch)
+        refusal = self.members[receiver].reception.refusal(sender, envelope.epoch)
         if refusal is not None:
             self.refused.append((sender, receiver, refusal))
         else:
-            self.members[receiver].receive(sender, envelope)
+            self.members[receiver].reception.receive(sender, envelope)
 
 
 class Wire:
@@ -61,16 +61,11 @@ class Wire:
     def send(self, member_id: str, envelope: Envelope) -> None:
         asyncio.get_running_loop().call_soon(self._fabric.deliver, self._name, member_id, envelope)
 
-    async def send_snapshot(self, member_id: str, head: SnapshotHead, path: Path) -> None:
-        if not self._fabric.open(self._name, member_id):
-            raise RuntimeError(f"{member_id} does not answer")
-        content = await asyncio.to_thread(path.read_bytes)
-
-        async def chunks() -> AsyncIterator[bytes]:
-            for start in range(0, len(content), CHUNK):
-                yield content[start : start + CHUNK]
-
-        await self._fabric.members[member_id].receive_snapshot(self._name, head, chunks())
+    async def send_snapshot(self, member_id: str, head: SnapshotHead, chunks: AsyncGenerator[bytes, None]) -> None:
+        async with contextlib.aclosing(chunks):
+            if not self._fabric.open(self._name, member_id):
+                raise RuntimeError(f"{member_id} does not answer")
+            await self._fabric.members[member_id].reception.receive_snapshot(self._name, head, chunks)
         self._fabric.snapshots += 1
 
     def connected(self, member_id: str) -> bool:
@@ -100,6 +95,7 @@ class Group:
             self.directory / name,
             name,
             machine,
+            sealer=sealer(name),
             network=Wire(self.fabric, name),
             founding=founding,
             addr=f"{name}:2377",

@@ -13,6 +13,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from runtime.sealers import sealer
+
 from queenright.edge.raft import Disk, RaftLog
 from queenright.edge.raft.frames import FILE_HEADER_SIZE, encode_file_header, encode_frame
 from queenright.edge.raft.log_format import ENTRY, HARD_STATE, LOG_MAGIC, MEMBERS
@@ -140,6 +142,7 @@ async def running(directory: Path, machine: Machine | None = None, **options: An
 
 def make(directory: Path, machine: Machine | None = None, member_id: str = "m1", **options: Any) -> RaftLog:
     options.setdefault("on_fatal", lambda error: None)
+    options.setdefault("sealer", sealer(member_id))
     return RaftLog(directory, member_id, machine or Machine(), **options)
 
 

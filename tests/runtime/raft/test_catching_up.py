@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from runtime.raft.group import Group
 from runtime.raft.kit import BadDisk, no_space, until
+from runtime.sealers import sealer
 
 from queenright.edge.raft import NotLeaderError, RaftError, UnknownOutcomeError
 from queenright.edge.raft.disk import Disk
@@ -127,15 +128,15 @@ async def test_a_reception_given_up_at_any_moment_leaves_a_member_that_goes_on(g
         await put(group, total, 40, ("m1", "m2"))
         total += 40
         await until(leader._snapshotter.idle.is_set)
-        content = (group.directory / "m1" / "snapshot").read_bytes()
-        snapshot = open_snapshot(group.directory / "m1" / "snapshot")
-        head = SnapshotHead(0, leader.term, snapshot.index, snapshot.term, snapshot.size)
+        snapshot = open_snapshot(group.directory / "m1" / "snapshot", sealer("m1"))
+        content = b"".join(snapshot.clear())
+        head = SnapshotHead(0, leader.term, snapshot.index, snapshot.term, snapshot.clear_size)
 
         async def chunks(content=content) -> AsyncIterator[bytes]:
             for start in range(0, len(content), 500):
                 yield content[start : start + 500]
 
-        task = asyncio.create_task(group.log("m3").receive_snapshot("m1", head, chunks()))
+        task = asyncio.create_task(group.log("m3").reception.receive_snapshot("m1", head, chunks()))
         for _ in range(dice.randrange(60)):
             await asyncio.sleep(0)
             await asyncio.sleep(dice.choice([0, 0, 0.001]))
@@ -147,7 +148,7 @@ async def test_a_reception_given_up_at_any_moment_leaves_a_member_that_goes_on(g
     await put(group, total, 40)
     await group.equal()
     await group.stop("m3")
-    wal, found = open_files(Disk(), group.directory / "m3", "m3")
+    wal, found = open_files(Disk(), group.directory / "m3", "m3", sealer=sealer("m3"))
     assert found is not None and wal.first_index <= found.index
     wal.close()
     await group.start("m3")
@@ -188,7 +189,7 @@ async def test_a_joiner_that_replays_the_whole_log_snapshots_nothing_before_it_k
     joiner = group.log("m2")
     await until((group.directory / "m2" / "snapshot").exists)
     await until(joiner._snapshotter.idle.is_set)
-    found = open_snapshot(group.directory / "m2" / "snapshot")
+    found = open_snapshot(group.directory / "m2" / "snapshot", sealer("m2"))
     assert found is not None
     assert [member.id for member in found.config.members] == ["m1", "m2"]
     assert all(config.members for config in configs)

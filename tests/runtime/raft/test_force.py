@@ -3,15 +3,17 @@
 
 from __future__ import annotations
 
+import functools
 import shutil
 
 import pytest
 from runtime.raft.disks import CutDisk, PowerCut
 from runtime.raft.kit import BadDisk, Machine, no_space, running, write_first_release
+from runtime.sealers import sealer
 
+from queenright.edge.raft import force
 from queenright.edge.raft.disk import DirectoryLock, Disk
 from queenright.edge.raft.errors import DamagedError, InconsistentError, LockedError, UnwritableError
-from queenright.edge.raft.force import force_new_cluster
 from queenright.edge.raft.log_format import FIRST, State, write_log
 from queenright.edge.raft.members import Config, Member, encode_config, parse_config
 from queenright.edge.raft.opening import open_files
@@ -22,6 +24,10 @@ GROUP = Config.of([Member("m1", "h1:2377"), Member("m2", "h2:2377"), Member("m3"
 ALONE = Config.of([Member("m2", "h9:2377")], epoch=5)
 
 
+SEALER = sealer("m2")
+force_new_cluster = functools.partial(force.force_new_cluster, sealer=SEALER)
+
+
 def entry(index, term):
     return Entry(b"\x00k%d=v" % index, index, term)
 
@@ -29,15 +35,17 @@ def entry(index, term):
 def survivor(directory, entries=None, base=GROUP, owner="m2"):
     directory.mkdir()
     entries = entries or [entry(index, 2) for index in range(5, 20)]
-    fd, _ = write_log(Disk(), directory / "log", State(entries, 6, "m1", base, owner))
+    fd = write_log(Disk(), directory / "log", State(entries, 6, "m1", base, owner), SEALER).fd
     Disk().sync(fd)
     if entries[0].idx > 1:
-        write_snapshot(Disk(), directory / "snapshot", 10, 2, base, [b"k%d=v" % number for number in range(5)])
+        write_snapshot(
+            Disk(), directory / "snapshot", 10, 2, base, [b"k%d=v" % number for number in range(5)], sealer=SEALER
+        )
     return entries
 
 
 def found(directory):
-    wal, snapshot = open_files(Disk(), directory, "m2")
+    wal, snapshot = open_files(Disk(), directory, "m2", sealer=SEALER)
     wal.close()
     return list(wal), wal.config, wal.getCurrentTerm(), wal.getVotedForNodeId(), snapshot.index if snapshot else None
 
@@ -49,7 +57,7 @@ def test_everything_stays_and_the_new_list_of_members_is_the_newest_entry(tmp_pa
     assert kept == [*entries, Entry(b"\x02" + encode_config(ALONE), 20, 7)]
     assert (config, term, vote, snapshot) == (ALONE, 7, None, 10)
     assert parse_config(kept[-1].command[1:]) == ALONE
-    wal, _ = open_files(Disk(), tmp_path / "m2", "m2")
+    wal, _ = open_files(Disk(), tmp_path / "m2", "m2", sealer=SEALER)
     assert (wal.base, wal.config_index) == (GROUP, 20)
     wal.close()
 
@@ -82,7 +90,7 @@ async def test_the_forced_member_leads_and_holds_what_was_not_committed_too(tmp_
     machine = Machine()
     async with running(tmp_path / "m2", machine, member_id="m2") as log:
         assert log.is_leader
-        assert (log.epoch, log.members()) == (5, ALONE.members)
+        assert (log.reception.epoch, log.members()) == (5, ALONE.members)
         assert machine.data == {b"k%d" % number: b"v" for number in [*range(5), *range(11, 20)]}
         await log.propose(b"more=1")
     force_new_cluster(tmp_path / "m2", "m2", "h9:2377")

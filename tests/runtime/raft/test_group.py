@@ -218,7 +218,7 @@ async def test_a_member_is_removed_and_told_why_it_is_not_heard(group: Group) ->
     await leader.remove_member("m3")
     assert group.voters(leader) == ["m1", "m2"]
     await put(leader, "a")
-    assert "no longer" in (leader.refusal("m3", 0) or "")
+    assert "no longer" in (leader.reception.refusal("m3", 0) or "")
     await group.stop("m3")
     await group.equal()
 
@@ -301,12 +301,12 @@ async def test_writes_go_on_while_members_come_and_go(group: Group) -> None:
 
 async def test_members_that_were_left_behind_by_a_forced_cluster_lead_no_more(group: Group) -> None:
     leader = await group.form(3)
-    leader.met_epoch("m2", 0)
-    leader.met_epoch("stranger", 9)
+    leader.reception.met_epoch("m2", 0)
+    leader.reception.met_epoch("stranger", 9)
     await put(leader, "a")
     await group.stop("m2")
     for name in ("m1", "m3"):
-        group.log(name).met_epoch("m2", 1)
+        group.log(name).reception.met_epoch("m2", 1)
     await until(lambda: not any(log.is_leader or log.has_quorum for log in group.logs()))
     terms = [log.term for log in group.logs()]
     with pytest.raises(NotLeaderError):

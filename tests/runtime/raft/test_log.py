@@ -53,6 +53,24 @@ async def test_concurrent_proposals_share_flushes_and_keep_their_order(tmp_path)
         assert disk.syncs - before < 200
 
 
+async def test_what_is_proposed_in_one_turn_of_the_loop_shares_one_flush(tmp_path):
+    disk = BadDisk()
+    async with running(tmp_path, disk=disk) as log:
+        before = disk.syncs
+        await asyncio.gather(*(log.propose(b"k%d=v" % number) for number in range(100)))
+        assert disk.syncs - before == 1
+
+
+async def test_a_barrier_comes_after_what_was_proposed_before_it_in_the_same_turn(tmp_path):
+    machine = Machine()
+    async with running(tmp_path, machine) as log:
+        before = log.applied_index
+        proposed = [asyncio.ensure_future(log.propose(b"k%d=v" % number)) for number in range(3)]
+        reading = asyncio.ensure_future(log.barrier())
+        assert await reading == before + 3
+        await asyncio.gather(*proposed)
+
+
 async def test_one_proposal_costs_one_flush(tmp_path):
     disk = BadDisk()
     async with running(tmp_path, disk=disk) as log:

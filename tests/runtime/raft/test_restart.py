@@ -8,8 +8,9 @@ import shutil
 
 import pytest
 from runtime.raft.kit import Machine, make, raft_threads, running, until
+from runtime.sealers import sealer
 
-from queenright.edge.raft import DamagedError, InconsistentError, NewerFormatError
+from queenright.edge.raft import DamagedError, InconsistentError, NewerFormatError, SealError
 from queenright.edge.raft.disk import Disk
 from queenright.edge.raft.frames import FILE_HEADER_SIZE, encode_file_header
 from queenright.edge.raft.log_format import FIRST, LOG_MAGIC, LOG_VERSION, State, write_log
@@ -22,7 +23,7 @@ SMALL = {"snapshot_every": 20, "keep_entries": 5}
 
 
 def stored(directory):
-    wal = open_wal(Disk(), directory / "log")
+    wal = open_wal(Disk(), directory / "log", sealer())
     wal.close()
     return wal
 
@@ -149,10 +150,10 @@ async def test_a_crash_between_snapshot_and_compaction_loses_nothing(tmp_path):
         assert min(machine.applied) == machine.restored_at + 1
 
 
-async def refused(directory, error, match, member_id="m1"):
+async def refused(directory, error, match, member_id="m1", **options):
     before = {path.name: path.read_bytes() for path in directory.iterdir() if path.name != "lock"}
     with pytest.raises(error, match=match):
-        await make(directory, member_id=member_id).start()
+        await make(directory, member_id=member_id, **options).start()
     assert {path.name: path.read_bytes() for path in directory.iterdir() if path.name != "lock"} == before
     assert raft_threads() == []
 
@@ -200,12 +201,18 @@ async def test_a_log_and_a_snapshot_of_different_histories_are_refused(tmp_path)
 async def test_another_members_directory_is_refused(tmp_path):
     async with running(tmp_path):
         pass
+    await refused(tmp_path, SealError, "log was sealed for another node than m2", member_id="m2")
+
+
+async def test_another_members_directory_that_an_earlier_release_left_in_clear_is_refused(tmp_path):
+    async with running(tmp_path, sealer=None):
+        pass
     await refused(tmp_path, InconsistentError, "belongs to raft member m1, not to m2", member_id="m2")
 
 
 async def test_a_member_whose_own_log_does_not_name_it_yet_starts_and_waits(tmp_path):
     group = Config.of([Member("m2", "h2:2377"), Member("m3", "h3:2377")])
-    fd, _ = write_log(Disk(), tmp_path / "log", State([FIRST], 0, None, group, "m1"))
+    fd = write_log(Disk(), tmp_path / "log", State([FIRST], 0, None, group, "m1")).fd
     Disk().sync(fd)
     async with running(tmp_path) as log:
         assert not log.is_leader
@@ -250,7 +257,7 @@ async def test_a_torn_tail_does_not_stop_the_start(tmp_path):
 async def test_a_member_without_a_leader_shows_what_it_knew_to_be_committed(tmp_path):
     group = Config.of([Member("m1", "h1:2377"), Member("m2", "h2:2377"), Member("m3", "h3:2377")])
     entries = [FIRST, *(Entry(b"\x00k%d=v" % index, index, 1) for index in range(2, 12))]
-    fd, _ = write_log(Disk(), tmp_path / "log", State(entries, 1, None, group, "m1", commit=8))
+    fd = write_log(Disk(), tmp_path / "log", State(entries, 1, None, group, "m1", commit=8)).fd
     Disk().sync(fd)
     machine = Machine()
     async with running(tmp_path, machine) as log:
@@ -265,5 +272,5 @@ async def test_a_snapshot_names_the_members_as_of_its_entry(tmp_path):
         await fill(log, 30)
         await until((tmp_path / "snapshot").exists)
         await until(log._snapshotter.idle.is_set)
-    found = open_snapshot(tmp_path / "snapshot")
+    found = open_snapshot(tmp_path / "snapshot", sealer())
     assert found.config == Config.of([Member("m1", "h1:2377")])

@@ -8,25 +8,38 @@ import stat
 
 import pytest
 from runtime.raft.kit import BadDisk, no_space
+from runtime.sealers import sealer
 
+from queenright.edge.raft import snapshot
 from queenright.edge.raft.disk import Disk
 from queenright.edge.raft.errors import DamagedError, NewerFormatError
 from queenright.edge.raft.frames import FILE_HEADER_SIZE, encode_file_header, encode_frame
 from queenright.edge.raft.members import Config, Member, encode_config
-from queenright.edge.raft.snapshot import (
-    END,
-    META,
-    RECORD,
-    SNAPSHOT_MAGIC,
-    SNAPSHOT_VERSION,
-    SnapshotCancelledError,
-    open_snapshot,
-    peek_index,
-    write_snapshot,
-)
+from queenright.edge.raft.snapshot import SnapshotCancelledError, peek_index
+from queenright.edge.raft.snapshot_format import CLEAR_VERSION, END, META, RECORD, SNAPSHOT_MAGIC, SNAPSHOT_VERSION
 
 MEMBERS = Config.of([Member("m1", "h1:2377"), Member("m2", "h2:2377", voter=False)], epoch=3)
 RECORDS = [b"one", b"", b"three" * 100]
+
+
+class Mode:
+    """What the snapshots of a test are sealed with."""
+
+    sealer = None
+
+
+@pytest.fixture(autouse=True, params=["clear", "sealed"])
+def mode(request, monkeypatch):
+    monkeypatch.setattr(Mode, "sealer", sealer("m1") if request.param == "sealed" else None)
+    return request.param
+
+
+def write_snapshot(*args, **options):
+    return snapshot.write_snapshot(*args, sealer=Mode.sealer, **options)
+
+
+def open_snapshot(path):
+    return snapshot.open_snapshot(path, Mode.sealer)
 
 
 @pytest.fixture
@@ -114,7 +127,7 @@ def test_a_snapshot_of_a_newer_format_is_refused(path):
     ],
 )
 def test_whole_records_in_an_impossible_order_are_refused(path, frames, what):
-    content = bytearray(encode_file_header(SNAPSHOT_MAGIC, SNAPSHOT_VERSION, 0))
+    content = bytearray(encode_file_header(SNAPSHOT_MAGIC, CLEAR_VERSION, 0))
     for kind, a, b, body in frames:
         content += encode_frame(kind, a, b, body, offset=len(content), durable=0)
     path.write_bytes(content)
@@ -130,15 +143,16 @@ def failing_records():
 @pytest.mark.parametrize(
     ("options", "error"),
     [
-        ({"records": failing_records()}, ValueError),
+        ({"records": failing_records}, ValueError),
         ({"cancelled": lambda: True}, SnapshotCancelledError),
         ({"records": [], "cancelled": lambda: True}, SnapshotCancelledError),
     ],
 )
 def test_the_old_snapshot_stays_until_the_new_one_is_whole(path, options, error):
     write(path, [b"old"], index=10)
+    records = options.get("records", RECORDS)
     with pytest.raises(error):
-        write(path, **{"records": RECORDS, **options})
+        write(path, **{**options, "records": records() if callable(records) else records})
     assert list(open_snapshot(path).records()) == [b"old"]
     assert [entry.name for entry in path.parent.iterdir()] == ["snapshot"]
 

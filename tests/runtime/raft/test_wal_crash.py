@@ -8,12 +8,14 @@ from pathlib import Path
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from runtime.sealers import sealer
 
 from queenright.edge.raft.disk import Disk
 from queenright.edge.raft.members import Config, Member
 from queenright.edge.raft.wal_reader import create_wal, open_wal
 
 SECTOR = 512
+SEALER = sealer("m1")
 ALONE = Config.of([Member("m1")])
 
 steps = st.lists(
@@ -65,11 +67,11 @@ def cut(content, durable_length, length, lost):
 
 
 @settings(max_examples=300, deadline=None)
-@given(todo=steps, last=steps, data=st.data())
-def test_a_power_cut_takes_nothing_that_was_flushed_and_never_stops_the_next_start(todo, last, data):
+@given(seal=st.sampled_from((None, SEALER)), todo=steps, last=steps, data=st.data())
+def test_a_power_cut_takes_nothing_that_was_flushed_and_never_stops_the_next_start(seal, todo, last, data):
     with tempfile.TemporaryDirectory(prefix="qr") as directory:
         path = Path(directory) / "log"
-        wal = create_wal(Noting(), path, ALONE)
+        wal = create_wal(Noting(), path, ALONE, sealer=seal)
         play(wal, todo)
         wal.sync()
         flushed, durable_length = list(wal), path.stat().st_size
@@ -85,7 +87,7 @@ def test_a_power_cut_takes_nothing_that_was_flushed_and_never_stops_the_next_sta
         lost = data.draw(st.sets(st.integers(first, beyond)), label="lost sectors")
         path.write_bytes(cut(content, durable_length, length, lost))
 
-        again = open_wal(Disk(), path)
+        again = open_wal(Disk(), path, seal)
         kept = list(again)
         again.close()
         assert kept[: len(flushed)] == flushed
@@ -93,11 +95,11 @@ def test_a_power_cut_takes_nothing_that_was_flushed_and_never_stops_the_next_sta
 
 
 @settings(max_examples=200, deadline=None)
-@given(todo=steps, data=st.data())
-def test_a_log_reads_back_as_it_stood_at_its_last_flush(todo, data):
+@given(seal=st.sampled_from((None, SEALER)), todo=steps, data=st.data())
+def test_a_log_reads_back_as_it_stood_at_its_last_flush(seal, todo, data):
     with tempfile.TemporaryDirectory(prefix="qr") as directory:
         path = Path(directory) / "log"
-        wal = create_wal(Noting(), path, ALONE)
+        wal = create_wal(Noting(), path, ALONE, sealer=seal)
         durable = play(wal, todo)
         compacted = data.draw(st.booleans(), label="compacted")
         if compacted:
@@ -105,6 +107,6 @@ def test_a_log_reads_back_as_it_stood_at_its_last_flush(todo, data):
             wal.compact(data.draw(st.integers(1, wal.last_index), label="first"))
             durable = list(wal)
         wal.close()
-        again = open_wal(Disk(), path)
+        again = open_wal(Disk(), path, seal)
         assert list(again) == durable
         again.close()

@@ -11,11 +11,13 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from runtime.raft.disks import CutDisk, PowerCut
+from runtime.sealers import sealer
 
 from queenright.edge.raft.members import Config, Member, encode_config, parse_config
 from queenright.edge.raft.wal_reader import create_wal, open_wal
 from queenright.wire.raft import Entry
 
+SEALER = sealer("m1")
 ALONE = Config.of([Member("m1", "h1:2377")])
 CONFIGS = [Config.of([Member(f"m{number}", f"h{number}:2377") for number in range(1, 2 + size)]) for size in range(4)]
 
@@ -79,8 +81,8 @@ def reset(model, index, term, config, keep):
 class Player:
     """Makes the calls on a log and follows them in the model. ``notes`` are the calls since the last flush."""
 
-    def __init__(self, disk, path):
-        self.wal = create_wal(disk, path, ALONE)
+    def __init__(self, disk, path, seal):
+        self.wal = create_wal(disk, path, ALONE, sealer=seal)
         self.durable = self.now = Model()
         self.notes = []
         self.becoming = None
@@ -169,16 +171,16 @@ histories = st.lists(st.tuples(st.sampled_from(names), st.integers(0, 40)), max_
 
 
 @settings(max_examples=150, deadline=None)
-@given(history=histories)
-def test_a_log_is_what_its_history_says_and_reads_back_as_it_was_flushed(history):
+@given(seal=st.sampled_from((None, SEALER)), history=histories)
+def test_a_log_is_what_its_history_says_and_reads_back_as_it_was_flushed(seal, history):
     with tempfile.TemporaryDirectory(prefix="qr") as directory:
         path = Path(directory) / "log"
-        player = Player(CutDisk(Path(directory), Path(directory) / "left"), path)
+        player = Player(CutDisk(Path(directory), Path(directory) / "left"), path, seal)
         for name, number in history:
             player.step(name, number)
         hint = player.wal.getRaftCommitIndex()
         player.wal.close()
-        again = open_wal(CutDisk(Path(directory), Path(directory) / "left"), path)
+        again = open_wal(CutDisk(Path(directory), Path(directory) / "left"), path, seal)
         assert shown(again) == player.durable.shown()
         assert again.getRaftCommitIndex() <= hint
         if not player.notes:
@@ -187,13 +189,21 @@ def test_a_log_is_what_its_history_says_and_reads_back_as_it_was_flushed(history
 
 
 @settings(max_examples=300, deadline=None)
-@given(history=histories, at=st.integers(0, 60), late=st.booleans(), forgets=st.booleans())
-def test_a_power_cut_in_any_operation_leaves_what_was_flushed_and_a_first_part_of_the_rest(history, at, late, forgets):
+@given(
+    seal=st.sampled_from((None, SEALER)),
+    history=histories,
+    at=st.integers(0, 60),
+    late=st.booleans(),
+    forgets=st.booleans(),
+)
+def test_a_power_cut_in_any_operation_leaves_what_was_flushed_and_a_first_part_of_the_rest(
+    seal, history, at, late, forgets
+):
     with tempfile.TemporaryDirectory(prefix="qr") as name:
         work, left = Path(name) / "work", Path(name) / "left"
         work.mkdir()
         disk = CutDisk(work, left, at + 3, late=late, forgets=forgets)  # after the three with which it is made
-        player = Player(disk, work / "log")
+        player = Player(disk, work / "log", seal)
         try:
             for step, number in history:
                 player.step(step, number)
@@ -202,7 +212,7 @@ def test_a_power_cut_in_any_operation_leaves_what_was_flushed_and_a_first_part_o
             pass
         else:
             return
-        again = open_wal(CutDisk(left, left / "left"), left / "log")
+        again = open_wal(CutDisk(left, left / "left"), left / "log", seal)
         assert shown(again) in [model.shown() for model in player.possible()]
         assert again.getRaftCommitIndex() <= max(model.commit for model in (player.now, *player.possible()))
         again.close()

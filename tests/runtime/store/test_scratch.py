@@ -95,6 +95,20 @@ def test_what_waits_is_shown_of_the_chosen_services_alone() -> None:
     assert len(scratch.tasks) == len(store.tasks)
 
 
+def test_rows_that_are_changed_stay_where_they_were() -> None:
+    store = Store()
+    store.apply(1, Batch(1, tuple(rows(1))))
+    scratch = Scratch(store, everything)
+    [first, *_] = store.tasks
+    stopped = Update(dataclasses.replace(first, desired_state=TaskState.SHUTDOWN))
+    assert scratch.apply(2, Batch(2, (stopped,))) is None
+    made = dataclasses.replace(first, id="zz-made", version=0)
+    assert scratch.apply(3, Batch(3, (Create(made),))) is None
+    ids = [task.id for task in store.tasks.by("service", first.service_id)]
+    assert [task.id for task in scratch.tasks.by("service", first.service_id)] == [*ids, "zz-made"]
+    assert [task.id for task in scratch.tasks] == [*(task.id for task in store.tasks), "zz-made"]
+
+
 def test_a_scratch_store_refuses_what_the_store_would_refuse() -> None:
     store = Store()
     store.apply(1, Batch(1, tuple(rows(1))))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The agent's memory of its tasks and networks: one sqlite file, written in batches by one thread.
+"""The agent's memory of its tasks and networks: one sqlite file (``task_file.py``), written in batches by one thread.
 
 Nobody waits for a write. What a crash loses is found again at the engine, by the labels of its containers, and at the
 managers, who send the assignments anew.
@@ -12,7 +12,6 @@ import contextlib
 import dataclasses
 import json
 import logging
-import os
 import pathlib
 import queue
 import sqlite3
@@ -20,37 +19,18 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from queenright.agent.ports import Sealer
+from queenright.agent.task_file import MEND, DatabaseError, NetworkRow, StatusRow, TaskFile, Write
 from queenright.model.objects import Task, TaskStatus
 from queenright.model.states import TaskState
 from queenright.spec import fields
 from queenright.spec.service import Port
 
+__all__ = ["DatabaseError", "Record", "TaskDatabase", "read_status"]
+
 log = logging.getLogger(__name__)
 
-APPLICATION_ID = 0x51524154  # "QRAT"
-VERSION = 1
-MEND = "move it away to begin anew: running containers are found again, and managers send the tasks anew"
 RETRY_AFTER = 1.0  # seconds between two tries to write
-SCHEMA = """
-    CREATE TABLE IF NOT EXISTS tasks (
-        id TEXT PRIMARY KEY NOT NULL,
-        assigned BLOB NOT NULL,
-        state INTEGER NOT NULL,
-        container_id TEXT NOT NULL,
-        status TEXT NOT NULL
-    ) WITHOUT ROWID
-"""
-NETWORKS = "CREATE TABLE IF NOT EXISTS networks (key TEXT PRIMARY KEY NOT NULL, row BLOB NOT NULL) WITHOUT ROWID"
-PUT_ROW = "INSERT INTO networks (key, row) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET row = excluded.row"
-PUT = """
-    INSERT INTO tasks (id, assigned, state, container_id, status) VALUES (?, ?, ?, ?, ?)
-    ON CONFLICT (id) DO UPDATE SET assigned = excluded.assigned
-"""
-SET_STATUS = "UPDATE tasks SET state = ?, container_id = ?, status = ? WHERE id = ?"
-
-
-class DatabaseError(Exception):
-    """The file cannot be used. The text names it and says what to do."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -61,15 +41,22 @@ class Record:
     status: TaskStatus
 
 
-Write = tuple[str, tuple[Any, ...]]
-Item = list[Write] | asyncio.Future[None] | None
+Item = list[Write | NetworkRow] | asyncio.Future[None] | None
 
 
 class TaskDatabase:
     """Open it, put what changes, close it. All methods belong to the event loop's thread."""
 
-    def __init__(self, path: pathlib.Path, *, encode: Callable[[Task], bytes], decode: Callable[[bytes], Task]) -> None:
+    def __init__(
+        self,
+        path: pathlib.Path,
+        sealer: Sealer,
+        *,
+        encode: Callable[[Task], bytes],
+        decode: Callable[[bytes], Task],
+    ) -> None:
         self._path = path
+        self._sealer = sealer
         self._encode = encode
         self._decode = decode
         self._writes: queue.SimpleQueue[Item] = queue.SimpleQueue()
@@ -97,19 +84,19 @@ class TaskDatabase:
 
     def put(self, task: Task, status: TaskStatus) -> None:
         """Remember an assignment. The status counts for a new task only."""
-        self._writes.put([(PUT, (task.id, self._encode(task), *_columns(status)))])
+        self._writes.put([Write(task.id, self._encode(task), _row(status))])
 
     def put_status(self, task_id: str, status: TaskStatus) -> None:
         """Remember the latest status of a known task."""
-        self._writes.put([(SET_STATUS, (*_columns(status), task_id))])
+        self._writes.put([Write(task_id, None, _row(status))])
 
     def forget(self, task_id: str) -> None:
-        self._writes.put([("DELETE FROM tasks WHERE id = ?", (task_id,))])
+        self._writes.put([Write(task_id)])
 
     def put_rows(self, rows: Mapping[str, bytes], gone: Iterable[str] = ()) -> None:
         """Remember rows of networks by key, and forget others: all of it or nothing."""
-        writes: list[Write] = [("DELETE FROM networks WHERE key = ?", (key,)) for key in gone]
-        writes.extend((PUT_ROW, (key, row)) for key, row in rows.items())
+        writes: list[Write | NetworkRow] = [NetworkRow(key) for key in gone]
+        writes.extend(NetworkRow(key, row) for key, row in rows.items())
         if writes:
             self._writes.put(writes)
 
@@ -140,11 +127,10 @@ class TaskDatabase:
         ended: asyncio.Future[None],
     ) -> None:
         try:
-            with contextlib.closing(_connect(self._path)) as connection:
-                rows = connection.execute("SELECT id, assigned, status FROM tasks ORDER BY id").fetchall()
-                kept = dict(connection.execute("SELECT key, row FROM networks").fetchall())
-                loop.call_soon_threadsafe(self._read, opened, [self._record(*row) for row in rows], kept)
-                while self._take(loop, connection):
+            with contextlib.closing(TaskFile(self._path, self._sealer)) as file:
+                records = [self._record(*row) for row in file.rows()]
+                loop.call_soon_threadsafe(self._read, opened, records, file.networks())
+                while self._take(loop, file):
                     pass
         except (sqlite3.Error, OSError, DatabaseError) as error:
             text = str(error) if isinstance(error, DatabaseError) else f"{self._path}: {error}; {MEND}"
@@ -162,7 +148,7 @@ class TaskDatabase:
         except (ValueError, TypeError, KeyError) as error:
             raise DatabaseError(f"{self._path}: task {task_id} cannot be read ({error}); {MEND}") from error
 
-    def _take(self, loop: asyncio.AbstractEventLoop, connection: sqlite3.Connection) -> bool:
+    def _take(self, loop: asyncio.AbstractEventLoop, file: TaskFile) -> bool:
         """Write all that waits in one transaction. False once the end was asked for."""
         items = [self._writes.get()]
         while not self._writes.empty():
@@ -170,9 +156,7 @@ class TaskDatabase:
         writes = [write for item in items if isinstance(item, list) for write in item]
         while writes:
             try:
-                with connection:
-                    for statement, values in writes:
-                        connection.execute(statement, values)
+                file.write(writes)
             except sqlite3.Error as error:
                 loop.call_soon_threadsafe(self._failed, f"{self._path}: {error}")
                 if self._closing.wait(RETRY_AFTER):
@@ -200,43 +184,11 @@ def _settle(future: asyncio.Future[Any], value: object, error: Exception | None)
         future.set_result(value)
 
 
-def _connect(path: pathlib.Path) -> sqlite3.Connection:
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-    os.chmod(path, 0o600)
-    connection = sqlite3.connect(path, isolation_level="IMMEDIATE", timeout=5.0)
-    try:
-        _check(path, connection)
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-        with connection:
-            connection.execute(SCHEMA)
-            connection.execute(NETWORKS)
-            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-            connection.execute(f"PRAGMA user_version = {VERSION}")
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def _check(path: pathlib.Path, connection: sqlite3.Connection) -> None:
-    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    (magic,) = connection.execute("PRAGMA application_id").fetchone()
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if tables and magic != APPLICATION_ID:
-        raise DatabaseError(f"{path} is a database of something else; {MEND}")
-    if version > VERSION:
-        raise DatabaseError(
-            f"{path} has format {version}, this version of queenright knows {VERSION}: "
-            f"start the newer version that wrote it, or {MEND}"
-        )
-
-
-def _columns(status: TaskStatus) -> tuple[int, str, str]:
+def _row(status: TaskStatus) -> StatusRow:
     values = {f.name: getattr(status, f.name) for f in dataclasses.fields(status) if f.name != "ports"}
     values["state"] = int(status.state)
     values["ports"] = [fields.encode(port) for port in status.ports]
-    return int(status.state), status.container_id, json.dumps(values)
+    return StatusRow(int(status.state), status.container_id, json.dumps(values))
 
 
 def read_status(text: str) -> TaskStatus:

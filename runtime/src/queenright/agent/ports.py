@@ -37,6 +37,36 @@ class Found:
     running: bool
 
 
+class Seal(Protocol):
+    """Seals and opens values of one file. Used by one thread at a time."""
+
+    @property
+    def label(self) -> bytes:
+        """Stands in the file, in clear: by it the seal is found again. No secret."""
+        ...
+
+    def close(self, block: bytes, place: bytes) -> bytes:
+        """Seal ``block``, which opens with the same ``place`` only."""
+        ...
+
+    def open(self, sealed: bytes, place: bytes) -> bytes | None:
+        """The block, or None if this is not what was sealed for ``place``."""
+        ...
+
+
+class Sealer(Protocol):
+    """Has the keys of this node. Called from several threads."""
+
+    def new(self, purpose: str) -> Seal:
+        """For a new file. Raises ValueError saying what is wrong with the keys, or OSError."""
+        ...
+
+    def find(self, purpose: str, label: bytes) -> Seal:
+        """For a file with this label, made for the same purpose. Raises ValueError, a predicate that follows the name
+        of the file, or OSError."""
+        ...
+
+
 class Supplies(Protocol):
     """What a task needs besides its specification (``agent.data``). Never written to a disk."""
 

@@ -99,7 +99,13 @@ class TaskRunner:
         while True:
             self._changed.clear()
             step = next_step(
-                self._desired, self.status, self.seen, self.trouble, self._clock.wall(), drained=self._drained
+                self._desired,
+                self.status,
+                self.seen,
+                self.trouble,
+                self._clock.wall(),
+                drained=self._drained,
+                job=bool(self.task.job_iteration),
             )
             if step.action != Action.DONE:
                 await self._perform(step)

@@ -74,7 +74,7 @@ class Logbook:
 
     @property
     def epoch(self) -> int:
-        return self._log.epoch
+        return self._log.reception.epoch
 
     def members(self) -> Sequence[Member]:
         return self._log.members()
@@ -85,7 +85,7 @@ class Logbook:
         return member_id in self._log.answering if self._log.is_leader else self._connected(member_id)
 
     def levels(self) -> Mapping[str, int]:
-        return self._log.levels()
+        return self._log.reception.levels()
 
     async def add_member(self, member_id: str, addr: str) -> None:
         await self._changing(self._log.add_member(member_id, addr))

@@ -27,7 +27,7 @@ from queenright.edge.grpc.ports import Forwarding
 from queenright.edge.grpc.server import ControlServer, ServerError
 from queenright.edge.http.join_forwarding import ForwardedAdmission
 from queenright.edge.http.join_server import JoinServer
-from queenright.edge.raft import Member, RaftError, RaftLog
+from queenright.edge.raft import Member, RaftError, RaftLog, Sealer
 from queenright.manager.authority import Authority
 from queenright.manager.context import Context
 from queenright.manager.control import Control
@@ -70,9 +70,11 @@ class Managing:
         snapshot_entries: int,
         docker_socket: Path,
         gateway: Forwarding,
+        sealer: Sealer,
         on_fatal: Callable[[BaseException], None],
     ) -> None:
-        """``founding``: an empty directory becomes a group of this one; else it waits for a leader to call."""
+        """``founding``: an empty directory becomes a group of this one; else it waits for a leader to call. ``sealer``
+        seals all that is kept there."""
         self._directory = directory
         self._identity = credentials.identity
         self._addresses = addresses
@@ -88,6 +90,7 @@ class Managing:
             directory,
             node_id,
             StoreMachine(self.store),
+            sealer=sealer,
             network=self._peers,
             founding=founding,
             addr=addresses.advertise,
@@ -142,7 +145,7 @@ class Managing:
             self._dispatcher,
             Authorizer(self.store, self._identity.cluster_id, clock, PeerReader()),
             credentials.for_grpc,
-            raft=self._log,
+            raft=self._log.reception,
             heard=self._peers.heard,
             forwarding=gateway,
             admitting=ForwardedAdmission(authority),
@@ -316,7 +319,7 @@ class Managing:
         return sum(self._reaches(member) for member in voters), len(voters)
 
     def _met_epoch(self, member_id: str, epoch: int) -> None:
-        self._log.met_epoch(member_id, epoch)
+        self._log.reception.met_epoch(member_id, epoch)
 
     def describe(self, state: LocalState) -> LocalState:
         """``state`` with what a manager knows of the group."""

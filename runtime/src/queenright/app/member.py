@@ -8,7 +8,7 @@ import dataclasses
 import logging
 from typing import Any
 
-from queenright.app import world
+from queenright.app import sealing, world
 from queenright.app.addressing import Addresses, host_of
 from queenright.app.certificates import Credentials
 from queenright.app.changing import Changing
@@ -78,6 +78,7 @@ class Member:
             settings.data_root,
             state.cluster_id,
             state.managers,
+            sealing.for_tasks(file, state.node_id),
             self._credentials,
             clock,
             prefer_local=settings.prefer_local_images,
@@ -146,8 +147,9 @@ class Member:
                 f"the log of this manager is missing in {directory}: restore the state directory from a backup, or "
                 "leave with force and join again"
             )
+        sealer = sealing.for_log(self._file, state.node_id)
         if state.forcing:
-            await asyncio.to_thread(force_new_cluster, directory, state.node_id, state.advertise_addr)
+            await asyncio.to_thread(force_new_cluster, directory, state.node_id, state.advertise_addr, sealer=sealer)
         managing = Managing(
             directory,
             self._addresses,
@@ -157,6 +159,7 @@ class Member:
             snapshot_entries=self._settings.snapshot_entries,
             docker_socket=self._settings.docker_socket,
             gateway=self._gateway,
+            sealer=sealer,
             on_fatal=self._failed,
         )
         try:

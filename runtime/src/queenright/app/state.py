@@ -72,7 +72,7 @@ class StateFile:
         atomic.replace_file(self.path, (json.dumps(data, indent=1) + "\n").encode())
 
     def wipe(self) -> None:
-        """Forget the membership: state, log, tasks and keys."""
+        """Forget the membership: state, log, tasks and keys. What is left of the files elsewhere cannot be opened."""
         atomic.remove_file(self.path)
         self.clear_leftovers()
         shutil.rmtree(self.directory / "certificates", ignore_errors=True)
@@ -82,14 +82,27 @@ class StateFile:
         """Where a manager's log is."""
         return self.directory / "raft"
 
+    @property
+    def log_key(self) -> Path:
+        """What seals the log. It goes with the log, and before it."""
+        return self.directory / "raft.key"
+
+    @property
+    def tasks_key(self) -> Path:
+        """What seals the agent's database."""
+        return self.directory / "tasks.key"
+
     def clear_log(self) -> None:
-        """Remove what is left of a manager's log. Raises OSError."""
+        """Destroy the key of a manager's log, and what is left of the log. Raises OSError."""
+        atomic.shred_file(self.log_key)
         if self.log_directory.exists():
             shutil.rmtree(self.log_directory)
             atomic.sync_directory(self.directory)
 
     def clear_leftovers(self) -> None:
-        """Remove the log and the tasks of a founding or joining that a crash cut short."""
+        """Remove the log and the tasks of a founding or joining that a crash cut short, their keys first."""
+        for key in (self.log_key, self.tasks_key):
+            atomic.shred_file(key)
         shutil.rmtree(self.log_directory, ignore_errors=True)
         for leftover in self.directory.glob("tasks.db*"):
             leftover.unlink(missing_ok=True)

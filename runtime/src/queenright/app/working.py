@@ -15,7 +15,7 @@ from queenright.agent.database import DatabaseError, TaskDatabase
 from queenright.agent.dataplane import Dataplane
 from queenright.agent.link import LinkError
 from queenright.agent.logs import LogPublisher
-from queenright.agent.ports import ExecutorError, Found
+from queenright.agent.ports import ExecutorError, Found, Sealer
 from queenright.agent.remotes import Remotes
 from queenright.agent.reporter import Reporter
 from queenright.agent.session import SessionLoop, SessionState
@@ -64,6 +64,7 @@ class Working:
         data_root: Path,
         cluster_id: str,
         managers: tuple[tuple[str, str], ...],
+        sealer: Sealer,
         credentials: Credentials,
         clock: Clock,
         *,
@@ -87,7 +88,7 @@ class Working:
             socket=str(docker_socket),
             prefer_local=prefer_local,
         )
-        database_file = TaskDatabase(database, encode=codec.encode_task, decode=codec.decode_task)
+        database_file = TaskDatabase(database, sealer, encode=codec.encode_task, decode=codec.decode_task)
         self.worker = Worker(self._executor, database_file, Reporter(world.dice), clock, data)
         self.dataplane = Dataplane(
             cluster_id,

@@ -28,5 +28,7 @@ def dice() -> float:
     return _dice.random()
 
 
-ids = IdSource(os.urandom)
+random_bytes = os.urandom
+"""So many bytes that nobody can guess."""
+ids = IdSource(random_bytes)
 """New object ids and secret bytes."""

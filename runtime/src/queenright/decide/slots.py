@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable
-from operator import attrgetter, itemgetter
+from operator import itemgetter
 
 from queenright.model.objects import Node, Service, Task
 from queenright.model.states import NodeState, TaskState
@@ -41,7 +41,7 @@ def of_service(view: Store, service_id: str) -> dict[tuple[int, str], Slot]:
     groups: dict[tuple[int, str], list[Task]] = {}
     for task in view.tasks.by("service", service_id):
         groups.setdefault(_key(task), []).append(task)
-    return {key: Slot(key[0], key[1], _aged(held)) for key, held in sorted(groups.items(), key=itemgetter(0))}
+    return {key: Slot(key[0], key[1], tuple(held)) for key, held in sorted(groups.items(), key=itemgetter(0))}
 
 
 def of_task(view: Store, task: Task) -> Slot:
@@ -52,9 +52,9 @@ def of_task(view: Store, task: Task) -> Slot:
 def at(view: Store, service_id: str, number: int, node_id: str = "") -> Slot:
     """One slot, perhaps empty. Its cost is that of its own tasks."""
     if number:
-        return Slot(number, "", _aged(view.tasks.by("slot", (service_id, number))))
+        return Slot(number, "", view.tasks.by("slot", (service_id, number)))
     found = view.tasks.by("place", (service_id, node_id))
-    return Slot(0, node_id, _aged(task for task in found if not task.slot))
+    return Slot(0, node_id, tuple(task for task in found if not task.slot))
 
 
 def gone(node: Node | None) -> bool:
@@ -90,9 +90,3 @@ def dirty_services(view: Store, touched: Iterable[str], everything: bool, mode: 
 
 def _key(task: Task) -> tuple[int, str]:
     return (task.slot, "") if task.slot else (0, task.node_id)
-
-
-def _aged(tasks: Iterable[Task]) -> tuple[Task, ...]:
-    """Oldest first. The indexes keep the order of creation; equal times leave it as it is."""
-    held = tuple(tasks)
-    return held if len(held) < 2 else tuple(sorted(held, key=attrgetter("created_at")))

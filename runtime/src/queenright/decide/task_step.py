@@ -17,6 +17,7 @@ from queenright.spec.service import Port
 UNHEALTHY = "dockerexec: unhealthy container"
 OUT_OF_MEMORY = "out of memory"
 GONE = "task: the container is gone: it was removed by someone else"
+STOPPING = "stopping"
 RETRY_AFTER = 1.0  # seconds
 
 
@@ -93,10 +94,17 @@ class Step:
 
 
 def next_step(
-    desired: TaskState, status: TaskStatus, seen: Seen, trouble: Trouble | None, at: int, *, drained: bool = True
+    desired: TaskState,
+    status: TaskStatus,
+    seen: Seen,
+    trouble: Trouble | None,
+    at: int,
+    *,
+    drained: bool = True,
+    job: bool = False,
 ) -> Step:
     """The next step of a task. ``at`` (nanoseconds since the epoch) stamps a new status; ``drained``: it gets no
-    connections, or was given the time to get no more.
+    connections, or was given the time to get no more; ``job``: it is to complete.
     """
     if trouble is not None:
         step = _after_trouble(desired, status, seen, trouble, at)
@@ -105,7 +113,7 @@ def next_step(
     if status.state.terminal:
         return _after_the_end(seen)
     if desired >= TaskState.SHUTDOWN:
-        return _towards_shutdown(status, seen, at, drained)
+        return _towards_shutdown(status, seen, at, drained=drained, job=job)
     if status.state < TaskState.ACCEPTED:
         return _report(status, at, state=TaskState.ACCEPTED, message="accepted")
     if status.state < TaskState.PREPARING:
@@ -150,11 +158,18 @@ def _after_the_end(seen: Seen) -> Step:
     return Step(Action.STOP if seen.phase == Phase.RUNNING else Action.DONE)
 
 
-def _towards_shutdown(status: TaskStatus, seen: Seen, at: int, drained: bool) -> Step:
+def _towards_shutdown(status: TaskStatus, seen: Seen, at: int, *, drained: bool, job: bool) -> Step:
+    """What a job had finished before anybody stopped it is finished: its managers may have given its node up meanwhile.
+    That it is stopped is written down first, lest a restart of the daemon takes that for the end of the work.
+    """
     if seen.phase == Phase.UNKNOWN:
         return Step(Action.LOOK)
     if seen.phase == Phase.RUNNING:
+        if job and status.message != STOPPING:
+            return _report(status, at, message=STOPPING, err=status.err, **_facts(status, seen))
         return Step(Action.STOP if drained else Action.DRAIN)
+    if job and seen.phase == Phase.EXITED and not seen.exit_code and status.message != STOPPING:
+        return _ended(status, seen, at)
     facts = _facts(status, seen)
     if seen.phase == Phase.EXITED:
         facts["exit_code"] = seen.exit_code

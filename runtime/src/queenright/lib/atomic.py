@@ -86,3 +86,23 @@ def remove_file(path: Path) -> None:
     """Remove the file ``path`` durably; one that is not there is fine."""
     path.unlink(missing_ok=True)
     sync_directory(path.parent)
+
+
+def shred_file(path: Path) -> None:
+    """Remove the file ``path`` durably; its bytes are overwritten first, which is all that can be done from here: a
+    file system or a disk that writes elsewhere keeps the old ones for a while. One that is not there is fine."""
+    if not path.is_symlink():
+        _overwrite(path)
+    remove_file(path)
+
+
+def _overwrite(path: Path) -> None:
+    try:
+        fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return
+    try:
+        write_all(fd, bytes(os.fstat(fd).st_size))
+        os.fsync(fd)
+    finally:
+        os.close(fd)

@@ -27,7 +27,7 @@ from queenright.manager.control_nodes import Nodes
 from queenright.manager.control_services import Services
 from queenright.manager.pinning import Warnings, pinned_options
 from queenright.manager.plans import ABSENT, HIDDEN, PRESENT, Plan, Wish, plan_of
-from queenright.manager.references import check_existence, resolve
+from queenright.manager.references import check_existence, following, resolve
 from queenright.manager.rehearsal import foreseen
 from queenright.manager.swarm_spec import with_defaults
 from queenright.model.changes import Change, Create, Delete, Update
@@ -140,13 +140,19 @@ class Applier:
         auth = _auth(wish)
         if found is None:
             spec = dataclasses.replace(merge(ServiceSpec, None, dict(wish.options)), name=wish.name)
-            spec, warnings = self._resolved(wish, spec)
+            asked = spec
+            spec, warnings = self._resolved(wish, asked)
             made = self._services.new(spec, auth or "")
+            made = dataclasses.replace(made, following=following(self._context.store, asked, spec, None))
             changes = (*self._networks.for_service(made.spec), Create(made))
             plan = plan_of(made.id, None, encode(made.spec), f"create service {made.name}", changes)
             return dataclasses.replace(plan, warnings=warnings)
-        spec, warnings = self._resolved(wish, merge(ServiceSpec, found.spec, dict(wish.options)))
-        plan = self._plan_update(found, spec, auth)
+        asked = merge(ServiceSpec, found.spec, dict(wish.options))
+        spec, warnings = self._resolved(wish, asked)
+        followed = following(self._context.store, asked, spec, found)
+        plan = self._plan_update(dataclasses.replace(found, following=followed), spec, auth)
+        if not plan.changes and followed != found.following:  # nothing that runs is different
+            plan = dataclasses.replace(plan, changes=(Update(dataclasses.replace(found, following=followed)),))
         return dataclasses.replace(plan, warnings=(*warnings, *plan.warnings))
 
     def _resolved(self, wish: Wish, spec: ServiceSpec) -> tuple[ServiceSpec, tuple[str, ...]]:

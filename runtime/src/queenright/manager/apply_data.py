@@ -29,7 +29,7 @@ from queenright.manager.families import (
 )
 from queenright.manager.plans import ABSENT, HIDDEN, Plan, Wish
 from queenright.manager.prune import Uses
-from queenright.manager.references import moved
+from queenright.manager.references import follows, moved
 from queenright.model.changes import Change, Create, Delete, Update
 from queenright.model.errors import InvalidArgument
 from queenright.model.objects import Service
@@ -61,6 +61,13 @@ class DataPlanner:
         """What the wish comes to now. ``context``: ``data`` (base64; none keeps what there is), ``roll`` (whether
         services move to the newest version) and ``versions_to_keep`` (unused ones beside the newest).
         """
+        plan = self._plan(wish)
+        made = any(isinstance(change, Create) for change in plan.changes)
+        if wish.state != ABSENT and not (wish.dry_run and made):  # what is not made leaves the older one the newest
+            self._control.declare(wish.name)
+        return plan
+
+    def _plan(self, wish: Wish) -> Plan:
         check_data_name(wish.name)
         versions = family(self._context.store, self._kind, wish.name)
         if wish.state == ABSENT:
@@ -177,19 +184,26 @@ class DataPlanner:
         return number
 
     def _rolled(self, wish: Wish, versions: list[Data], target: Data) -> _Rolled:
-        """The services on another version, moved to ``target``. Jobs are left: a job that is changed runs again."""
+        """The services on another version, moved to ``target``, unless they name just that one. Jobs are left: one that
+        is changed runs again.
+        """
         if wish.context.get("roll", True) is not True:
             return _Rolled()
-        old = {one.id: one.name for one in versions if one.id != target.id}
         index, now = self._context.store.services, self._context.clock.wall()
-        users = {one.id: one for key in old for one in index.by(self._kind.name, key)}
+        users: dict[str, Service] = {}
+        old: dict[str, dict[str, str]] = {}  # by service: those that it shall leave, id to name
+        for version in versions:
+            for user in index.by(self._kind.name, version.id) if version.id != target.id else ():
+                if follows(user, version):
+                    users[user.id] = user
+                    old.setdefault(user.id, {})[version.id] = version.name
         found = sorted(users.values(), key=lambda user: user.name)
         services = [one for one in found if not one.spec.mode.is_job]
         return _Rolled(
-            tuple(moved(self._kind, one, frozenset(old), target, now) for one in services),
-            tuple(self._used(one, old) for one in services),
+            tuple(moved(self._kind, one, frozenset(old[one.id]), target, now) for one in services),
+            tuple(self._used(one, old[one.id]) for one in services),
             tuple(
-                f"job {one.name} keeps {self._kind.name} {self._used(one, old)} until it is run again"
+                f"job {one.name} keeps {self._kind.name} {self._used(one, old[one.id])} until it is run again"
                 for one in found
                 if one.spec.mode.is_job
             ),

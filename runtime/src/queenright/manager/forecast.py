@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from queenright.decide.base import SECOND, Dirty, Now, next_wake
 from queenright.decide.orchestrate import DECIDERS, mark
+from queenright.manager import portions
 from queenright.manager.forecast_count import ServiceForecast
 from queenright.model.changes import Batch, Change, Delete, Update
 from queenright.model.objects import Node, Service, Task
@@ -40,6 +42,7 @@ class Forecast:
         self._changes = changes
         self._wall, self._begun = wall, wall
         self._seats = {name: Dirty() for name, _ in DECIDERS}
+        self._rest: dict[str, deque[portions.Portion]] = {name: deque() for name, _ in DECIDERS}  # of what is much
         self._wakes: dict[str, float] = {}
         self._agenda: dict[str, None] = {}  # tasks that their agents look at
         self._due: dict[str, float] = {}  # tasks that are being started, or run to their end
@@ -67,22 +70,35 @@ class Forecast:
             acted = False
             for name, decide in DECIDERS:
                 due = self._wakes.get(name, MOST_SECONDS) <= self._mono
-                if not self._seats[name] and not due:
+                if not self._seats[name] and not self._rest[name] and not due:
                     continue
-                dirty, self._seats[name] = self._seats[name], Dirty()
+                dirty = self._portion(name)
                 dirty.due = due
+                yield  # the question before it may have taken long
                 decision = decide(self._view, dirty, Now(self._wall, self._mono), self._id)
                 self._wakes[name] = min(MOST_SECONDS, next_wake(self._wakes.get(name, MOST_SECONDS), decision))
                 yield from self._take(decision.changes)
                 acted, questions = acted or bool(decision.changes), questions + 1
             reports = self._act()
             yield from self._take(reports)
-            if acted or reports or any(self._seats.values()):
+            if acted or reports or any(self._seats.values()) or any(self._rest.values()):
                 if questions > MOST_QUESTIONS:
                     self.complete = False
                     return
             elif not self._move_on():
                 return
+
+    def _portion(self, name: str) -> Dirty:
+        """What a decider is asked about now: what changed, or a portion of it where that is much."""
+        dirty, self._seats[name] = self._seats[name], Dirty()
+        rest = self._rest[name]
+        parts = portions.cut(self._view, dirty)
+        if parts:
+            rest.extend(parts)
+            dirty = Dirty()
+        if rest and not dirty:
+            dirty = rest.popleft().dirty(self._view)
+        return dirty
 
     def _move_on(self) -> bool:
         """Let time pass until somebody has something to do; False if that is the end."""
@@ -104,6 +120,13 @@ class Forecast:
         for start in range(0, len(changes), PORTION):
             self._view.apply(self._view.index + 1, Batch(self._wall, tuple(changes[start : start + PORTION])))
             yield
+            self._notice()
+            yield
+        for one in self._services.values():
+            one.settle()
+
+    def _notice(self) -> None:
+        """What was taken is news for all deciders, for the agents and for who counts."""
         for commit in self._view.drain():
             for event in commit.events:
                 for dirty in self._seats.values():
@@ -114,8 +137,6 @@ class Forecast:
                     counted = self._services.get(row.service_id)
                     if counted is not None:
                         counted.take(event, self._mono)
-        for one in self._services.values():
-            one.settle()
 
     def _id(self) -> str:
         return f"forecast{next(self._numbers):017d}"

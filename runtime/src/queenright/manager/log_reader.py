@@ -22,10 +22,11 @@ from queenright.model.logs import LogLine, LogRead, LogReadRequest
 
 FIRST_PATIENCE = 5.0  # seconds in which a leader has to be found before anything was answered
 PATIENCE = 15.0  # the same, after a break
-VAIN_TRIES = 20  # breaks with nothing new in between
+VAIN_TRIES = 20  # breaks with nothing new in between: of one node, or of all
 VAIN_WITHIN = 60.0
 LEADER_LOST = "the manager that leads was lost, and no other one gave them within {:.0f} s ({})"
 BREAKS = "the connection to their nodes breaks again and again"
+NODE_BREAKS = "the connection to node {} breaks again and again"
 
 Unpack = Callable[[bytes], Sequence[LogLine]]
 """Encoded lines -> lines; raises ValueError for what is none (``wire``)."""
@@ -76,6 +77,7 @@ class LogReader:
         known, began, tries = Positions(), self._clock.wall(), _Tries(self._dice)
         asked, begun = request, False
         while True:
+            broken = ""
             try:
                 async with contextlib.aclosing(self._leader().read(asked)) as parts:
                     async for part in parts:
@@ -84,15 +86,16 @@ class LogReader:
                             begun = True
                             yield None
                         if part.again:
+                            broken = part.node_id
                             break
                         for chunk in self._chunks(part, known):
-                            tries.useful()
+                            tries.useful(part.node_id)
                             yield chunk
                     else:
                         if begun:
                             return
                         raise Unavailable("the manager that leads ended the reading before it began")
-                tries.broke(BREAKS)
+                tries.broke(BREAKS, node_id=broken)
             except (Unavailable, OutcomeUnknown) as error:
                 tries.broke(str(error), reached=False)
                 if tries.over and not begun:
@@ -105,9 +108,12 @@ class LogReader:
             if tries.over:
                 yield LogChunk(missing=tries.reason)
                 return
+            if tries.gives_up(broken):
+                yield LogChunk(node_id=broken, missing=NODE_BREAKS.format(broken))
             await tries.pause()
             if begun:
-                asked = dataclasses.replace(request, positions=known.all(), began=began)
+                without = tuple(sorted(tries.given_up))
+                asked = dataclasses.replace(request, positions=known.all(), began=began, without=without)
 
     def _leader(self) -> LogSource:
         source = self._source()
@@ -139,23 +145,25 @@ class _Tries:
         self._backoff = Backoff(dice, most=1.0)
         self._patience = FIRST_PATIENCE
         self._deadline: float | None = None  # while nobody leads
-        self._vain: list[float] = []  # breaks since something new came
+        self._vain: dict[str, list[float]] = {}  # breaks since something new came, by node; "" are those of all
+        self.given_up: set[str] = set()  # nodes
         self.reason = ""
 
     def reached(self) -> None:
         """There is a leader."""
         self._patience, self._deadline = PATIENCE, None
 
-    def useful(self) -> None:
-        """Something new came."""
+    def useful(self, node_id: str) -> None:
+        """Something new came of a node."""
         self._backoff.reset()
-        self._vain.clear()
+        self._vain.pop(node_id, None)
+        self._vain.pop("", None)
 
-    def broke(self, reason: str, *, reached: bool = True) -> None:
-        """The reading ended too early; ``reached``: though there is a leader."""
+    def broke(self, reason: str, *, reached: bool = True, node_id: str = "") -> None:
+        """The reading ended too early; ``reached``: though there is a leader; ``node_id``: whose way broke."""
         now = asyncio.get_running_loop().time()
         if reached:
-            self._vain = [at for at in self._vain if now - at < VAIN_WITHIN] + [now]
+            self._vain[node_id] = [at for at in self._vain.get(node_id, ()) if now - at < VAIN_WITHIN] + [now]
             self.reason = reason
         else:
             self._deadline = self._deadline or now + self._patience
@@ -165,7 +173,15 @@ class _Tries:
     def over(self) -> bool:
         """Whether it makes no sense any more."""
         late = self._deadline is not None and asyncio.get_running_loop().time() >= self._deadline
-        return late or len(self._vain) >= VAIN_TRIES
+        return late or len(self._vain.get("", ())) >= VAIN_TRIES
+
+    def gives_up(self, node_id: str) -> bool:
+        """Whether the node's way has broken too often just now; it is left out from now on."""
+        if not node_id or len(self._vain.get(node_id, ())) < VAIN_TRIES:
+            return False
+        del self._vain[node_id]
+        self.given_up.add(node_id)
+        return True
 
     async def pause(self) -> None:
         await asyncio.sleep(0.05 + self._backoff.next())

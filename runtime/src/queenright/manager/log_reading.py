@@ -77,6 +77,7 @@ class Reading:
         self._store = store
         self._ears = ears
         self._positions = {position.task_id: position for position in request.positions}
+        self._without = frozenset(request.without)
         self._places: dict[str, _Place] = {}
         self._by_node: dict[str, dict[str, _Place]] = {}
         self._giving: set[str] = set()  # nodes that have begun to give
@@ -144,6 +145,8 @@ class Reading:
             return None
         if not task.node_id or (task.state.terminal and not task.status.container_id):
             return None  # it never had a container
+        if task.node_id in self._without:
+            return None
         place = _Place(task.id, task.node_id, task.service_id, self._wanted(task))
         self._places[task.id] = place
         self._open += 1
@@ -192,7 +195,7 @@ class Reading:
         held = (Phase.WAITING, Phase.MISSED) if self.request.options.follow else (Phase.WAITING,)
         places = [place for place in self._by_node.get(node_id, {}).values() if place.phase in held]
         if any(place.begun for place in places):
-            self.again()
+            self.again(node_id)
         elif places:
             self._seek(node_id, places)
 
@@ -206,7 +209,7 @@ class Reading:
         if self._is_down(node_id):
             self._miss(places, DISCONNECTED)
         elif self._ears(node_id) is not None:
-            self.again()
+            self.again(node_id)
         else:
             self.later(GRACE, lambda: self._overdue(node_id))
 
@@ -236,9 +239,9 @@ class Reading:
     def _missing(self, reason: str, of: LogRead) -> None:
         self.feed.note(dataclasses.replace(of, missing=reason))
 
-    def again(self) -> None:
-        """The reader knows how far it is: it shall ask anew."""
-        self.feed.note(LogRead(again=True))
+    def again(self, node_id: str = "") -> None:
+        """The reader knows how far it is: it shall ask anew, since the way to a node broke, or all did."""
+        self.feed.note(LogRead(node_id=node_id, again=True))
         self.feed.end()
 
     # -- what nodes give
@@ -248,7 +251,7 @@ class Reading:
         self._giving.add(node_id)
         places = self._by_node.get(node_id, {}).values()
         if self.request.options.follow and any(place.phase is Phase.MISSED for place in places):
-            self.again()
+            self.again(node_id)
 
     def closed(self, node_id: str) -> None:
         """The node gives no more."""

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from queenright.manager import revisions
 from queenright.manager.data_kinds import KINDS, Data, DataKind, Reference
-from queenright.manager.families import base_of, named
+from queenright.manager.families import base_of, family, named, number_of
 from queenright.model.errors import InvalidArgument
 from queenright.model.objects import Service
 from queenright.spec.service import ServiceSpec
@@ -37,6 +37,37 @@ def resolve(store: Store, spec: ServiceSpec, *, planned: bool) -> tuple[ServiceS
         warnings += [f"{kind.name} {name} does not exist yet: create it first" for name in missing]
         spec = kind.with_references(spec, tuple(references))
     return spec, tuple(warnings)
+
+
+def following(store: Store, asked: ServiceSpec, whole: ServiceSpec, before: Service | None) -> tuple[str, ...]:
+    """The ids of versions that a service refers to by the name of their family, so that it moves on to the next ones:
+    by what was ``asked`` and what came of it, and for what was not said anew by what there is.
+    """
+    held: set[str] = set() if before is None else set(before.following)
+    found: set[str] = set()
+    exact: set[str] = set()
+    for kind in KINDS:
+        for said, reference in zip(kind.references(asked), kind.references(whole), strict=True):
+            key = kind.id_of(reference)
+            if not kind.id_of(said):
+                (found if family(store, kind, kind.name_of(said)) else exact).add(key)
+            elif key in held:
+                found.add(key)
+    if before is not None:  # what it may be rolled back to
+        found |= held & _ids(before.spec)
+    return tuple(sorted(found - exact))
+
+
+def _ids(spec: ServiceSpec | None) -> set[str]:
+    """What a service refers to."""
+    return {kind.id_of(one) for kind in KINDS for one in kind.references(spec)}
+
+
+def follows(service: Service, version: Data) -> bool:
+    """Whether a service that refers to the version means whatever is the newest of its family, which has the name of
+    its first one.
+    """
+    return number_of(version) == 1 or version.id in service.following
 
 
 def _complete(store: Store, kind: DataKind, reference: Reference) -> Reference | None:
@@ -85,4 +116,6 @@ def moved(kind: DataKind, service: Service, old: frozenset[str], target: Data, n
         kind.pointed(one, target.id, target.name) if kind.id_of(one) in old else one
         for one in kind.references(service.spec)
     )
-    return revisions.updated(service, kind.with_references(service.spec, references), service.registry_auth, now)
+    after = revisions.updated(service, kind.with_references(service.spec, references), service.registry_auth, now)
+    known = _ids(after.spec) | _ids(after.previous_spec)
+    return dataclasses.replace(after, following=tuple(sorted({*service.following, target.id} & known)))

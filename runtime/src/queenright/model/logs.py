@@ -76,7 +76,8 @@ class LogPosition:
 class LogReadRequest:
     """Logs of services (their tasks to come included, where ``options.follow``) and of single tasks.
 
-    ``positions`` and ``began`` (when it first asked) are those of a reader that goes on after a break.
+    ``positions`` and ``began`` (when it first asked) are those of a reader that goes on after a break, ``without`` the
+    nodes that it has given up.
     """
 
     service_ids: tuple[str, ...] = ()
@@ -84,12 +85,15 @@ class LogReadRequest:
     options: LogOptions = LogOptions()
     positions: tuple[LogPosition, ...] = ()
     began: int = 0
+    without: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class LogRead:
     """What the leader gives: encoded lines of a task, that it is ``done``, what is ``missing`` and why, or that
-    something broke, and asking ``again`` helps. One that is empty says that the reading has begun."""
+    something broke (the way to the node, if one is named), and asking ``again`` helps. One that is empty says that the
+    reading has begun.
+    """
 
     task_id: str = ""
     node_id: str = ""

@@ -155,6 +155,7 @@ class Service:
     last_execution: int = 0
     ports: tuple[Port, ...] = ()
     vips: tuple[Attachment, ...] = ()
+    following: tuple[str, ...] = ()  # ids of later versions of secrets and configs that were named by their family
 
     @property
     def name(self) -> str:

@@ -33,8 +33,9 @@ class Overlay(Table[Any]):
         return sum(1 for _ in self.ids())
 
     def __iter__(self) -> Iterator[Any]:
-        yield from (row for row in self._base if row.id not in self._covered)
-        yield from self._rows.values()
+        here = (row if row.id not in self._covered else self._rows.get(row.id) for row in self._base)
+        yield from (row for row in here if row is not None)
+        yield from (row for row in self._rows.values() if row.id not in self._base)
 
     def __contains__(self, key: object) -> bool:
         return key in self._rows if key in self._covered else key in self._base
@@ -47,12 +48,17 @@ class Overlay(Table[Any]):
         yield from self._rows.keys()
 
     def by(self, index: str, key: object) -> tuple[Any, ...]:
-        below = self._base.by(index, key)
+        """In the order of the tables below: a row that is changed here stays where it was."""
+        below, own = self._base.by(index, key), self._indexes[index].get(key, {})
+        found: Iterable[Any] = below
         if self._covered:
-            below = tuple(row for row in below if row.id not in self._covered)
-        found = below + super().by(index, key)
+            here = (row if row.id not in self._covered else own.get(row.id) for row in below)
+            found = [row for row in here if row is not None]
+        if own:
+            known = {row.id for row in below}
+            found = [*found, *(row for row in own.values() if row.id not in known)]
         fits = self._narrowed.get(index)
-        return found if fits is None else tuple(row for row in found if fits(row))
+        return tuple(found) if fits is None else tuple(row for row in found if fits(row))
 
     def count(self, index: str, key: object) -> int:
         return len(self.by(index, key))

@@ -70,6 +70,7 @@ def read_read_request(message: pb.LogReadRequest) -> LogReadRequest:
         options=from_message(LogOptions, message.options),
         positions=tuple(LogPosition(each.task_id, each.since, each.done) for each in message.positions),  # maybe many
         began=message.began,
+        without=tuple(message.without),
     )
 
 

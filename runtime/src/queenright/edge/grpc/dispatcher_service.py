@@ -4,11 +4,8 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator
 from typing import Any
-
-import grpc
 
 from queenright.edge.grpc.gate import Gate, Told, source
 from queenright.edge.grpc.ports import Leader
@@ -19,14 +16,11 @@ from queenright.wire import messages, networks
 from queenright.wire.gen import dispatcher_pb2 as pb
 from queenright.wire.gen import dispatcher_pb2_grpc
 
-log = logging.getLogger(__name__)
-
 NAME = "queenright.v1.Dispatcher"
 NO_LEADER = "the swarm has no leader"
 LEADER_WAIT = 2.0  # seconds for which an agent waits here while there is no leader, instead of asking again and again
 LEADER_POLL = 0.05
 LEADER_LOOKS = 4
-FIRST_MESSAGE = 5.0  # seconds for the one that opens a session; agents send it with the call
 
 
 class DispatcherService(dispatcher_pb2_grpc.DispatcherServicer):
@@ -43,7 +37,7 @@ class DispatcherService(dispatcher_pb2_grpc.DispatcherServicer):
     ) -> AsyncIterator[pb.SessionMessage]:
         method = f"/{NAME}/Session"
         peer = await self._gate.identify(method, context)
-        request = await self._first(method, peer, requests, context)
+        request = await self._gate.first(method, peer, requests, context)
         await self._gate.readable(method, request, peer, context)
         assert request is not None
         async with Told(context):
@@ -61,19 +55,6 @@ class DispatcherService(dispatcher_pb2_grpc.DispatcherServicer):
             finally:
                 pongs.cancel()
                 self._dispatcher.lost(session)
-
-    async def _first(
-        self, method: str, peer: Peer, requests: AsyncIterator[pb.SessionRequest | None], context: Any
-    ) -> pb.SessionRequest | None:
-        """The message that opens a session (None: it cannot be read); ends the call of one who says nothing."""
-        try:
-            async with asyncio.timeout(FIRST_MESSAGE):
-                return await anext(requests, None)
-        except TimeoutError:
-            log.warning("node %s asked for a session and said nothing", peer.node_id)
-            text = f"no message of {method.rpartition('/')[2]} came within {FIRST_MESSAGE:g} s"
-            await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, text)
-            raise
 
     async def _listen(self, requests: AsyncIterator[pb.SessionRequest | None], session: dispatch.Session) -> None:
         """Take pongs until the caller says no more, which agents that are not pinged do at once."""

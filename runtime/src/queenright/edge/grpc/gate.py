@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Any
+from collections.abc import AsyncIterator
+from typing import Any, TypeVar
 
 import grpc
 
@@ -20,6 +21,9 @@ REFUSAL = "queenright-refusal"
 """Trailing metadata that names the class of a refusal: what has it was said by a use case, not by the network."""
 LONGEST_TEXT = 2000  # characters of an error text; metadata has little room
 CONFIRM_TIMEOUT = 5.0
+FIRST_MESSAGE = 5.0  # seconds for whoever opens a stream; members send it with the call
+
+T = TypeVar("T")
 
 CODES = {
     "InvalidArgument": grpc.StatusCode.INVALID_ARGUMENT,
@@ -89,6 +93,19 @@ class Gate:
             name = method.rpartition("/")[2]
             log.warning("refused %s from node %s: the message cannot be read", name, peer.node_id)
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"the message of {name} cannot be read")
+
+    @staticmethod
+    async def first(method: str, peer: Peer, requests: AsyncIterator[T], context: Any) -> T | None:
+        """The message that begins a stream, None if there is none; ends the call of one who says nothing."""
+        try:
+            async with asyncio.timeout(FIRST_MESSAGE):
+                return await anext(requests, None)
+        except TimeoutError:
+            name = method.rpartition("/")[2]
+            log.warning("node %s opened a stream of %s and said nothing", peer.node_id, name)
+            text = f"no message of {name} came within {FIRST_MESSAGE:g} s"
+            await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, text)
+            raise
 
     @staticmethod
     async def refuse(method: str, denied: DeniedError, context: Any) -> None:

@@ -41,7 +41,7 @@ class LogsService(logs_pb2_grpc.LogsServicer):
         method = f"/{NAME}/Publish"
         peer = await self._gate.admit(method, "read later", context)
         async with Told(context):
-            first = await anext(aiter(requests), None)
+            first = await self._gate.first(method, peer, aiter(requests), context)
             await self._gate.readable(method, first, peer, context)
             assert first is not None
             self._dispatcher.session(peer.node_id, first.session_id)

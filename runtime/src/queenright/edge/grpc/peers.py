@@ -5,9 +5,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -17,7 +16,6 @@ from queenright.edge.grpc.connection import open_channel, write
 from queenright.edge.grpc.peer import Peer, Ways
 from queenright.edge.grpc.ports import Certificates
 from queenright.lib.addresses import AddressError, parse
-from queenright.lib.chunks import read_chunks
 from queenright.lib.tasks import Background
 from queenright.wire.raft import (
     EntryEncoder,
@@ -155,11 +153,16 @@ class GrpcPeers:
     def _forget(self, member_id: str) -> None:
         self._known.pop(member_id).task.cancel()
 
-    async def send_snapshot(self, member_id: str, head: SnapshotHead, path: Path) -> None:
-        """Stream the file; returns when the member has taken it. Raises OSError or RuntimeError saying why not.
+    async def send_snapshot(self, member_id: str, head: SnapshotHead, chunks: AsyncGenerator[bytes, None]) -> None:
+        """Stream what ``chunks`` give, ``head.size`` bytes in all, and close them; returns when the member has taken
+        it. Raises OSError or RuntimeError saying why not.
 
         It has a connection to itself: heartbeats do not wait behind it.
         """
+        async with contextlib.aclosing(chunks):
+            await self._send_snapshot(member_id, head, chunks)
+
+    async def _send_snapshot(self, member_id: str, head: SnapshotHead, chunks: AsyncGenerator[bytes, None]) -> None:
         way = self._known.get(member_id)
         if way is None:
             raise RuntimeError(f"no way leads to member {member_id}")
@@ -167,7 +170,7 @@ class GrpcPeers:
         try:
             call = channel.stream_unary(INSTALL, None, None)(None)
             try:
-                await _stream(call, head, path)
+                await _stream(call, head, chunks)
                 async with asyncio.timeout(INSTALL_SECONDS):
                     code, details = await call.code(), await call.details()
             except TimeoutError:
@@ -178,17 +181,15 @@ class GrpcPeers:
             await channel.close(None)
 
 
-async def _stream(call: Any, head: SnapshotHead, path: Path) -> None:
-    """Until the end of the file or of the call. Each write returns when there is room for the next one."""
-    pieces: Any = read_chunks(path, head.size)
-    async with contextlib.aclosing(pieces) as chunks:
-        with contextlib.suppress(grpc.aio.AioRpcError):
-            await call.wait_for_connection()
-        going = await _write(call, encode_snapshot_head(head))
-        async for chunk in chunks:
-            going = going and await _write(call, encode_snapshot_chunk(chunk))
-            if not going:
-                return
+async def _stream(call: Any, head: SnapshotHead, chunks: AsyncGenerator[bytes, None]) -> None:
+    """Until the end of the pieces or of the call. Each write returns when there is room for the next one."""
+    with contextlib.suppress(grpc.aio.AioRpcError):
+        await call.wait_for_connection()
+    going = await _write(call, encode_snapshot_head(head))
+    async for chunk in chunks:
+        going = going and await _write(call, encode_snapshot_chunk(chunk))
+        if not going:
+            return
     await call.done_writing()
 
 

@@ -53,7 +53,7 @@ class RaftService(raft_pb2_grpc.RaftServicer):
         peer = await self._admit("InstallSnapshot", context)
         parts = _parts(requests)
         try:
-            head = await anext(parts, None)
+            head = await self._gate.first("InstallSnapshot", peer, parts, context)
             if not isinstance(head, SnapshotHead):
                 raise ValueError("the stream of a snapshot begins with its head")
             await self._check_epoch(peer, head.epoch, context)

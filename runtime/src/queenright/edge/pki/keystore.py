@@ -91,7 +91,7 @@ class KeyStore:
         read_chain(credentials.root_pem)
         self._make_directory()
         for path in (self.root_path, self._staged_path, self.key_path, self.certificate_path):
-            self._refuse_link(path)
+            _refuse_link(path)
         if self._file(self.root_path) != credentials.root_pem:
             atomic.replace_file(self.root_path, credentials.root_pem, mode=_PUBLIC)
         atomic.replace_file(self._staged_path, credentials.chain_pem, mode=_PUBLIC)
@@ -145,35 +145,45 @@ class KeyStore:
         _check_owner(self.directory, status)
         return True
 
-    def _refuse_link(self, path: Path) -> None:
-        if path.is_symlink():
-            raise KeyStoreError(f"{path} is a symbolic link, which is not followed: put the file itself there")
-
     def _key(self, path: Path) -> bytes | None:
         return self._file(path, private=True)
 
     def _file(self, path: Path, *, private: bool = False) -> bytes | None:
         """The content of a regular file of ours, None where there is none."""
-        self._refuse_link(path)
-        try:
-            fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        except FileNotFoundError:
-            return None
-        with open(fd, "rb") as file:
-            status = os.fstat(fd)
-            if not stat.S_ISREG(status.st_mode) or status.st_size > _MAX_FILE:
-                raise KeyStoreError(f"{path} is not a regular file of at most {_MAX_FILE} bytes")
-            _check_owner(path, status)
-            if private and status.st_mode & 0o077:
-                raise KeyStoreError(
-                    f"{path} may be read by others (mode {stat.S_IMODE(status.st_mode):04o}): if nobody copied the "
-                    f"key, chmod 600 {path}; else leave the swarm and join again"
-                )
-            return file.read()
+        return _read(path, private=private)
 
     def _remove(self, path: Path) -> None:
         if path.exists() or path.is_symlink():
             atomic.remove_file(path)
+
+
+def read_private(path: Path) -> bytes | None:
+    """The content of a file that only its owner may read, None where there is none. Raises KeyStoreError or OSError."""
+    return _read(path, private=True)
+
+
+def _refuse_link(path: Path) -> None:
+    if path.is_symlink():
+        raise KeyStoreError(f"{path} is a symbolic link, which is not followed: put the file itself there")
+
+
+def _read(path: Path, *, private: bool) -> bytes | None:
+    _refuse_link(path)
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    with open(fd, "rb") as file:
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode) or status.st_size > _MAX_FILE:
+            raise KeyStoreError(f"{path} is not a regular file of at most {_MAX_FILE} bytes")
+        _check_owner(path, status)
+        if private and status.st_mode & 0o077:
+            raise KeyStoreError(
+                f"{path} may be read by others (mode {stat.S_IMODE(status.st_mode):04o}): if nobody copied the "
+                f"key, chmod 600 {path}; else leave the swarm and join again"
+            )
+        return file.read()
 
 
 def _check_owner(path: Path, status: os.stat_result) -> None:

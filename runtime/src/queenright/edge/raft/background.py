@@ -1,15 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs one call in a thread of its own, which nobody has to wait for when the daemon ends."""
+"""Runs one call in a thread of its own, which nobody has to wait for when the daemon ends; waits with a limit."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections.abc import Callable
 from contextlib import suppress
 from typing import TypeVar
 
 T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
 
 
 async def in_thread(name: str, call: Callable[[], T]) -> T:
@@ -47,3 +50,12 @@ def _raising(future: asyncio.Future[T], error: BaseException) -> Callable[[], No
 
 def _giving(future: asyncio.Future[T], value: T) -> Callable[[], None]:
     return lambda: future.set_result(value)
+
+
+async def within(timeout: float, event: asyncio.Event) -> None:
+    """Wait for ``event``, or for ``timeout`` seconds."""
+    try:
+        async with asyncio.timeout(timeout):
+            await event.wait()
+    except TimeoutError:
+        logger.debug("waited %.1f s in vain", timeout)

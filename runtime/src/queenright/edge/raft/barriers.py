@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+
+from .replica import ReadResult
 
 
 class Barriers:
@@ -21,10 +23,19 @@ class Barriers:
         self._waiting[self._tickets] = future
         return self._tickets, future
 
-    def take(self, ticket: int) -> asyncio.Future[int] | None:
-        """The one of ``ticket``, and forget it; None when nobody waits any more."""
-        future = self._waiting.pop(ticket, None)
-        return None if future is None or future.done() else future
+    def settle(
+        self, results: Iterable[ReadResult], reached: Callable[[int, asyncio.Future[int]], None], refusal: Exception
+    ) -> None:
+        """What the raft thread says of some: ``reached`` is told the index up to which one has to be applied, or the
+        one fails with ``refusal``."""
+        for result in results:
+            future = self._waiting.pop(result.ticket, None)
+            if future is None or future.done():
+                continue
+            if result.index is None:
+                future.set_exception(refusal)
+            else:
+                reached(result.index, future)
 
     def take_all(self) -> list[asyncio.Future[int]]:
         """Whoever waits, and forget them."""

@@ -18,6 +18,7 @@ from .disk import DirectoryLock, Disk
 from .errors import MembershipError, NotLeaderError, RaftError
 from .members import Config
 from .opening import LOCK_NAME, open_files
+from .ports import Sealer
 from .proposals import Proposal
 from .replica import ReadResult, Replica, Status
 from .snapshot import Snapshot
@@ -72,6 +73,7 @@ class Engine:
         *,
         founding: Config,
         dice: Callable[[], float],
+        sealer: Sealer | None = None,
     ) -> None:
         """``post`` runs a callable with arguments on the listener's thread, in order; it may be called from any.
 
@@ -84,6 +86,7 @@ class Engine:
         self._listener = listener
         self._founding = founding
         self._dice = dice
+        self._sealer = sealer
         self._waker = Waker()
         self._controls: queue.SimpleQueue[Callable[[Replica], None]] = queue.SimpleQueue()
         self._stopping = False
@@ -208,7 +211,7 @@ class Engine:
         check_library()
         private_directory(self._directory)
         self._lock = DirectoryLock(self._directory / LOCK_NAME)
-        self._wal, snapshot = open_files(self._disk, self._directory, self._member_id, self._founding)
+        self._wal, snapshot = open_files(self._disk, self._directory, self._member_id, self._founding, self._sealer)
         index = snapshot.index if snapshot else 0
         self._replica = Replica(self._member_id, self._wal, index, clock=library_clock, dice=self._dice)
         self._status = self._replica.status()

@@ -85,6 +85,14 @@ class NewerFormatError(FormatError):
         self.known = known
 
 
+class SealError(FormatError):
+    """A file is whole, but the key that it is sealed with is not here, or not to be used."""
+
+    def __init__(self, path: Path, what: str) -> None:
+        super().__init__(f"{path} {what}. Nothing was changed")
+        self.path = path
+
+
 class InconsistentError(FormatError):
     """The files are whole each, but do not belong together."""
 

@@ -18,17 +18,21 @@ from .errors import InconsistentError
 from .log_format import MEMBERS_ENTRY, State, is_members, write_log
 from .members import Config, Member, encode_config
 from .opening import LOCK_NAME, LOG_NAME, open_files
+from .ports import Sealer
 from .wal import Wal
 
 __all__ = ["force_new_cluster"]
 
 
-def force_new_cluster(directory: Path, member_id: str, addr: str, disk: Disk | None = None) -> None:
+def force_new_cluster(
+    directory: Path, member_id: str, addr: str, disk: Disk | None = None, *, sealer: Sealer | None
+) -> None:
     """Make ``member_id``, reached at ``addr``, the only voter of the group whose log is in ``directory``.
 
     The log gets one entry more, with the new list of members, in one durable step; repeated before the member was
     started, nothing changes. The daemon must not run. Raises LockedError while it does, InconsistentError when there is
-    no log or the member was removed from its group, and what opening raises: DamagedError, NewerFormatError, OSError.
+    no log or the member was removed from its group, and what opening raises: DamagedError, NewerFormatError, SealError,
+    OSError.
     """
     if not directory.is_dir():
         raise InconsistentError(f"{directory} is not there: this node has no manager's state to go on from")
@@ -36,7 +40,7 @@ def force_new_cluster(directory: Path, member_id: str, addr: str, disk: Disk | N
     disk = disk or Disk()
     lock = DirectoryLock(directory / LOCK_NAME)
     try:
-        wal, _ = open_files(disk, directory, member_id)
+        wal, _ = open_files(disk, directory, member_id, sealer=sealer)
         try:
             _check(wal, member_id)
             forced = Member(member_id, addr)
@@ -45,8 +49,7 @@ def force_new_cluster(directory: Path, member_id: str, addr: str, disk: Disk | N
             alone = _alone(wal, Config.of([forced], wal.config.epoch + 1), member_id)
         finally:
             wal.close()
-        new_log, _ = write_log(disk, directory / LOG_NAME, alone)
-        os.close(new_log)
+        os.close(write_log(disk, directory / LOG_NAME, alone, sealer).fd)
     finally:
         lock.release()
 

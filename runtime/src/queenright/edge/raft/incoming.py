@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A snapshot of the leader on its way in: pieces come in on the loop, one thread writes and checks the file.
+"""A snapshot of the leader on its way in: pieces come in on the loop, one thread checks, seals and writes them.
 
-The first step of an installation; the others are in ``install.py``.
+What comes is a file in clear, over mTLS; it is sealed with this member's key before it touches the disk. The first step
+of an installation; the others are in ``install.py``.
 """
 
 from __future__ import annotations
@@ -11,16 +12,29 @@ import dataclasses
 import os
 import queue
 import threading
-from collections.abc import AsyncIterator
-from contextlib import suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from queenright.lib.atomic import create_private
 from queenright.wire.raft import SnapshotHead
 
 from .disk import Disk
-from .errors import DamagedError, FormatError, InstallError, naming
-from .snapshot import FLUSH_EVERY, Snapshot, open_snapshot
+from .errors import DamagedError, FormatError, InstallError, SealError, naming
+from .frames import (
+    FILE_HEADER_SIZE,
+    FRAME_HEADER_SIZE,
+    TRAILER,
+    BadFrame,
+    Frame,
+    check_body,
+    check_file_header,
+    decode_head,
+)
+from .members import decode_config
+from .ports import Sealer
+from .snapshot import Snapshot, open_snapshot
+from .snapshot_format import CLEAR_VERSION, META, RECORD, SNAPSHOT_MAGIC, Order, SnapshotWriter
 
 PART_NAME = "snapshot.part"
 INSTALL_NAME = "snapshot.install"
@@ -31,14 +45,16 @@ _AHEAD = 16
 """Pieces that may wait for the disk."""
 
 
-async def receive_file(disk: Disk, directory: Path, head: SnapshotHead, chunks: AsyncIterator[bytes]) -> Snapshot:
+async def receive_file(
+    disk: Disk, directory: Path, head: SnapshotHead, chunks: AsyncIterator[bytes], sealer: Sealer | None = None
+) -> Snapshot:
     """Keep the file that ``chunks`` bring as ``snapshot.install``, whole and durable, for ``finish_install``.
 
     One at a time in a directory. Raises InstallError, OSError, or what ``chunks`` raise; then nothing is left of it.
     """
     if head.size < 1 or head.index < 1:
         raise InstallError(f"there is no snapshot of entry {head.index} with {head.size} bytes")
-    writer = _Writer(disk, directory, head)
+    writer = _Writer(disk, directory, head, sealer)
     writer.start()
     loop = asyncio.get_running_loop()
     try:
@@ -56,14 +72,14 @@ async def receive_file(disk: Disk, directory: Path, head: SnapshotHead, chunks: 
 class Part:
     """A snapshot that comes in, step 1. Used by one thread; ``drop`` must be called unless ``finish`` returned."""
 
-    def __init__(self, disk: Disk, directory: Path, head: SnapshotHead) -> None:
-        """Raises InstallError when there is no room for it, or OSError."""
+    def __init__(self, disk: Disk, directory: Path, head: SnapshotHead, sealer: Sealer | None = None) -> None:
+        """Raises InstallError when there is no room for it, SealError or OSError."""
         self._disk = disk
         self._directory = directory
         self._head = head
+        self._sealer = sealer
         self._path = directory / PART_NAME
         self._size = 0
-        self._unflushed = 0
         self._fd = -1
         room = disk.room(directory)
         if head.size > room:
@@ -71,20 +87,32 @@ class Part:
                 f"there is no room in {directory} for a snapshot of {head.size} bytes, only for {max(0, room)} besides "
                 "what is kept for the log: free some space there"
             )
+        self._frames = _Frames(self._path)
+        self._order = Order(self._path)
         with naming(self._path):
             self._fd = create_private(self._path)
+            try:
+                self._out = SnapshotWriter(disk, self._fd, self._path, sealer)
+            except BaseException:
+                self.drop()
+                raise
 
     def write(self, chunk: bytes) -> None:
-        """Append a piece. Raises InstallError when more comes than was announced, or UnwritableError."""
+        """Take a piece. Raises InstallError when it is damaged, or more comes than was announced, or OSError."""
         self._size += len(chunk)
         if self._size > self._head.size:
             raise InstallError(f"the snapshot is larger than the {self._head.size} bytes that were announced")
-        self._unflushed += len(chunk)
-        with naming(self._path):
-            self._disk.write(self._fd, chunk)
-            if self._unflushed >= FLUSH_EVERY:
-                self._disk.sync(self._fd)
-                self._unflushed = 0
+        with self._explained(), naming(self._path):
+            for frame in self._frames.feed(chunk):
+                self._order.take(frame)
+                self._pass_on(frame)
+
+    def _pass_on(self, frame: Frame) -> None:
+        head, out = frame.head, self._out
+        if head.kind == META:
+            out.begin(head.a, head.b, decode_config(frame.body, self._path, head.offset))
+        elif head.kind == RECORD:
+            out.add(frame.body)
 
     def finish(self) -> Snapshot:
         """Read all of it, hold it against what was announced, and keep it durably as ``snapshot.install``.
@@ -94,15 +122,13 @@ class Part:
         head = self._head
         if self._size < head.size:
             raise InstallError(f"the snapshot ended after {self._size} of {head.size} bytes")
-        with naming(self._path):
-            self._disk.sync(self._fd)
-        self._close()
-        try:
-            found = open_snapshot(self._path)
-        except DamagedError as error:
-            raise InstallError(f"the snapshot of entry {head.index} came in damaged: {error}") from error
-        except FormatError as error:
-            raise InstallError(f"the snapshot of entry {head.index} cannot be read here: {error}") from error
+        with self._explained():
+            if not self._order.ended or self._frames.left:
+                raise DamagedError(self._path, self._size, "the file ends without its footer")
+            with naming(self._path):
+                self._out.end()
+            self._close()
+            found = open_snapshot(self._path, self._sealer)
         if found is None or (found.index, found.term) != (head.index, head.snapshot_term):
             raise InstallError(f"the file is not the snapshot of entry {head.index} that was announced")
         if not found.config.members:
@@ -111,6 +137,19 @@ class Part:
         with naming(target):
             self._disk.publish(self._path, target)
         return dataclasses.replace(found, path=target)
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """What is wrong with the file is no fault of this member's."""
+        index = self._head.index
+        try:
+            yield
+        except SealError:
+            raise
+        except DamagedError as error:
+            raise InstallError(f"the snapshot of entry {index} came in damaged: {error}") from error
+        except FormatError as error:
+            raise InstallError(f"the snapshot of entry {index} cannot be read here: {error}") from error
 
     def drop(self) -> None:
         """Remove what has come."""
@@ -124,13 +163,56 @@ class Part:
             self._fd = -1
 
 
+class _Frames:
+    """Takes a file in clear apart, as its pieces come in."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._offset = 0
+        self._left = bytearray()
+
+    @property
+    def left(self) -> int:
+        """Bytes that are no whole frame yet."""
+        return len(self._left)
+
+    def feed(self, chunk: bytes) -> Iterator[Frame]:
+        """The frames that ``chunk`` completes. Raises DamagedError, NewerFormatError."""
+        self._left += chunk
+        at = 0
+        if self._offset == 0:
+            if len(self._left) < FILE_HEADER_SIZE:
+                return
+            check_file_header(self._path, bytes(self._left[:FILE_HEADER_SIZE]), SNAPSHOT_MAGIC, CLEAR_VERSION)
+            at = FILE_HEADER_SIZE
+        start = self._offset
+        try:
+            while (frame := self._frame(at, start + at)) is not None:
+                at = frame.head.end - start
+                yield frame
+        except BadFrame as bad:
+            raise DamagedError(self._path, bad.offset, bad.what)
+        del self._left[:at]
+        self._offset += at
+
+    def _frame(self, at: int, offset: int) -> Frame | None:
+        """The frame that begins ``at`` what is left, if all of it has come."""
+        body = at + FRAME_HEADER_SIZE
+        if len(self._left) < body:
+            return None
+        head = decode_head(bytes(self._left[at:body]), offset)
+        end = body + head.length + len(TRAILER)
+        return None if len(self._left) < end else check_body(head, bytes(self._left[body:end]))
+
+
 class _Writer:
     """The thread and what leads to it."""
 
-    def __init__(self, disk: Disk, directory: Path, head: SnapshotHead) -> None:
+    def __init__(self, disk: Disk, directory: Path, head: SnapshotHead, sealer: Sealer | None) -> None:
         self._disk = disk
         self._directory = directory
         self._head = head
+        self._sealer = sealer
         self._loop = asyncio.get_running_loop()
         self._queue: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._room = asyncio.Semaphore(_AHEAD)
@@ -179,7 +261,7 @@ class _Writer:
             self._loop.call_soon_threadsafe(self._end, snapshot, error)
 
     def _receive(self) -> Snapshot | None:
-        part = Part(self._disk, self._directory, self._head)
+        part = Part(self._disk, self._directory, self._head, self._sealer)
         try:
             while (chunk := self._queue.get()) is not None:
                 part.write(chunk)

@@ -23,6 +23,7 @@ from .checks import check_fit
 from .disk import Disk
 from .errors import DamagedError, InconsistentError, InstallError, UnwritableError, naming
 from .incoming import INSTALL_NAME, PART_NAME
+from .ports import Sealer
 from .snapshot import Snapshot, open_snapshot, peek_index
 from .wal import Wal
 
@@ -62,7 +63,9 @@ def drop_install(disk: Disk, directory: Path) -> None:
         disk.remove(directory / INSTALL_NAME)
 
 
-def complete_install(disk: Disk, directory: Path, wal: Wal, snapshot: Snapshot | None) -> Snapshot | None:
+def complete_install(
+    disk: Disk, directory: Path, wal: Wal, snapshot: Snapshot | None, sealer: Sealer | None = None
+) -> Snapshot | None:
     """At start: go on where a crash interrupted an installation; gives the snapshot that counts.
 
     A file that is damaged, or not newer than ``snapshot``, is removed, unless the log begins with it already: then it
@@ -71,7 +74,7 @@ def complete_install(disk: Disk, directory: Path, wal: Wal, snapshot: Snapshot |
     (directory / PART_NAME).unlink(missing_ok=True)
     path = directory / INSTALL_NAME
     try:
-        staged = open_snapshot(path)
+        staged = open_snapshot(path, sealer)
     except DamagedError as error:
         try:
             check_fit(wal.path, wal, snapshot)

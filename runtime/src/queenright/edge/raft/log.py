@@ -7,23 +7,26 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
-from queenright.wire.raft import Envelope, SnapshotHead
+from queenright.wire.raft import Envelope
 
 from .applier import Applier, StateMachine, restored_aside
+from .background import within
 from .barriers import Barriers, fail_all
 from .core import Committed
 from .disk import Disk
-from .engine import FEATURE_LEVEL, Engine, Opened
+from .engine import Engine, Opened
 from .errors import FailedError, NotLeaderError, RaftError, StoppedError
+from .leadership import Leadership
 from .mailbox import Mailbox
 from .members import Config, Member
 from .membership import Membership
 from .opening import SNAPSHOT_NAME
-from .ports import Network, NoNetwork
-from .proposals import Proposal, Proposals
+from .ports import Network, NoNetwork, Sealer
+from .proposals import Proposals
+from .reception import Reception
 from .replica import ReadResult, Status
 from .shipping import Shipping
 from .snapshot import Snapshot
@@ -40,7 +43,8 @@ STOP = 1.0
 class RaftLog:
     """A durable, ordered log of commands in front of a state machine, the same on every member of a group.
 
-    Everything is called on one event loop. ``start`` first, ``stop`` last; an object serves once.
+    Everything is called on one event loop. ``start`` first, ``stop`` last; an object serves once. What other members
+    send goes to ``reception``.
     """
 
     def __init__(
@@ -49,6 +53,7 @@ class RaftLog:
         member_id: str,
         machine: StateMachine,
         *,
+        sealer: Sealer | None,
         network: Network | None = None,
         founding: bool = True,
         addr: str = "",
@@ -62,7 +67,8 @@ class RaftLog:
         dice: Callable[[], float] = random.random,
     ) -> None:
         """``directory`` is made (0700) if need be; a log in it is used as it is. Where there is none, a founder begins
-        a group of itself at ``addr``, anybody else waits to be taken in by a leader.
+        a group of itself at ``addr``, anybody else waits to be taken in by a leader. ``sealer`` seals all that is
+        written there; with None it is in clear.
 
         After ``snapshot_every`` entries a snapshot is written and the log is cut to ``keep_entries`` before it.
         ``on_fatal`` is called once, on the loop, when the running log fails; ``on_leadership(True, term)`` when this
@@ -78,13 +84,14 @@ class RaftLog:
         self._network = network or NoNetwork()
         self._keep_entries = keep_entries
         self._on_fatal = on_fatal
-        self._on_leadership = on_leadership
+        self._leadership = Leadership(on_leadership)
         self._on_members = on_members
         self._begun = False
         self._mailbox = Mailbox()
         post = self._mailbox.post
-        self._proposals = Proposals(post)
-        self._proposed: list[Proposal] = []
+        founders = Config.of([Member(member_id, addr)]) if founding else Config()
+        self._engine = Engine(directory, member_id, disk, post, self, founding=founders, dice=dice, sealer=sealer)
+        self._proposals = Proposals(post, self._engine.propose)
         self._barriers = Barriers()
         self._applier = Applier(
             machine,
@@ -102,17 +109,14 @@ class RaftLog:
             post,
             done=self._on_snapshot,
             broken=self._fail,
+            sealer=sealer,
         )
-        founders = Config.of([Member(member_id, addr)]) if founding else Config()
-        self._engine = Engine(directory, member_id, disk, post, self, founding=founders, dice=dice)
         self._shipping = Shipping(
-            disk, directory, self._engine, self._network, self._snapshotter, self._applier, machine
+            disk, directory, self._engine, self._network, self._snapshotter, self._applier, machine, sealer
         )
         self.membership = Membership(member_id, self._engine, self._check_running)
+        self.reception = self._make_reception()
         self._status = Status(False, 0, 0)
-        self._leading: int | None = None
-        self._levels: dict[str, int] = {}
-        self._left_behind = False
         self._opened_term: int | None = None
         self._early: list[tuple[Committed, ...]] | None = []
         self._opening: asyncio.Task[None] | None = None
@@ -120,6 +124,18 @@ class RaftLog:
         self._ended = asyncio.Event()
         self._error: BaseException | None = None
         self._running = False
+
+    def _make_reception(self) -> Reception:
+        return Reception(
+            self._member_id,
+            self._engine,
+            self.membership,
+            self._shipping,
+            running=lambda: self._running,
+            status=lambda: self._status,
+            applied=lambda: self._applier.index,
+            check_running=self._check_running,
+        )
 
     # -- what is known
 
@@ -142,10 +158,7 @@ class RaftLog:
     @property
     def has_quorum(self) -> bool:
         """Whether this member leads a majority, or hears from one that does and is not behind it."""
-        status = self._status
-        if not self._running or status.leader_id is None:
-            return False
-        return status.is_leader or not self._engine.behind(self._applier.index)
+        return self.reception.has_quorum
 
     @property
     def answering(self) -> frozenset[str]:
@@ -172,27 +185,17 @@ class RaftLog:
         """Why the last snapshot could not be written, or None. The log goes on meanwhile."""
         return self._snapshotter.failure
 
-    @property
-    def epoch(self) -> int:
-        """How often a new cluster was forced."""
-        return self._status.config.epoch
-
     def members(self) -> tuple[Member, ...]:
         """The members of the group, sorted by id."""
         return self._status.config.members
-
-    def levels(self) -> Mapping[str, int]:
-        """The feature level of each member that was heard of since the start, this one's included."""
-        known = {member.id: self._levels[member.id] for member in self.members() if member.id in self._levels}
-        return {**known, self._member_id: FEATURE_LEVEL}
 
     # -- life
 
     async def start(self) -> None:
         """Load snapshot and log and bring the state machine up to them; a group of one has its leader then.
 
-        Raises LockedError, FormatError (DamagedError, NewerFormatError, InconsistentError), LibraryError, OSError, or
-        what the state machine raised; then nothing is left running.
+        Raises LockedError, FormatError (DamagedError, NewerFormatError, SealError, InconsistentError), LibraryError,
+        OSError, or what the state machine raised; then nothing is left running.
         """
         if self._begun:
             raise StoppedError("a RaftLog is started once; make a new one")
@@ -215,13 +218,13 @@ class RaftLog:
         """
         self._running = False
         await self._proposals.drain(DRAIN if self._status.leader_id is not None else 0.0)
-        self._tell_end_of_leadership()
+        self._leadership.end()
         self._snapshotter.cancel()
         await self._shipping.stop()
         self._engine.stop()
         if self._begun:
-            await _within(STOP, self._snapshotter.idle)
-            await _within(STOP, self._ended)
+            await within(STOP, self._snapshotter.idle)
+            await within(STOP, self._ended)
         if not self._engine.join(0.1):
             logger.error("%s: the disk does not answer; stopped without it", self._directory)
         self._settle(StoppedError("the log was stopped before the outcome was known"))
@@ -239,17 +242,7 @@ class RaftLog:
         self._check_running()
         if not self._status.is_leader or term not in (None, self._status.term):
             raise self._not_leader()
-        proposal = self._proposals.admit(command, term)
-        if not self._proposed:
-            asyncio.get_running_loop().call_soon(self._hand_over)
-        self._proposed.append(proposal)
-        return await proposal.future
-
-    def _hand_over(self) -> None:
-        """What was proposed in one turn of the loop shares a flush: many callers go on when one entry is applied."""
-        proposed, self._proposed = self._proposed, []
-        if proposed:
-            self._engine.propose(proposed)
+        return await self._proposals.submit(command, term).future
 
     async def barrier(self) -> int:
         """Return when all that was acknowledged anywhere before the call, and all that was proposed here, is applied;
@@ -257,7 +250,7 @@ class RaftLog:
         self._check_running()
         if not self._status.is_leader:
             raise self._not_leader()
-        self._hand_over()  # what was proposed before comes before
+        self._proposals.hand_over()  # what was proposed before comes before
         ticket, future = self._barriers.begin()
         self._engine.read(ticket)
         return await future
@@ -279,44 +272,6 @@ class RaftLog:
     async def transfer_leadership(self) -> None:
         """Hand the leadership to the manager that is closest. Returns when another one leads."""
         await self.membership.transfer()
-
-    # -- what other members send
-
-    def refusal(self, sender_id: str, epoch: int) -> str | None:
-        """Why nothing of this sender must come in, or None if it may. It is authenticated as a manager already."""
-        if not self._running:
-            return "this manager is stopping"
-        return self.membership.refusal(sender_id, epoch)
-
-    def receive(self, sender_id: str, envelope: Envelope) -> None:
-        """Messages of a sender that is not refused."""
-        if self._running:
-            self._levels[sender_id] = envelope.level
-            self._engine.receive(sender_id, envelope.messages)
-
-    def met_epoch(self, member_id: str, epoch: int) -> None:
-        """A member that refuses this one is of ``epoch``. If that is later, a new cluster was forced without this
-        member, which then leads and votes no more."""
-        known = self._status.config.get(member_id) is not None
-        if self._running and known and epoch > self.epoch and not self._left_behind:
-            self._left_behind = True
-            logger.error(
-                "manager %s is of epoch %d of this swarm, this one of epoch %d: a new cluster was forced meanwhile, "
-                "and this manager is no part of it. Let it leave with force and join again",
-                member_id,
-                epoch,
-                self.epoch,
-            )
-            self._engine.leave_behind()
-
-    async def receive_snapshot(self, sender_id: str, head: SnapshotHead, chunks: AsyncIterator[bytes]) -> None:
-        """A snapshot file of a sender that is not refused, in pieces. Returns when it took the place of the log here.
-
-        Raises RaftError or OSError; then nothing has changed.
-        """
-        self._check_running()
-        if head.index > self._status.commit_index:
-            await self._shipping.receive(sender_id, head, chunks)
 
     # -- reports of the raft thread, on the loop
 
@@ -349,7 +304,7 @@ class RaftLog:
             self._applier.take(entries)
         if self._status.config.voters() != {self._member_id}:
             self._started.set()
-        self._look_at_leadership()
+        self._leadership.look(self.is_leader, self.term)
 
     def on_outgoing(self, envelopes: list[tuple[str, Envelope]]) -> None:
         """Messages for other members."""
@@ -364,18 +319,11 @@ class RaftLog:
             return
         if entries:
             self._applier.take(entries)
-        self._look_at_leadership()
+        self._leadership.look(self.is_leader, self.term)
 
     def on_reads(self, results: list[ReadResult]) -> None:
         """Reads that a majority confirmed, or that this member may not answer."""
-        for result in results:
-            future = self._barriers.take(result.ticket)
-            if future is None:
-                continue
-            if result.index is None:
-                future.set_exception(self._not_leader())
-            else:
-                self._applier.reached(result.index, future)
+        self._barriers.settle(results, self._applier.reached, self._not_leader())
 
     def on_snapshots_wanted(self, member_ids: list[str]) -> None:
         """These members lack entries that are no longer in the log."""
@@ -411,37 +359,19 @@ class RaftLog:
             self._on_members(status.config.members)
         self.membership.moved(status)
 
-    def _look_at_leadership(self) -> None:
-        if self.is_leader and self._leading is None:
-            self._leading = self._status.term
-            self._on_leadership(True, self._leading)
-
     def _lose_leadership(self) -> None:
         """Those who wait for entries of this leadership wait in vain."""
         fail_all((*self._barriers.take_all(), *self._applier.waiting()), self._not_leader())
-        self._tell_end_of_leadership()
-
-    def _tell_end_of_leadership(self) -> None:
-        if self._leading is not None:
-            term, self._leading = self._leading, None
-            self._on_leadership(False, term)
+        self._leadership.end()
 
     def _after_slice(self) -> None:
         applier = self._applier
         if self._opened_term is not None and applier.no_op_term > self._opened_term:
             self._started.set()
-        self._look_at_leadership()
-        # A joiner replays the log from its beginning and does not know the members before the first list in it.
-        if applier.config.members and self._snapshotter.due(applier.index, applier.bytes_applied):
-            try:
-                records = self._machine.freeze()
-            except Exception as error:
-                self._fail(error)
-                return
-            self._snapshotter.begin(applier.index, applier.term, applier.config, applier.bytes_applied, records)
+        self._leadership.look(self.is_leader, self.term)
+        self._snapshotter.look(applier, self._machine)
 
     def _on_snapshot(self, snapshot: Snapshot) -> None:
-        logger.info("snapshot at entry %d: %d records, %d bytes", snapshot.index, snapshot.count, snapshot.size)
         self._shipping.latest = snapshot
         self._engine.compact(snapshot.index, self._keep_entries)
 
@@ -455,7 +385,7 @@ class RaftLog:
         self._snapshotter.cancel()
         self._engine.stop()
         self._settle(FailedError(f"the raft log has failed: {self.failure}"))
-        self._tell_end_of_leadership()
+        self._leadership.end()
         if not self._started.is_set():
             self._started.set()  # it is start() that raises
             return
@@ -467,12 +397,3 @@ class RaftLog:
         self._proposals.fail_all(error)
         self.membership.fail(error)
         fail_all((*self._barriers.take_all(), *self._applier.waiting()), error)
-
-
-async def _within(timeout: float, event: asyncio.Event) -> None:
-    """Wait for ``event``, or for ``timeout`` seconds."""
-    try:
-        async with asyncio.timeout(timeout):
-            await event.wait()
-    except TimeoutError:
-        logger.debug("waited %.1f s in vain", timeout)

@@ -3,6 +3,7 @@
 
 A file begins with the owner, the configuration as of its first entry, term and vote, and the entries; later records are
 appended. The first release wrote version 1: no owner, no entries of type MEMBERS, and the configuration as a bare list.
+Version 2 has a frame for each record, in clear. In version 3 all records are sealed, see ``sealing.py``.
 """
 
 from __future__ import annotations
@@ -20,9 +21,14 @@ from .disk import Disk
 from .errors import naming
 from .frames import FILE_HEADER_SIZE, encode_file_header, encode_frame
 from .members import Config, encode_config
+from .ports import Seal, Sealer
+from .sealing import Record, encode_blocks, encode_label, new_seal
 
 LOG_MAGIC = b"QRAFTLOG"
-LOG_VERSION = 2
+LOG_VERSION = 3
+CLEAR_VERSION = 2
+"""What is written where there is no sealer."""
+PURPOSE = "log"
 
 ENTRY = 1
 """a = index, b = term, body = type byte and command."""
@@ -57,7 +63,6 @@ class State(NamedTuple):
     owner: str = ""
     commit: int = 0
     durable: int = 0
-    version: int = LOG_VERSION
 
 
 def placeholder(index: int, term: int) -> Entry:
@@ -70,9 +75,9 @@ def is_members(command: bytes) -> bool:
     return command[0] == MEMBERS_ENTRY
 
 
-def encode_log(state: State) -> bytes:
-    """A whole log file of the current version."""
-    records: list[tuple[int, int, int, bytes]] = [
+def encode_log(state: State, seal: Seal | None = None) -> bytes:
+    """A whole log file, sealed if there is a seal."""
+    records: list[Record] = [
         (OWNER, 0, 0, state.owner.encode()),
         (MEMBERS, 0, 0, encode_config(state.base)),
         (HARD_STATE, state.term, 0, (state.vote or "").encode()),
@@ -80,29 +85,36 @@ def encode_log(state: State) -> bytes:
     records += [(ENTRY, entry.idx, entry.term, entry.command) for entry in state.entries]
     if state.commit:
         records.append((COMMIT, state.commit, 0, b""))
-    return _file(records)
+    label = b"" if seal is None else encode_label(seal, FILE_HEADER_SIZE)
+    body = encode_records(records, seal, offset=FILE_HEADER_SIZE + len(label), durable=0)
+    size = FILE_HEADER_SIZE + len(label) + len(body)
+    version = CLEAR_VERSION if seal is None else LOG_VERSION
+    return b"".join((encode_file_header(LOG_MAGIC, version, size), label, body))
 
 
-def _file(records: Sequence[tuple[int, int, int, bytes]]) -> bytes:
+def encode_records(records: Sequence[Record], seal: Seal | None, *, offset: int, durable: int) -> bytes:
+    """Records that will lie at ``offset`` of a file of which ``durable`` bytes are flushed."""
+    if seal is not None:
+        return encode_blocks(seal, records, offset=offset, durable=durable)
     frames: list[bytes] = []
-    offset = FILE_HEADER_SIZE
     for kind, a, b, body in records:
-        frames.append(encode_frame(kind, a, b, body, offset=offset, durable=0))
+        frames.append(encode_frame(kind, a, b, body, offset=offset, durable=durable))
         offset += len(frames[-1])
-    return encode_file_header(LOG_MAGIC, LOG_VERSION, offset) + b"".join(frames)
+    return b"".join(frames)
 
 
 class NewLog:
     """A whole log file that is on disk, but not under its name yet: until ``publish``, the old one stands."""
 
-    def __init__(self, disk: Disk, path: Path, state: State) -> None:
-        """Raises UnwritableError; then nothing is left of it."""
+    def __init__(self, disk: Disk, path: Path, state: State, sealer: Sealer | None = None) -> None:
+        """Raises UnwritableError or SealError; then nothing is left of it."""
         self._disk = disk
         self._path = path
         self._temporary = path.with_name(path.name + ".new")
-        data = encode_log(state)
-        self.size = len(data)
         with naming(self._temporary):
+            self.seal = None if sealer is None else new_seal(path, sealer, PURPOSE)
+            data = encode_log(state, self.seal)
+            self.size = len(data)
             self.fd = create_private(self._temporary)
             try:
                 disk.write(self.fd, data)
@@ -127,8 +139,8 @@ class NewLog:
             self._temporary.unlink(missing_ok=True)
 
 
-def write_log(disk: Disk, path: Path, state: State) -> tuple[int, int]:
-    """Write a whole new log file to ``path`` in one durable step; gives its open descriptor and its length."""
-    new = NewLog(disk, path, state)
+def write_log(disk: Disk, path: Path, state: State, sealer: Sealer | None = None) -> NewLog:
+    """Write a whole new log file to ``path`` in one durable step; its descriptor is open."""
+    new = NewLog(disk, path, state, sealer)
     new.publish()
-    return new.fd, new.size
+    return new

@@ -59,14 +59,32 @@ class Proposal:
 class Proposals:
     """All proposals under way."""
 
-    def __init__(self, post: Callable[..., None]) -> None:
-        """``post`` runs a callable with arguments on the loop, from any thread."""
+    def __init__(self, post: Callable[..., None], pass_on: Callable[[list[Proposal]], None]) -> None:
+        """``post`` runs a callable with arguments on the loop, from any thread; ``pass_on`` hands proposals to the raft
+        thread."""
         self._post = post
+        self._pass_on = pass_on
+        self._gathered: list[Proposal] = []
         self._pending: set[Proposal] = set()
         self._bytes = 0
 
-    def admit(self, command: bytes, term: int | None) -> Proposal:
-        """Take in a command. Raises CommandTooLargeError or QueueFullError."""
+    def submit(self, command: bytes, term: int | None) -> Proposal:
+        """Take in a command. What is submitted in one turn of the loop is passed on at its end, and so shares a flush:
+        many callers go on when one entry is applied. Raises CommandTooLargeError or QueueFullError."""
+        proposal = self._admit(command, term)
+        if not self._gathered:
+            asyncio.get_running_loop().call_soon(self.hand_over)
+        self._gathered.append(proposal)
+        return proposal
+
+    def hand_over(self) -> None:
+        """Pass on what was submitted and still waits for the end of the turn."""
+        gathered, self._gathered = self._gathered, []
+        if gathered:
+            self._pass_on(gathered)
+
+    def _admit(self, command: bytes, term: int | None) -> Proposal:
+        """Raises CommandTooLargeError or QueueFullError."""
         size = len(command)
         if size > MAX_COMMAND:
             raise CommandTooLargeError(f"a command of {size} bytes is over the limit of {MAX_COMMAND}")

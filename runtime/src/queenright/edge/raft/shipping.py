@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from pathlib import Path
 
 from queenright.wire.raft import SnapshotHead
@@ -16,13 +16,15 @@ from .engine import Engine
 from .errors import InstallError
 from .incoming import receive_file
 from .install import drop_install, finish_install
-from .ports import Network
+from .ports import Network, Sealer
 from .replica import Replica, Status
 from .snapshot import Snapshot
 from .snapshotter import Snapshotter
 
 logger = logging.getLogger(__name__)
 
+CHUNK = 256 * 1024
+"""Most bytes that are sent at once."""
 AGAIN = 1.0
 """Seconds before a snapshot that did not arrive is sent again."""
 
@@ -39,6 +41,7 @@ class Shipping:
         snapshotter: Snapshotter,
         applier: Applier,
         machine: StateMachine,
+        sealer: Sealer | None = None,
     ) -> None:
         self._disk = disk
         self._directory = directory
@@ -47,6 +50,7 @@ class Shipping:
         self._snapshotter = snapshotter
         self._applier = applier
         self._machine = machine
+        self._sealer = sealer
         self._sending: set[asyncio.Task[None]] = set()
         self._receiving = asyncio.Lock()
         self.latest: Snapshot | None = None
@@ -64,8 +68,8 @@ class Shipping:
         try:
             if snapshot is None:
                 raise RuntimeError("there is no snapshot yet")
-            head = SnapshotHead(status.config.epoch, status.term, snapshot.index, snapshot.term, snapshot.size)
-            await self._network.send_snapshot(member_id, head, snapshot.path)
+            head = SnapshotHead(status.config.epoch, status.term, snapshot.index, snapshot.term, snapshot.clear_size)
+            await self._network.send_snapshot(member_id, head, pieces(snapshot))
         except Exception as error:  # whatever it is, the raft thread must hear that it came to nothing
             logger.warning("member %s did not take the snapshot: %s; trying again", member_id, error)
             await asyncio.sleep(AGAIN)
@@ -81,7 +85,7 @@ class Shipping:
         async with self._receiving:
             await self._snapshotter.hold()
             try:
-                staged = await receive_file(self._disk, self._directory, head, chunks)
+                staged = await receive_file(self._disk, self._directory, head, chunks, self._sealer)
                 swap = await restored_aside(self._machine, staged)
                 await self._install(staged, swap)
             finally:
@@ -122,3 +126,12 @@ class Shipping:
         for task in sending:
             task.cancel()
         await asyncio.gather(*sending, return_exceptions=True)
+
+
+async def pieces(snapshot: Snapshot) -> AsyncGenerator[bytes, None]:
+    """What another member is sent; other work on the loop has its turn between two pieces. Raises FormatError or
+    OSError."""
+    for piece in snapshot.clear():
+        for start in range(0, len(piece), CHUNK):
+            yield piece[start : start + CHUNK]
+            await asyncio.sleep(0)

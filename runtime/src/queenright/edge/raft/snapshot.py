@@ -1,17 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """The snapshot file: all that the state machine holds at one log index, so that older entries can go.
 
-A META frame (index, term, configuration), a RECORD frame for each record of the state machine, an END frame with the
-count. It is written beside the old snapshot and renamed over it when it is durable.
+It is written beside the old snapshot and renamed over it when it is durable. The format is in ``snapshot_format.py``.
 """
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
@@ -29,24 +27,22 @@ from .frames import (
     check_file_header,
     decode_head,
     encode_file_header,
-    encode_frame,
 )
 from .members import Config, decode_config, encode_config
-
-SNAPSHOT_MAGIC = b"QRAFTSNP"
-SNAPSHOT_VERSION = 2
-"""In version 1 the configuration was a bare list of ids."""
-
-META = 16
-"""a = index, b = term, body = JSON of the configuration as of the index."""
-RECORD = 17
-"""a = number of the record from 0, body = the record."""
-END = 18
-"""a = how many records there are."""
-
-_CHUNK = 256 * 1024
-FLUSH_EVERY = 8 * 1024 * 1024
-"""Flushing in pieces keeps a big snapshot from holding up the log's own flushes for seconds."""
+from .ports import Seal, Sealer
+from .sealing import SEAL, SEALED, Opening, size_in_clear
+from .snapshot_format import (
+    CHUNK,
+    CLEAR_VERSION,
+    META,
+    PURPOSE,
+    RECORD,
+    SNAPSHOT_MAGIC,
+    SNAPSHOT_VERSION,
+    Order,
+    Pieces,
+    SnapshotWriter,
+)
 
 
 class SnapshotCancelledError(Exception):
@@ -55,7 +51,8 @@ class SnapshotCancelledError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A snapshot on disk that was read once and found whole. ``size`` in bytes, ``count`` of records."""
+    """A snapshot on disk that was read once and found whole. ``size`` in bytes, ``count`` of records, ``volume`` the
+    bytes of all records."""
 
     path: Path
     index: int
@@ -63,12 +60,41 @@ class Snapshot:
     config: Config
     count: int
     size: int
+    volume: int
+    seal: Seal | None = field(default=None, compare=False, repr=False)
+    sealer: Sealer | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def outdated(self) -> bool:
+        """Whether it ought to be sealed with another key, or at all."""
+        return self.sealer is not None and (self.seal is None or not self.seal.current)
 
     def records(self) -> Iterator[bytes]:
         """The records in the order in which they were written, read piece by piece."""
-        for frame in _frames(self.path):
+        for frame in _records(self.path, self.sealer)[0]:
             if frame.head.kind == RECORD:
                 yield frame.body
+
+    @property
+    def clear_size(self) -> int:
+        """Bytes that ``clear`` gives."""
+        return FILE_HEADER_SIZE + size_in_clear(self.count + 2, len(encode_config(self.config)) + self.volume)
+
+    def clear(self) -> Iterator[bytes]:
+        """The same snapshot as a file in clear, in pieces, for the eyes of another member. Raises FormatError or
+        OSError, also when another snapshot has the name meanwhile."""
+        out = Pieces()
+        out.raw(encode_file_header(SNAPSHOT_MAGIC, CLEAR_VERSION, 0))
+        for frame in _records(self.path, self.sealer)[0]:
+            head, body = frame
+            if head.kind == META:
+                if (head.a, head.b) != (self.index, self.term):
+                    raise OSError(f"{self.path} is of entry {head.a}, not {self.index}: it was replaced meanwhile")
+                body = encode_config(self.config)
+            out.frame(head.kind, head.a, head.b, body)
+            if out.gathered >= CHUNK:
+                yield out.take()
+        yield out.take()
 
 
 def write_snapshot(
@@ -79,26 +105,23 @@ def write_snapshot(
     config: Config,
     records: Iterable[bytes],
     cancelled: Callable[[], bool] = lambda: False,
+    sealer: Sealer | None = None,
 ) -> Snapshot:
     """Replace the snapshot at ``path`` in one durable step.
 
-    Raises OSError, SnapshotCancelledError, or what ``records`` raises; then the old snapshot stays.
+    Raises OSError, SealError, SnapshotCancelledError, or what ``records`` raises; then the old snapshot stays.
     """
     temporary = path.with_name(path.name + ".new")
     fd = create_private(temporary)
     try:
         try:
-            out = _Output(disk, fd, temporary)
-            out.raw(encode_file_header(SNAPSHOT_MAGIC, SNAPSHOT_VERSION, 0))
-            out.frame(META, index, term, encode_config(config))
-            count = 0
+            out = SnapshotWriter(disk, fd, temporary, sealer)
+            out.begin(index, term, config)
             for record in records:
                 if cancelled():
                     raise SnapshotCancelledError
-                out.frame(RECORD, count, 0, record)
-                count += 1
-            out.frame(END, count, 0, b"")
-            out.finish()
+                out.add(record)
+            out.end()
         finally:
             os.close(fd)
         if cancelled() or peek_index(path) > index:
@@ -108,101 +131,80 @@ def write_snapshot(
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise
-    return Snapshot(path, index, term, config, count, out.size)
+    return Snapshot(path, index, term, config, out.count, out.size, out.volume, out.seal, sealer)
 
 
-class _Output:
-    """Gathers frames to larger writes."""
-
-    def __init__(self, disk: Disk, fd: int, path: Path) -> None:
-        self._disk = disk
-        self._fd = fd
-        self._path = path
-        self._parts: list[bytes] = []
-        self._gathered = 0
-        self._unflushed = 0
-        self.size = 0
-
-    def frame(self, kind: int, a: int, b: int, body: bytes) -> None:
-        self.raw(encode_frame(kind, a, b, body, offset=self.size, durable=0))
-
-    def raw(self, data: bytes) -> None:
-        self._parts.append(data)
-        self._gathered += len(data)
-        self.size += len(data)
-        if self._gathered >= _CHUNK:
-            self._write()
-        if self._unflushed >= FLUSH_EVERY:
-            self._disk.sync(self._fd)
-            self._unflushed = 0
-
-    def finish(self) -> None:
-        self._write()
-        self._disk.sync(self._fd)
-
-    def _write(self) -> None:
-        if self._disk.room(self._path.parent) < self._gathered:
-            raise OSError(errno.ENOSPC, "No space left on device but what is kept for the log", str(self._path))
-        self._disk.write(self._fd, b"".join(self._parts))
-        self._unflushed += self._gathered
-        self._parts.clear()
-        self._gathered = 0
-
-
-def open_snapshot(path: Path) -> Snapshot | None:
+def open_snapshot(path: Path, sealer: Sealer | None = None) -> Snapshot | None:
     """The snapshot at ``path`` after every byte of it was checked, or None when there is none yet.
 
-    Raises DamagedError, NewerFormatError or OSError. What an interrupted writer left beside it is removed.
+    Raises DamagedError, NewerFormatError, SealError or OSError. What an interrupted writer left beside it is removed.
     """
     path.with_name(path.name + ".new").unlink(missing_ok=True)
     try:
         size = path.stat().st_size
     except FileNotFoundError:
         return None
-    meta: Frame | None = None
-    count = 0
-    for frame in _frames(path):
-        kind = frame.head.kind
-        if (meta is None) != (kind == META) or (kind == RECORD and frame.head.a != count):
-            raise DamagedError(path, frame.head.offset, "the records are not in order")
-        if kind == META:
-            meta = frame
-        elif kind == RECORD:
-            count += 1
-        elif frame.head.a != count or frame.head.end != size:
-            raise DamagedError(path, frame.head.offset, f"the footer does not fit: {count} records in {size} bytes")
-        else:
-            assert meta is not None
-            config = decode_config(meta.body, path, meta.head.offset)
-            return Snapshot(path, meta.head.a, meta.head.b, config, count, size)
-    raise DamagedError(path, size, "the file ends without its footer")
+    order = Order(path)
+    records, opening = _records(path, sealer)
+    try:
+        for frame in records:
+            order.take(frame)
+    except DamagedError as error:
+        if order.ended:
+            raise DamagedError(path, error.offset, "something follows the footer") from error
+        raise
+    meta = order.meta
+    if meta is None or not order.ended:
+        raise DamagedError(path, size, "the file ends without its footer")
+    config = decode_config(meta.body, path, meta.head.offset)
+    return Snapshot(path, meta.head.a, meta.head.b, config, order.count, size, order.volume, opening.seal, sealer)
 
 
 def peek_index(path: Path) -> int:
     """The index of the snapshot at ``path`` as its first record says; 0 when there is none or it cannot be read."""
     try:
-        first = next(_frames(path), None)
+        with path.open("rb", buffering=64 * 1024) as file:
+            _version(path, file)
+            for frame in _frames(path, file):
+                if frame.head.kind != SEAL:
+                    return frame.head.a if frame.head.kind in (META, SEALED) else 0
     except (FormatError, FileNotFoundError):
-        return 0
-    return first.head.a if first is not None and first.head.kind == META else 0
+        pass
+    return 0
 
 
-def _frames(path: Path) -> Iterator[Frame]:
-    with path.open("rb", buffering=1024 * 1024) as file:
-        check_file_header(path, file.read(FILE_HEADER_SIZE), SNAPSHOT_MAGIC, SNAPSHOT_VERSION)
-        offset = FILE_HEADER_SIZE
-        while raw := file.read(FRAME_HEADER_SIZE):
-            frame = _frame(path, file, raw, offset)
-            yield frame
-            offset = frame.head.end
+def _records(path: Path, sealer: Sealer | None) -> tuple[Iterator[Frame], Opening]:
+    """What the file says, and how it is opened; the file is open until the iterator is closed or at its end."""
+    file = path.open("rb", buffering=1024 * 1024)
+    try:
+        opening = Opening(path, sealer, PURPOSE, sealed=_version(path, file) > CLEAR_VERSION)
+    except BaseException:
+        file.close()
+        raise
+
+    def records() -> Iterator[Frame]:
+        with file:
+            for frame in _frames(path, file):
+                yield from opening.records(frame)
+
+    return records(), opening
+
+
+def _version(path: Path, file: BinaryIO) -> int:
+    return check_file_header(path, file.read(FILE_HEADER_SIZE), SNAPSHOT_MAGIC, SNAPSHOT_VERSION)[0]
+
+
+def _frames(path: Path, file: BinaryIO) -> Iterator[Frame]:
+    offset = FILE_HEADER_SIZE
+    while raw := file.read(FRAME_HEADER_SIZE):
+        frame = _frame(path, file, raw, offset)
+        yield frame
+        offset = frame.head.end
 
 
 def _frame(path: Path, file: BinaryIO, raw: bytes, offset: int) -> Frame:
     try:
         head = decode_head(raw, offset)
-        frame = check_body(head, file.read(head.length + len(TRAILER)))
+        return check_body(head, file.read(head.length + len(TRAILER)))
     except BadFrame as bad:
         raise DamagedError(path, bad.offset, bad.what)
-    if head.kind not in (META, RECORD, END):
-        raise DamagedError(path, offset, f"unknown kind of record {head.kind}")
-    return frame

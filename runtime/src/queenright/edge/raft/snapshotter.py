@@ -9,8 +9,10 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from .applier import Applier, StateMachine
 from .disk import Disk
 from .members import Config
+from .ports import Sealer
 from .snapshot import Snapshot, SnapshotCancelledError, write_snapshot
 
 logger = logging.getLogger(__name__)
@@ -38,6 +40,7 @@ class Snapshotter:
         *,
         done: Callable[[Snapshot], None],
         broken: Callable[[BaseException], None],
+        sealer: Sealer | None = None,
     ) -> None:
         self._disk = disk
         self._path = path
@@ -46,13 +49,13 @@ class Snapshotter:
         self._post = post
         self._done = done
         self._broken = broken
+        self._sealer = sealer
         self._give_up = threading.Event()
         self._ended = False
         self._holds = 0
         self.idle = asyncio.Event()
         self.idle.set()
-        self._index = 0
-        self._size = 0
+        self._latest: Snapshot | None = None
         self._bytes = 0
         self._bytes_now = 0
         self._not_before = 0.0
@@ -60,13 +63,30 @@ class Snapshotter:
 
     def found(self, snapshot: Snapshot) -> None:
         """This snapshot was there at start, or was installed."""
-        self._index, self._size = snapshot.index, snapshot.size
+        self._latest = snapshot
+
+    def look(self, applier: Applier, machine: StateMachine) -> None:
+        """Begin one if it is time for that."""
+        # A joiner replays the log from its beginning and does not know the members before the first list in it.
+        if not applier.config.members or not self.due(applier.index, applier.bytes_applied):
+            return
+        try:
+            records = machine.freeze()
+        except Exception as error:
+            self._broken(error)
+            return
+        self.begin(applier.index, applier.term, applier.config, applier.bytes_applied, records)
 
     def due(self, index: int, bytes_applied: int) -> bool:
-        """Whether enough was applied since the last snapshot, and none is being written."""
+        """Whether enough was applied since the last snapshot, or it is not sealed as it ought to be; and none is being
+        written."""
         if not self.idle.is_set() or self._ended or self._holds or self._clock() < self._not_before:
             return False
-        return index - self._index >= self._every or bytes_applied - self._bytes >= max(LEAST_BYTES, self._size)
+        latest = self._latest
+        since, size = (latest.index, latest.size) if latest is not None else (0, 0)
+        if latest is not None and latest.outdated and index > since:
+            return True
+        return index - since >= self._every or bytes_applied - self._bytes >= max(LEAST_BYTES, size)
 
     def begin(
         self,
@@ -113,7 +133,9 @@ class Snapshotter:
         give_up: threading.Event,
     ) -> None:
         try:
-            snapshot = write_snapshot(self._disk, self._path, index, term, config, records(), give_up.is_set)
+            snapshot = write_snapshot(
+                self._disk, self._path, index, term, config, records(), give_up.is_set, self._sealer
+            )
         except SnapshotCancelledError:
             self._post(self.idle.set)
         except BaseException as error:
@@ -123,8 +145,9 @@ class Snapshotter:
 
     def _on_written(self, snapshot: Snapshot) -> None:
         self.idle.set()
-        self._index, self._size, self._bytes = snapshot.index, snapshot.size, self._bytes_now
+        self._latest, self._bytes = snapshot, self._bytes_now
         self.failure = None
+        logger.info("snapshot at entry %d: %d records, %d bytes", snapshot.index, snapshot.count, snapshot.size)
         self._done(snapshot)
 
     def _on_error(self, error: BaseException) -> None:

@@ -22,22 +22,23 @@ from queenright.wire.raft import Entry
 from .config_trail import ConfigTrail
 from .disk import Disk
 from .errors import InconsistentError, UnwritableError, naming
-from .frames import encode_frame
 from .log_format import (
     COMMIT,
     ENTRY,
     HARD_STATE,
-    LOG_VERSION,
     MEMBERS_ENTRY,
     NO_OP,
     REGULAR,
     TRUNCATE,
     NewLog,
     State,
+    encode_records,
     is_members,
     placeholder,
 )
 from .members import Config, parse_config
+from .ports import Seal, Sealer
+from .sealing import Record
 
 __all__ = ["MEMBERS_ENTRY", "NO_OP", "REGULAR", "Entry", "Wal"]
 
@@ -55,7 +56,19 @@ class Wal(Journal):  # type: ignore[misc]
     After an OSError of ``sync`` the log is broken for good: what is on disk is unknown until the next start reads it.
     """
 
-    def __init__(self, disk: Disk, path: Path, fd: int, state: State) -> None:
+    def __init__(
+        self,
+        disk: Disk,
+        path: Path,
+        fd: int,
+        state: State,
+        *,
+        seal: Seal | None = None,
+        sealer: Sealer | None = None,
+        outdated: bool = False,
+    ) -> None:
+        """``seal`` is that of the file, ``sealer`` makes those of later ones. ``outdated``: the file is not as this
+        release writes it, nothing is appended to it."""
         self._disk = disk
         self._path = path
         self._fd = fd
@@ -63,12 +76,13 @@ class Wal(Journal):  # type: ignore[misc]
         self._term = state.term
         self._vote = state.vote
         self._owner = state.owner
-        self._version = state.version
+        self._seal = seal
+        self._sealer = sealer
+        self._outdated = outdated
         self._durable = state.durable
         self._commit = self._commit_written = max(state.commit, self.first_index)
         self._configs = ConfigTrail(state.base, self._entries)
-        self._buffer: list[bytes] = []
-        self._buffered = 0
+        self._buffer: list[Record] = []
         self._durable_index = self.last_index
         self._broken = False
 
@@ -134,10 +148,7 @@ class Wal(Journal):  # type: ignore[misc]
         return State(self._entries, self._term, self._vote, self.base, self._owner, self._commit, self._durable)
 
     def _put(self, kind: int, a: int, b: int, body: bytes = b"") -> None:
-        offset = self._durable + self._buffered
-        raw = encode_frame(kind, a, b, body, offset=offset, durable=self._durable)
-        self._buffer.append(raw)
-        self._buffered += len(raw)
+        self._buffer.append((kind, a, b, body))
 
     def sync(self) -> None:
         """Return when all that was noted is durable.
@@ -148,20 +159,31 @@ class Wal(Journal):  # type: ignore[misc]
         if not self._buffer:
             return
         self._broken = True
-        if self._version < LOG_VERSION:
-            # An older release must not find records that it does not know in a file that it thinks it knows.
-            self._exchange(NewLog(self._disk, self._path, self.state()), self._entries, self.base)
+        if self._outdated:
+            # An older release must not find records that it does not know in a file that it thinks it knows, and
+            # nothing is added in clear.
+            self._exchange(self._new(self.state()), self._entries, self.base)
             return
         self._put_commit()
-        data = b"".join(self._buffer)
+        data = self._encoded()
         with naming(self._path):
             self._disk.write(self._fd, data)
             self._disk.sync(self._fd)
         self._broken = False
         self._buffer.clear()
-        self._durable += self._buffered
-        self._buffered = 0
+        self._durable += len(data)
         self._durable_index = self.last_index
+
+    def _stale(self) -> bool:
+        """Whether the file is sealed with a key that is on its way out."""
+        return self._seal is not None and not self._seal.current
+
+    def _encoded(self) -> bytes:
+        """All that was noted: one block, where the log is sealed."""
+        return encode_records(self._buffer, self._seal, offset=self._durable, durable=self._durable)
+
+    def _new(self, state: State) -> NewLog:
+        return NewLog(self._disk, self._path, state, self._sealer)
 
     def _put_commit(self) -> None:
         """The hint goes with a flush that is due anyway. It follows the entries of which it speaks, so it is never on
@@ -186,19 +208,20 @@ class Wal(Journal):  # type: ignore[misc]
         return first
 
     def compact(self, first: int) -> None:
-        """Forget the entries before index ``first`` (the newest one always stays) with a new, smaller file.
+        """Forget the entries before index ``first`` (the newest one always stays) with a new, smaller file, sealed with
+        the newest key.
 
         Where there is no room for that, the old file goes on until the next compaction. Raises any other OSError.
         """
-        first = min(first, self.last_index)
-        if first <= self.first_index:
+        first = max(self.first_index, min(first, self.last_index))
+        if first == self.first_index and not self._stale():
             return
         self.sync()
         kept = self._entries[first - self.first_index :]
         base = self._configs.as_of(first)
         self._commit = max(self._commit, first)
         try:
-            new = NewLog(self._disk, self._path, self.state()._replace(entries=kept, base=base))
+            new = self._new(self.state()._replace(entries=kept, base=base))
         except UnwritableError as error:
             if not error.no_room:
                 self._broken = True
@@ -226,7 +249,7 @@ class Wal(Journal):  # type: ignore[misc]
             )
         number, vote = (self._term, self._vote) if self._term >= term else (term, None)
         commit = max(index, self._commit)
-        new = NewLog(self._disk, self._path, State(kept, number, vote, config, self._owner, commit))
+        new = self._new(State(kept, number, vote, config, self._owner, commit))
         self._term, self._vote, self._commit = number, vote, commit
         self._exchange(new, kept, config)
 
@@ -235,11 +258,11 @@ class Wal(Journal):  # type: ignore[misc]
         self._broken = True
         new.publish()
         os.close(self._fd)
-        self._fd, self._durable, self._entries, self._version = new.fd, new.size, kept, LOG_VERSION
+        self._fd, self._durable, self._entries = new.fd, new.size, kept
+        self._seal, self._outdated = new.seal, False
         self._configs = ConfigTrail(base, kept)
         self._commit_written = self._commit
         self._buffer.clear()
-        self._buffered = 0
         self._durable_index = self.last_index
         self._broken = False
 
@@ -249,10 +272,10 @@ class Wal(Journal):  # type: ignore[misc]
             return
         fd, self._fd = self._fd, -1
         try:
-            if not self._broken and not self._buffer and self._version == LOG_VERSION:
+            if not self._broken and not self._buffer and not self._outdated:
                 self._put_commit()
                 with suppress(OSError):
-                    self._disk.write(fd, b"".join(self._buffer))
+                    self._disk.write(fd, self._encoded())
         finally:
             os.close(fd)
 

@@ -13,6 +13,7 @@ from .disk import Disk
 from .errors import DamagedError
 from .frames import BadFrame, Frame, check_file_header, is_torn, scan
 from .log_format import (
+    CLEAR_VERSION,
     COMMIT,
     ENTRY,
     FIRST,
@@ -23,12 +24,15 @@ from .log_format import (
     MEMBERS_ENTRY,
     NO_OP,
     OWNER,
+    PURPOSE,
     REGULAR,
     TRUNCATE,
     State,
     write_log,
 )
 from .members import Config, decode_config
+from .ports import Seal, Sealer
+from .sealing import Opening
 from .wal import Wal
 
 logger = logging.getLogger(__name__)
@@ -36,21 +40,24 @@ logger = logging.getLogger(__name__)
 _TYPES = tuple(bytes([kind]) for kind in (REGULAR, NO_OP, MEMBERS_ENTRY))
 
 
-def create_wal(disk: Disk, path: Path, config: Config, owner: str = "") -> Wal:
+def create_wal(disk: Disk, path: Path, config: Config, owner: str = "", sealer: Sealer | None = None) -> Wal:
     """Begin a log: that of a founder, whose ``config`` has itself as the only member, or that of a joiner, whose
     ``config`` is empty. ``owner`` is the member's id; where it is not given, that of the only member."""
     if not owner and len(config.members) == 1:
         owner = config.members[0].id
     state = State([FIRST], 0, None, config, owner)
-    fd, size = write_log(disk, path, state)
-    return Wal(disk, path, fd, state._replace(durable=size))
+    new = write_log(disk, path, state, sealer)
+    return Wal(disk, path, new.fd, state._replace(durable=new.size), seal=new.seal, sealer=sealer)
 
 
-def open_wal(disk: Disk, path: Path) -> Wal:
-    """The log at ``path``, everything in it durable. Raises DamagedError, NewerFormatError or OSError."""
+def open_wal(disk: Disk, path: Path, sealer: Sealer | None = None) -> Wal:
+    """The log at ``path``, everything in it durable. Raises DamagedError, NewerFormatError, SealError or OSError.
+
+    One that is in clear though there is a sealer is written anew, sealed, with the first record that is added.
+    """
     path.with_name(path.name + ".new").unlink(missing_ok=True)
     data = path.read_bytes()
-    state = _read(path, data)
+    version, state, seal = _read(path, data, sealer)
     fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
         if state.durable < len(data):
@@ -65,16 +72,20 @@ def open_wal(disk: Disk, path: Path) -> Wal:
     except BaseException:
         os.close(fd)
         raise
-    return Wal(disk, path, fd, state)
+    outdated = version < (CLEAR_VERSION if sealer is None else LOG_VERSION)
+    return Wal(disk, path, fd, state, seal=seal, sealer=sealer, outdated=outdated)
 
 
-def _read(path: Path, data: bytes) -> State:
+def _read(path: Path, data: bytes, sealer: Sealer | None) -> tuple[int, State, Seal | None]:
+    """Version, content and seal of the file."""
     version, published = check_file_header(path, data, LOG_MAGIC, LOG_VERSION)
+    opening = Opening(path, sealer, PURPOSE, sealed=version > CLEAR_VERSION)
     replay = _Replay(path)
     end = len(data)
     try:
         for frame in scan(data):
-            replay.take(frame)
+            for record in opening.records(frame):
+                replay.take(record)
     except BadFrame as bad:
         if not is_torn(data, bad, published):
             raise DamagedError(path, bad.offset, bad.what)
@@ -86,7 +97,8 @@ def _read(path: Path, data: bytes) -> State:
     owner = replay.owner
     if version == 1 and len(replay.base.members) == 1:  # it knew groups of one only, and did not name the owner
         owner = replay.base.members[0].id
-    return State(replay.entries, replay.term, replay.vote, replay.base, owner, replay.commit, end, version)
+    state = State(replay.entries, replay.term, replay.vote, replay.base, owner, replay.commit, end)
+    return version, state, opening.seal
 
 
 class _Replay:

@@ -99,18 +99,20 @@ class LogPosition(_message.Message):
     def __init__(self, task_id: _Optional[str] = ..., since: _Optional[int] = ..., done: _Optional[bool] = ...) -> None: ...
 
 class LogReadRequest(_message.Message):
-    __slots__ = ("service_ids", "task_ids", "options", "positions", "began")
+    __slots__ = ("service_ids", "task_ids", "options", "positions", "began", "without")
     SERVICE_IDS_FIELD_NUMBER: _ClassVar[int]
     TASK_IDS_FIELD_NUMBER: _ClassVar[int]
     OPTIONS_FIELD_NUMBER: _ClassVar[int]
     POSITIONS_FIELD_NUMBER: _ClassVar[int]
     BEGAN_FIELD_NUMBER: _ClassVar[int]
+    WITHOUT_FIELD_NUMBER: _ClassVar[int]
     service_ids: _containers.RepeatedScalarFieldContainer[str]
     task_ids: _containers.RepeatedScalarFieldContainer[str]
     options: LogOptions
     positions: _containers.RepeatedCompositeFieldContainer[LogPosition]
     began: int
-    def __init__(self, service_ids: _Optional[_Iterable[str]] = ..., task_ids: _Optional[_Iterable[str]] = ..., options: _Optional[_Union[LogOptions, _Mapping]] = ..., positions: _Optional[_Iterable[_Union[LogPosition, _Mapping]]] = ..., began: _Optional[int] = ...) -> None: ...
+    without: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, service_ids: _Optional[_Iterable[str]] = ..., task_ids: _Optional[_Iterable[str]] = ..., options: _Optional[_Union[LogOptions, _Mapping]] = ..., positions: _Optional[_Iterable[_Union[LogPosition, _Mapping]]] = ..., began: _Optional[int] = ..., without: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class LogRead(_message.Message):
     __slots__ = ("task_id", "node_id", "service_id", "lines", "done", "missing", "again")

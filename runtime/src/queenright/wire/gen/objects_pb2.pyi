@@ -749,7 +749,7 @@ class UpdateStatus(_message.Message):
     def __init__(self, state: _Optional[str] = ..., started_at: _Optional[int] = ..., completed_at: _Optional[int] = ..., message: _Optional[str] = ...) -> None: ...
 
 class Service(_message.Message):
-    __slots__ = ("id", "version", "created_at", "updated_at", "spec", "spec_version", "previous_spec", "previous_spec_version", "update_status", "registry_auth", "previous_registry_auth", "job_iteration", "last_execution", "ports", "vips")
+    __slots__ = ("id", "version", "created_at", "updated_at", "spec", "spec_version", "previous_spec", "previous_spec_version", "update_status", "registry_auth", "previous_registry_auth", "job_iteration", "last_execution", "ports", "vips", "following")
     ID_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     CREATED_AT_FIELD_NUMBER: _ClassVar[int]
@@ -765,6 +765,7 @@ class Service(_message.Message):
     LAST_EXECUTION_FIELD_NUMBER: _ClassVar[int]
     PORTS_FIELD_NUMBER: _ClassVar[int]
     VIPS_FIELD_NUMBER: _ClassVar[int]
+    FOLLOWING_FIELD_NUMBER: _ClassVar[int]
     id: str
     version: int
     created_at: int
@@ -780,7 +781,8 @@ class Service(_message.Message):
     last_execution: int
     ports: _containers.RepeatedCompositeFieldContainer[Port]
     vips: _containers.RepeatedCompositeFieldContainer[Attachment]
-    def __init__(self, id: _Optional[str] = ..., version: _Optional[int] = ..., created_at: _Optional[int] = ..., updated_at: _Optional[int] = ..., spec: _Optional[_Union[ServiceSpec, _Mapping]] = ..., spec_version: _Optional[int] = ..., previous_spec: _Optional[_Union[ServiceSpec, _Mapping]] = ..., previous_spec_version: _Optional[int] = ..., update_status: _Optional[_Union[UpdateStatus, _Mapping]] = ..., registry_auth: _Optional[str] = ..., previous_registry_auth: _Optional[str] = ..., job_iteration: _Optional[int] = ..., last_execution: _Optional[int] = ..., ports: _Optional[_Iterable[_Union[Port, _Mapping]]] = ..., vips: _Optional[_Iterable[_Union[Attachment, _Mapping]]] = ...) -> None: ...
+    following: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, id: _Optional[str] = ..., version: _Optional[int] = ..., created_at: _Optional[int] = ..., updated_at: _Optional[int] = ..., spec: _Optional[_Union[ServiceSpec, _Mapping]] = ..., spec_version: _Optional[int] = ..., previous_spec: _Optional[_Union[ServiceSpec, _Mapping]] = ..., previous_spec_version: _Optional[int] = ..., update_status: _Optional[_Union[UpdateStatus, _Mapping]] = ..., registry_auth: _Optional[str] = ..., previous_registry_auth: _Optional[str] = ..., job_iteration: _Optional[int] = ..., last_execution: _Optional[int] = ..., ports: _Optional[_Iterable[_Union[Port, _Mapping]]] = ..., vips: _Optional[_Iterable[_Union[Attachment, _Mapping]]] = ..., following: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class TaskStatus(_message.Message):
     __slots__ = ("state", "at", "applied_at", "running_since", "message", "err", "container_id", "pid", "exit_code", "ports")

@@ -98,16 +98,17 @@ def update_status(value: UpdateStatus, waits: str = "") -> Json:
 def service_status(store: Store, value: Service) -> Json:
     """How many tasks run, how many shall: the numbers of ``docker service ls``. Of a job, those of its last run."""
     count = store.service_count(value.id, value.job_iteration)
-    kind = value.spec.mode.kind
+    kind, completed = value.spec.mode.kind, count.completed
     if kind == GLOBAL:
         desired = count.desired
     elif kind == GLOBAL_JOB:  # here clients add what has completed to what shall
         desired = max(0, count.desired - count.completed)
     elif kind == REPLICATED_JOB:
         desired = defaults.max_concurrent(value.spec)
+        completed = min(completed, defaults.completions(value.spec))  # a task given up may be heard to have completed
     else:
         desired = defaults.replicas(value.spec)
-    return {"RunningTasks": count.running, "DesiredTasks": desired, "CompletedTasks": count.completed}
+    return {"RunningTasks": count.running, "DesiredTasks": desired, "CompletedTasks": completed}
 
 
 # -- tasks
