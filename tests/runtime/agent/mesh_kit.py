@@ -10,6 +10,8 @@ import socket
 from collections.abc import AsyncIterator, Collection, Iterable
 from typing import Any
 
+from runtime.sealers import sealer
+
 from queenright.agent.database import TaskDatabase
 from queenright.agent.dataplane import Dataplane
 from queenright.agent.mesh_ports import Applied, Machinery, Probe
@@ -163,7 +165,7 @@ class MeshNode:
         return Machinery(self.kernel, self.bridges, self.server)
 
     async def start(self) -> None:
-        self.database = TaskDatabase(self.path, encode=encode_task, decode=decode_task)
+        self.database = TaskDatabase(self.path, sealer(), encode=encode_task, decode=decode_task)
         await self.database.open()
         self.plane = Dataplane("c", "here", self.database, self.load, lambda key: key in self.users)
         self.plane.start()
