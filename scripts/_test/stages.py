@@ -107,7 +107,7 @@ STAGES: tuple[Stage, ...] = (
         "the kernel tests on Debian's stock kernel, with both backends (tests/kernel/guest)",
         FULL,
         (_PYTHON, "tests/kernel/guest/boot.py"),
-        2700,
+        3600,
         junit=str(OUTPUT / "guest/guest.xml"),
         tools=("qemu-system-x86_64", "busybox", "depmod", "dpkg-deb", "apt-get", "setpriv", "nft", "ip"),
         root=True,

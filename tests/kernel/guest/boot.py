@@ -126,7 +126,7 @@ def main() -> int:
     """Boot, run, and answer with the command's status."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--backends", default=BACKENDS, help=f"for the kernel tests (default {BACKENDS})")
-    parser.add_argument("--limit", type=float, default=2400, help="seconds until the guest is ended (default 2400)")
+    parser.add_argument("--limit", type=float, default=3300, help="seconds until the guest is ended (default 3300)")
     parser.add_argument("--memory", type=int, default=1024, help="MiB (default 1024)")
     parser.add_argument("--cores", type=int, default=min(2, os.cpu_count() or 1))
     parser.add_argument("command", nargs=argparse.REMAINDER)
