@@ -37,6 +37,11 @@ WORKED_OUT = [
     ('{{lt 1 2}}{{le 2 2}}{{gt 1.5 2.5}}{{ge "b" "a"}}{{ne 1 2}}', "truetruefalsetruetrue"),
     ('{{slice .Node.Platform.OS 1 3}}{{slice "abc" 1}}', "inbc"),
     ('{{print 1 2 "a" 3}}{{println 1 "a"}}', "1 2a31 a\n"),
+    (
+        '{{printf "%s-%03d|%-4s|%4s|%q|%x|%v|%t|%.2f|%%" "a" 7 "b" "c" "d" 255 nil true 1.5}}',
+        'a-007|b   |   c|"d"|ff|<nil>|true|1.50|%',
+    ),
+    ('{{printf "%+d %.1s %x" 5 "xyz" "hi"}}{{"w" | printf "<%s>"}}', "+5 x 6869<w>"),
     ('{{html "<a>"}}{{urlquery "a b&"}}', "&lt;a&gt;a+b%26"),
     ("{{.Service.Labels}}{{len .Service.Labels}}", "map[a:1 b:2]2"),
     ("{{\"}}\"}}{{0x1F}}{{'a'}}{{-1}}", "}}3197-1"),

@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping
 from typing import TypeVar, cast
 
 from queenright.model import template_functions
-from queenright.model.template_parse import Block, Call, Chain, Expression, Jump, Literal, Node, Pipe, Template, located
+from queenright.model.template_parse import Block, Call, Chain, Expression, Jump, Literal, Node, Pipe, Template
+from queenright.model.template_scan import located
 from queenright.model.template_words import MissingTargetError, TemplateError, encoded
 
 T = TypeVar("T")

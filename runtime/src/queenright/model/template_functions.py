@@ -3,14 +3,27 @@
 
 from __future__ import annotations
 
+import json
 import operator
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote_plus
 
 from queenright.model.template_words import TemplateError, encoded
 
-NAMES = frozenset("and or not eq ne lt le gt ge len slice index join print println html urlquery".split())
+NAMES = frozenset("and or not eq ne lt le gt ge len slice index join print printf println html urlquery".split())
+_DIRECTIVE = re.compile(r"%([-+ 0]*)(\d*)(?:\.(\d*))?(.?)", re.DOTALL)
+_KINDS: dict[str, tuple[type, ...]] = {
+    "s": (str,),
+    "q": (str,),
+    "d": (int,),
+    "x": (int, str),
+    "f": (int, float),
+    "t": (bool,),
+}
+WIDEST = 100
+"""Characters that a width of printf may ask for, and digits that a precision may."""
 _ORDERS = {"lt": operator.lt, "le": operator.le, "gt": operator.gt, "ge": operator.ge}
 _HTML = str.maketrans({'"': "&#34;", "'": "&#39;", "&": "&amp;", "<": "&lt;", ">": "&gt;", "\0": "\ufffd"})
 
@@ -42,6 +55,8 @@ def call(name: str, values: Sequence[Any], trial: bool, text: Callable[[Any], st
         if not all(isinstance(value, str) for value in values):
             raise TemplateError("join takes texts only")
         return values[0].join(values[1:])
+    if name == "printf":
+        return _printf(values, text)
     if name == "println":
         return " ".join(text(value) for value in values) + "\n"
     printed = _print(values, text)
@@ -58,6 +73,53 @@ def _print(values: Sequence[Any], text: Callable[[Any], str]) -> str:
         spaced = at and not isinstance(value, str) and not isinstance(values[at - 1], str)
         out += (" " if spaced else "") + text(value)
     return out
+
+
+def _printf(values: Sequence[Any], text: Callable[[Any], str]) -> str:
+    """What Go would print as a fault of its caller, such as a value too many, is an error."""
+    if not values or not isinstance(values[0], str):
+        raise TemplateError("printf takes a text with directives first, such as %s")
+    rest = list(values[1:])
+
+    def written(found: re.Match[str]) -> str:
+        flags, width, precision, verb = found.groups()
+        if verb == "%" and found[0] == "%%":
+            return "%"
+        if verb != "v" and verb not in _KINDS:
+            raise TemplateError(f"printf knows %v %s %q %d %x %f %t and %%, not {found[0]!r}")
+        if max(int(width or 0), int(precision or 0)) > WIDEST:
+            raise TemplateError(f"printf: a width or precision is at most {WIDEST}")
+        if not rest:
+            raise TemplateError(f"printf: there is no value for {found[0]}")
+        return _padded(_verbal(rest.pop(0), verb, flags, precision, text), flags, int(width or 0), verb)
+
+    done = _DIRECTIVE.sub(written, values[0])
+    if rest:
+        raise TemplateError(f"printf: {len(rest)} of its values have no directive")
+    return done
+
+
+def _verbal(value: Any, verb: str, flags: str, precision: str | None, text: Callable[[Any], str]) -> str:
+    if verb == "v":
+        return text(value)
+    if not isinstance(value, _KINDS[verb]) or (isinstance(value, bool) and verb != "t"):
+        raise TemplateError(f"printf: %{verb} does not print a value of this kind; %v prints any")
+    if verb == "t":
+        return text(value)
+    if isinstance(value, str):
+        if verb == "x":
+            return encoded(value)[0].hex()
+        cut = value if precision is None else value[: int(precision or 0)]
+        return json.dumps(cut, ensure_ascii=False) if verb == "q" else cut
+    sign = "+" if "+" in flags else " " if " " in flags else ""
+    digits = 6 if precision is None else int(precision or 0)
+    return format(value, f"{sign}.{digits}f" if verb == "f" else sign + verb)
+
+
+def _padded(written: str, flags: str, width: int, verb: str) -> str:
+    if "-" in flags:
+        return written.ljust(width)
+    return written.zfill(width) if "0" in flags and verb in "dxf" else written.rjust(width)
 
 
 def _equal(name: str, one: Any, other: Any) -> bool:

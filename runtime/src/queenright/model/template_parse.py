@@ -7,23 +7,12 @@ Named templates (define, template, block) are refused. Depth is bounded, so that
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Collection, Iterator
-from typing import NoReturn
 
+from queenright.model.template_scan import Action, Token, scan
 from queenright.model.template_words import TemplateError, number, unquote
 
 MOST_BLOCKS = 50  # if, with and range in each other
-MOST_STEPS = 100  # parentheses and pipe signs in one placeholder
-_SPACE = " \t\r\n"
-_COMMENT = re.compile(r"/\*(.*?)\*/(?:[ \t\r\n]+(-))?\}\}", re.DOTALL)
-_CLOSE = re.compile(r"[ \t\r\n]+(-)\}\}|[ \t\r\n]*\}\}")
-_TOKEN = re.compile(
-    r"""(?P<space>[ \t\r\n]*)(?:
-    (?P<text>"(?:[^"\\\n]|\\.)*"|`[^`]*`)|(?P<char>'(?:[^'\\\n]|\\.)+')|(?P<number>[+-]?\.?\d[\w.]*(?:(?<=[eE])[+-]\d+)?)
-    |(?P<variable>\$\w*)|(?P<field>\.[^\W\d]\w*)|(?P<word>[^\W\d]\w*)|(?P<mark>:=|[.=|,()]))""",
-    re.VERBOSE,
-)
 _BLOCKS = ("if", "with", "range")
 _NAMED = ("define", "template", "block")
 
@@ -97,113 +86,15 @@ class Template:
     fields: tuple[tuple[Pipe, tuple[str, ...]], ...]
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Token:
-    kind: str
-    value: str
-    spaced: bool
-
-
-@dataclasses.dataclass(slots=True)
-class _Action:
-    at: int
-    source: str
-    tokens: list[_Token]
-    position: int = 0
-    steps: int = 0
-
-    def peek(self) -> _Token:
-        return self.tokens[self.position] if self.position < len(self.tokens) else _Token("end", "}}", True)
-
-    def take(self) -> _Token:
-        token = self.peek()
-        self.position += 1
-        return token
-
-    def skip(self, *values: str) -> str:
-        """The mark or word that comes next, taken, if it is one of these; else nothing."""
-        token = self.peek()
-        if token.kind not in ("mark", "word") or token.value not in values:
-            return ""
-        self.position += 1
-        return token.value
-
-    def fail(self, reason: str) -> NoReturn:
-        raise located(TemplateError(f"{self.source}: {reason}"), self.at)
-
-    def step(self) -> None:
-        self.steps += 1
-        if self.steps > MOST_STEPS:
-            self.fail(f"more than {MOST_STEPS} parentheses and pipes in one placeholder")
-
-
-def located(error: TemplateError, at: int) -> TemplateError:
-    error.at = at
-    return error
-
-
 def parse(text: str, functions: Collection[str]) -> Template:
     """The tree of a template that may call these functions. Raises TemplateError."""
-    parser = _Parser(iter(_scan(text)), functions)
+    parser = _Parser(iter(scan(text)), functions)
     nodes, _ = parser.body(None)
     return Template(tuple(nodes), tuple(parser.fields))
 
 
-def _scan(text: str) -> Iterator[str | _Action]:
-    """Literal text and placeholders in their order, trimmed, without comments."""
-    position, trim = 0, False
-    while (start := text.find("{{", position)) >= 0:
-        inside = start + 2
-        before = text[position:start].lstrip(_SPACE) if trim else text[position:start]
-        if text[inside : inside + 1] == "-" and text[inside + 1 : inside + 2] in tuple(_SPACE):
-            before = before.rstrip(_SPACE)
-            inside += 2
-        if before:
-            yield before
-        if text.startswith("/*", comment := _after_space(text, inside) if inside > start + 2 else inside):
-            found = _COMMENT.match(text, comment)
-            if found is None:
-                raise located(
-                    TemplateError(f"{text[start : start + 200]!r}: the comment is not closed by */}}}}"), start
-                )
-            position, trim = found.end(), found[2] is not None
-            continue
-        tokens, position, trim = _tokens(text, start, inside)
-        yield _Action(start, _quoted(text, start, position), tokens)
-    if rest := text[position:].lstrip(_SPACE) if trim else text[position:]:
-        yield rest
-
-
-def _tokens(text: str, start: int, position: int) -> tuple[list[_Token], int, bool]:
-    """(tokens, where the placeholder ends, whether what follows is trimmed)."""
-    tokens: list[_Token] = []
-    while (close := _CLOSE.match(text, position)) is None:
-        match = _TOKEN.match(text, position)
-        if match is None or match.lastgroup is None:
-            position = _after_space(text, position)
-            end = text.find("}}", position)
-            if end < 0:
-                reason = "the placeholder is not closed by }}"
-                raise located(TemplateError(f"{text[start : start + 200].strip()!r}: {reason}"), start)
-            reason = f"{text[position : min(end, position + 100)].strip()!r} is not supported"
-            raise located(TemplateError(f"{_quoted(text, start, end + 2)}: {reason}"), start)
-        tokens.append(_Token(match.lastgroup, match[match.lastgroup], bool(match["space"])))
-        position = match.end()
-    return tokens, close.end(), close[1] is not None
-
-
-def _after_space(text: str, position: int) -> int:
-    while text[position : position + 1] in tuple(_SPACE):
-        position += 1
-    return position
-
-
-def _quoted(text: str, start: int, end: int) -> str:
-    return text[start:end] if end - start <= 200 else text[start : start + 200] + "..."
-
-
 class _Parser:
-    def __init__(self, parts: Iterator[str | _Action], functions: Collection[str]) -> None:
+    def __init__(self, parts: Iterator[str | Action], functions: Collection[str]) -> None:
         self.fields: list[tuple[Pipe, tuple[str, ...]]] = []
         self._parts = parts
         self._functions = functions
@@ -212,7 +103,7 @@ class _Parser:
         self._moved = 0  # how many of them moved the dot
         self._chains: list[tuple[str, ...]] = []
 
-    def body(self, opener: _Action | None) -> tuple[list[Node], _Action | None]:
+    def body(self, opener: Action | None) -> tuple[list[Node], Action | None]:
         """(nodes, the else or end that closes them). ``opener`` is named if none does."""
         nodes: list[Node] = []
         for part in self._parts:
@@ -241,7 +132,7 @@ class _Parser:
             opener.fail("there is no {{end}} to it")
         return nodes, None
 
-    def _block(self, opener: _Action) -> Block:
+    def _block(self, opener: Action) -> Block:
         kind = opener.take().value
         if len(self._kinds) >= MOST_BLOCKS:
             opener.fail(f"more than {MOST_BLOCKS} blocks in each other")
@@ -267,7 +158,7 @@ class _Parser:
             del self._variables[mark:]
             return Block(kind, tuple(arms), tuple(otherwise))
 
-    def _inside(self, opener: _Action, kind: str, moves: bool) -> tuple[list[Node], _Action | None]:
+    def _inside(self, opener: Action, kind: str, moves: bool) -> tuple[list[Node], Action | None]:
         """The body of a block, with variables of its own."""
         mark = len(self._variables)
         self._kinds.append(kind)
@@ -278,7 +169,7 @@ class _Parser:
         del self._variables[mark:]
         return done
 
-    def _pipe(self, action: _Action, block: str = "") -> Pipe:
+    def _pipe(self, action: Action, block: str = "") -> Pipe:
         if action.peek().kind == "end":
             action.fail(f"{block} needs a value" if block else "an empty placeholder")
         names, mark = self._targets(action, block)
@@ -295,7 +186,7 @@ class _Parser:
         self.fields += [(pipe, chain) for chain in self._chains]
         return pipe
 
-    def _targets(self, action: _Action, block: str) -> tuple[tuple[str, ...], str]:
+    def _targets(self, action: Action, block: str) -> tuple[tuple[str, ...], str]:
         """(variables that are set, how); without any the position has not moved."""
         start = action.position
         names: list[str] = []
@@ -310,7 +201,7 @@ class _Parser:
         action.position = start
         return (), ""
 
-    def _expression(self, action: _Action) -> Expression:
+    def _expression(self, action: Action) -> Expression:
         value = self._command(action, ())
         while action.skip("|"):
             action.step()
@@ -319,7 +210,7 @@ class _Parser:
             value = self._command(action, (value,))
         return value
 
-    def _command(self, action: _Action, last: tuple[Expression, ...]) -> Expression:
+    def _command(self, action: Action, last: tuple[Expression, ...]) -> Expression:
         first = action.peek()
         if first.kind != "word" or first.value in ("true", "false", "nil"):
             value = self._operand(action)
@@ -334,7 +225,7 @@ class _Parser:
             arguments.append(self._operand(action))
         return Call(first.value, (*arguments, *last))
 
-    def _operand(self, action: _Action) -> Expression:
+    def _operand(self, action: Action) -> Expression:
         token = action.take()
         value: Expression
         if token.kind in ("text", "number", "char"):
@@ -361,7 +252,7 @@ class _Parser:
             action.fail(f"a value was expected before {token.value[:50]!r}")
         return self._chain(action, value, token.kind == "field")
 
-    def _chain(self, action: _Action, base: Expression, begun: bool) -> Expression:
+    def _chain(self, action: Action, base: Expression, begun: bool) -> Expression:
         """The value with the fields that follow it without a space."""
         names: list[str] = []
         while action.peek().kind == "field" and (begun or not action.peek().spaced):
@@ -375,21 +266,21 @@ class _Parser:
             self._chains.append(tuple(names))
         return Chain(base, tuple(names))
 
-    def _read(self, action: _Action, token: _Token) -> str | int | float:
+    def _read(self, action: Action, token: Token) -> str | int | float:
         try:
             return unquote(token.value) if token.kind == "text" else number(token.value)
         except TemplateError as error:
             action.fail(str(error))
 
-    def _known(self, action: _Action, name: str) -> None:
+    def _known(self, action: Action, name: str) -> None:
         if name not in self._variables:
             action.fail(f"there is no variable {name}")
 
-    def _function(self, action: _Action, name: str) -> None:
+    def _function(self, action: Action, name: str) -> None:
         if name not in self._functions:
             action.fail(f"there is no function {name!r}; known are {', '.join(sorted(self._functions))}")
 
-    def _finish(self, action: _Action) -> None:
+    def _finish(self, action: Action) -> None:
         token = action.peek()
         if token.kind != "end":
             action.fail(f"{token.value[:50]!r} was not expected")

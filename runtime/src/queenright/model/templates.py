@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Placeholders in a service's containers: ``{{.Service.Name}}``, ``{{.Node.Hostname}}``, ``{{.Task.Slot}}`` and so on.
 
-Go's text/template as far as services use it. Refused with a clear error: define, template, block,
-printf, js, call, range over anything but labels, and whatever Go refuses.
+Go's text/template as far as services use it. Refused with a clear error: define, template, block, js, call, range
+over anything but labels, rare directives of printf, and whatever Go refuses.
 Writing a group such as ``.Service`` whole is an error, not a guess.
 """
 
