@@ -44,8 +44,8 @@ options:
       - Whether services that use an older version are moved to the newest one, by their own update configuration.
       - If not, they stay until they are declared again with M(queenright.swarm.swarm_service), which then takes the
         newest version. So one update changes the data and whatever else is new.
-      - Services that were declared with the name or id of a later version, such as V(name.v2), stay with just that one.
-        The name of the first version, V(name), means whatever is the newest.
+      - Services that were declared with the name or id of an older version are moved too. Where one shall stay on it,
+        set this to V(false).
       - Jobs are not moved, for they would be run again.
     type: bool
     default: true
@@ -58,8 +58,8 @@ options:
   prune:
     description:
       - Whether to remove whatever nobody needs too, of any name, after O(name) is as declared.
-      - The newest version of O(name) stays, used or not, and so does that of whatever was declared within the last hour.
-        Under other names the newest version is removed too if no service uses it. O(prune_filters) says what may go.
+      - The newest version of O(name) stays, used or not. Under other names the newest version is removed too if no
+        service uses it yet. So prune after the services are declared, or say with O(prune_filters) what may go.
     type: bool
     default: false
   prune_filters:

@@ -13,7 +13,6 @@ from runtime.manager.kit import World, service_spec
 from runtime.manager.test_data import HUSH, made, reference, spec_with
 
 from queenright.manager import prune as prune_room
-from queenright.manager.control_data import LATELY
 from queenright.manager.data_kinds import KINDS, SECRET, DataKind
 from queenright.manager.families import named
 from queenright.manager.plans import Wish
@@ -339,35 +338,6 @@ async def test_prune_spares_the_newest_version_of_what_was_just_declared() -> No
         assert [one.name for one in gone] == ["App", "other"]
     assert (await apply(world, "secret", "App", b"2"))["changed"] is False
     assert await prune(world.context, SECRET, Only(spare="App"), dry_run=False) == []
-
-
-async def test_prune_spares_what_other_tasks_of_the_play_have_declared() -> None:
-    world = World.make()
-    control = world.control.secrets
-    await made(world, "old")
-    for data in (b"1", b"2"):
-        await apply(world, "secret", "App", data)
-    await apply(world, "secret", "other", b"x")
-
-    def left() -> list[str]:
-        return [one.name for one in unused(world.store, SECRET, Only(declared=control.declared()))]
-
-    assert left() == ["App", "old"], "of a family all but the newest goes"
-    await apply(world, "secret", "other", state="absent")
-    assert control.declared() >= {"app"}
-    world.clock.move(LATELY + 1)
-    assert left() == ["App", "App.v2", "old"]
-    await apply(world, "secret", "App", b"2")
-    assert left() == ["App", "old"]
-
-
-async def test_what_check_mode_would_make_spares_nothing() -> None:
-    world = World.make()
-    await apply(world, "secret", "App", b"1")
-    world.clock.move(LATELY + 1)
-    wish = Wish("secret", "App", context={"data": text(b"2")}, dry_run=True)
-    await world.control.applier.apply(wish, dry_run=True)
-    assert world.control.secrets.declared() == frozenset()
 
 
 async def test_what_is_taken_up_during_a_prune_stays() -> None:

@@ -61,13 +61,6 @@ class DataPlanner:
         """What the wish comes to now. ``context``: ``data`` (base64; none keeps what there is), ``roll`` (whether
         services move to the newest version) and ``versions_to_keep`` (unused ones beside the newest).
         """
-        plan = self._plan(wish)
-        made = any(isinstance(change, Create) for change in plan.changes)
-        if wish.state != ABSENT and not (wish.dry_run and made):  # what is not made leaves the older one the newest
-            self._control.declare(wish.name)
-        return plan
-
-    def _plan(self, wish: Wish) -> Plan:
         check_data_name(wish.name)
         versions = family(self._context.store, self._kind, wish.name)
         if wish.state == ABSENT:

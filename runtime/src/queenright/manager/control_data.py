@@ -14,9 +14,6 @@ from queenright.model.changes import Create, Delete, Update
 from queenright.model.errors import AlreadyExists, InvalidArgument, OutOfSequence
 from queenright.spec.fields import encode
 
-LATELY = 3600.0  # seconds for which it is remembered that a playbook declared a name
-MOST_DECLARED = 1000
-
 
 class DataControl:
     """Writes to the objects of one kind."""
@@ -24,19 +21,6 @@ class DataControl:
     def __init__(self, context: Context, kind: DataKind) -> None:
         self._context = context
         self.kind = kind
-        self._declared: dict[str, float] = {}  # names in small letters, and when
-
-    def declare(self, name: str) -> None:
-        """A playbook wants one of that name: a prune soon after, of the same play perhaps, leaves it alone."""
-        self._declared.pop(name.lower(), None)
-        self._declared[name.lower()] = self._context.clock.mono()
-        if len(self._declared) > MOST_DECLARED:
-            del self._declared[next(iter(self._declared))]
-
-    def declared(self) -> frozenset[str]:
-        """The names, in small letters, that were declared lately, as far as this manager heard of it."""
-        until = self._context.clock.mono() - LATELY
-        return frozenset(name for name, at in self._declared.items() if at >= until)
 
     def find(self, ref: str) -> Data:
         """By id, then name, then unique prefix of an id. Raises NotFound or InvalidArgument (ambiguous)."""

@@ -52,14 +52,13 @@ def _live(store: Store, name: str, key: str) -> Iterator[bool]:
 class Only:
     """What is pruned at all: those with all of ``labels`` (key to value, "" for any), with none of ``without``, and
     created before ``until`` (nanoseconds since the epoch, 0: at any time); never the newest version of the family
-    ``spare``, nor of those ``declared`` lately: who has just declared it would make it again.
+    ``spare``: who has just declared it would make it again.
     """
 
     labels: Mapping[str, str] = dataclasses.field(default_factory=dict)
     without: Mapping[str, str] = dataclasses.field(default_factory=dict)
     until: int = 0
     spare: str = ""
-    declared: frozenset[str] = frozenset()
 
     def take(self, value: Data | Network) -> bool:
         labels = value.spec.labels
@@ -77,8 +76,7 @@ def _has(labels: Mapping[str, str], key: str, value: str) -> bool:
 def unused(store: Store, kind: DataKind, only: Only | None = None) -> list[Data]:
     """All that nobody needs, by name."""
     uses, only = Uses(store, kind), only or Only()
-    names = {only.spare, *only.declared} - {""}
-    spared = {one.id for name in names for one in family(store, kind, name)[-1:]}
+    spared = {one.id for one in family(store, kind, only.spare)[-1:]} if only.spare else set()
     found = [one for one in kind.table(store) if one.id not in spared and only.take(one) and not uses.hold(one.id)]
     return sorted(found, key=lambda one: one.name)
 

@@ -75,9 +75,7 @@ class DataHandlers(Handlers):
         return Response(204)
 
     async def prune(self, request: Request) -> Response:
-        """Remove those that nobody needs; with ``dry_run=1`` only say which. The newest version of ``spare`` stays, and
-        of what playbooks declared lately.
-        """
+        """Remove those that nobody needs; with ``dry_run=1`` only say which. The newest version of ``spare`` stays."""
         control, kind, filters = self.control(), _kind(request), request.filters(PRUNE_FILTERS)
         await control.fresh()
         now = control.context.clock.wall()
@@ -86,7 +84,6 @@ class DataHandlers(Handlers):
             without=labels_of(filters.get("label!", ())),
             until=until(filters.get("until", ()), now),
             spare=request.text("spare"),
-            declared=self._data(request).declared(),
         )
         gone = await prune(control.context, kind, only, dry_run=request.flag("dry_run"))
         return json_response({"deleted": [{"id": one.id, "name": one.name} for one in gone]})
