@@ -32,6 +32,7 @@ from queenright.edge.grpc.server import ControlServer
 from queenright.edge.pki.data_keys import KeyFile
 from queenright.edge.pki.sealing import RecordSealer
 from queenright.edge.raft import RaftError, RaftLog
+from queenright.lib import memory
 from queenright.manager.dispatch import Dispatcher
 from queenright.store.store import Store
 
@@ -292,6 +293,7 @@ def main(argv: list[str]) -> int:
     options = parser.parse_args(argv)
     options.snapshot_every = options.snapshot_every or 10_000
     sys.setswitchinterval(0.001)  # as the daemon does
+    memory.tune()
     asyncio.run(Member(options).run())
     return 0
 

@@ -68,3 +68,12 @@ def test_several_threads_may_build_at_once() -> None:
     for thread in threads:
         thread.join(60)
     assert gc.isenabled()
+
+
+def test_a_daemons_collector_looks_at_the_young_less_often_than_pythons() -> None:
+    before = gc.get_threshold()
+    try:
+        memory.tune()
+        assert gc.get_threshold()[0] == memory.YOUNG > before[0]
+    finally:
+        gc.set_threshold(*before)

@@ -29,7 +29,7 @@ from queenright.edge.http.listener import ListenError, Listening
 from queenright.edge.http.router import Router
 from queenright.edge.http.server import Server
 from queenright.edge.http.upstream import Upstream
-from queenright.lib import atomic
+from queenright.lib import atomic, memory
 from queenright.lib.tasks import Background
 
 log = logging.getLogger(__name__)
@@ -70,6 +70,7 @@ class _Daemon:
 
     async def main(self) -> int:
         sys.setswitchinterval(0.001)  # the log's thread shall not wait 5 ms for its turn
+        memory.tune()
         with self._lock():
             upstream = Upstream(str(self._settings.docker_socket))
             host = Host(self._settings, upstream, world.SystemClock())

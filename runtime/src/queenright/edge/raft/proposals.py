@@ -25,6 +25,9 @@ MAX_PENDING = 10_000
 """Proposals under way."""
 MAX_PENDING_BYTES = 64 * 1024 * 1024
 """Bytes of all proposals under way."""
+MOST_BATCHES = 2
+"""Batches under way: what is submitted meanwhile goes together when one of them is done, for one flush and one message.
+A second one is written while the first is on its way through the others."""
 
 
 Callback = Callable[[object, int], None]
@@ -37,7 +40,7 @@ class Proposal:
     ``command`` begins with its type byte. With a ``term``, it is put into the log only by the leader of that term.
     """
 
-    __slots__ = ("_refused", "command", "future", "size", "term")
+    __slots__ = ("_refused", "command", "ends_batch", "future", "size", "term")
 
     def __init__(
         self,
@@ -50,6 +53,8 @@ class Proposal:
         self.term = term
         self.future = future
         self.size = len(command)
+        self.ends_batch = False
+        """Whether it is the last one of those that were passed on with it."""
         self._refused = refused
 
     def __call__(self, _result: object, reason: int) -> None:
@@ -67,21 +72,29 @@ class Proposals:
         self._gathered: list[Proposal] = []
         self._pending: set[Proposal] = set()
         self._bytes = 0
+        self._under_way = 0  # batches
 
     def submit(self, command: bytes, term: int | None) -> Proposal:
-        """Take in a command. What is submitted in one turn of the loop is passed on at its end, and so shares a flush:
-        many callers go on when one entry is applied. Raises CommandTooLargeError or QueueFullError."""
+        """Take in a command. What is submitted in one turn of the loop is passed on at its end, or when there is room
+        for one more batch, and so shares a flush: many callers go on when one entry is applied. Raises
+        CommandTooLargeError or QueueFullError."""
         proposal = self._admit(command, term)
         if not self._gathered:
-            asyncio.get_running_loop().call_soon(self.hand_over)
+            asyncio.get_running_loop().call_soon(self._go_on)
         self._gathered.append(proposal)
         return proposal
 
     def hand_over(self) -> None:
-        """Pass on what was submitted and still waits for the end of the turn."""
+        """Pass on what was submitted and still waits."""
         gathered, self._gathered = self._gathered, []
         if gathered:
+            gathered[-1].ends_batch = True
+            self._under_way += 1
             self._pass_on(gathered)
+
+    def _go_on(self) -> None:
+        if self._under_way < MOST_BATCHES:
+            self.hand_over()
 
     def _admit(self, command: bytes, term: int | None) -> Proposal:
         """Raises CommandTooLargeError or QueueFullError."""
@@ -108,6 +121,7 @@ class Proposals:
 
     def fail_all(self, error: RaftError) -> None:
         """None of those under way will be heard of again."""
+        self._gathered.clear()
         for proposal in list(self._pending):
             self._reject(proposal, error)
 
@@ -135,6 +149,9 @@ class Proposals:
         if proposal in self._pending:
             self._pending.remove(proposal)
             self._bytes -= proposal.size
+            if proposal.ends_batch:
+                self._under_way -= 1
+                self._go_on()
         return not proposal.future.done()
 
 
