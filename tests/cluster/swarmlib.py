@@ -71,9 +71,9 @@ class Swarm:
         self.hosts = project.lab.hosts
         self.manager = project.lab.hosts[0]
 
-    def docker(self, *arguments: str, check: bool = True) -> Done:
+    def docker(self, *arguments: str, check: bool = True, stdin: str | None = None) -> Done:
         """Docker's command line on the manager, with the swarm behind it."""
-        return self.manager.run(["docker", "--context", "swarm", *arguments], check=check)
+        return self.manager.run(["docker", "--context", "swarm", *arguments], check=check, stdin=stdin)
 
     def get(self, path: str, host: Host | None = None, **filters: Any) -> Any:
         """GET of the host socket (of the manager)."""
