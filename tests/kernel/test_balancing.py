@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import pathlib
 
@@ -10,6 +11,7 @@ from kernel import kit
 
 from queenright.edge.kernel import site
 from queenright.edge.kernel.errors import KernelError
+from queenright.edge.kernel.nftables import Nftables
 
 
 @pytest.fixture(params=kit.backends())
@@ -195,3 +197,35 @@ async def test_a_backend_that_the_kernel_cannot_do_is_an_error_and_the_present_o
         monkeypatch.undo()
         assert (await host.mesh.apply(whole)).errors == {}
         assert await kit.asked(a, "10.1.0.10", 80, 5) == {"a"}
+
+
+async def test_another_backend_takes_over_without_a_moment_in_between(
+    folder: pathlib.Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Other(Nftables):
+        """Another kind, as far as a sandbox knows."""
+
+    async with kit.lab(folder) as lab:
+        host = lab.hosts[0]
+        await kit.bring(host, kit.overlay(host), kind=kind)
+        a = await lab.container(host, "n1", "a", "10.1.0.11/24")
+        whole = kit.overlay(host, balanced=(kit.service(host, a),))
+        await kit.bring(host, whole, kind=kind)
+        kept = await kit.connect(a, "10.1.0.10", 80)
+        over = asyncio.Event()
+
+        async def ask() -> int:
+            count = 0
+            while not over.is_set():
+                count += bool(await kit.ask(a, "10.1.0.10", 80))
+            return count
+
+        asking = [asyncio.create_task(ask()) for _ in range(4)]
+        for turn in range(20):
+            monkeypatch.setattr(site, "_backend", (lambda name: Other) if turn % 2 == 0 else (lambda name: Nftables))
+            assert (await host.mesh.apply(kit.picture(whole, kind=kind))).errors == {}
+            await asyncio.sleep(0.01)
+        over.set()
+        assert sum(await asyncio.gather(*asking)) > 20
+        assert await kept.says("all the same")
+        kept.close()

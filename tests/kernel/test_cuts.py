@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from kernel import kit
 
-from queenright.edge.kernel import namespaces
+from queenright.edge.kernel import ipvs_link, namespaces
 from queenright.edge.kernel.links import Links
 from queenright.edge.kernel.netlink import NetlinkSocket
 from queenright.edge.kernel.nft import Library
@@ -23,6 +23,7 @@ STEPS = (
     (Links, "route_by"),
     (NetlinkSocket, "batch"),
     (Library, "run"),
+    (ipvs_link.Link, "do"),
     (namespaces, "_mount"),
     (namespaces, "remove"),
 )

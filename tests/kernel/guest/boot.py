@@ -2,8 +2,8 @@
 """Runs a command on Debian's stock kernel in a virtual machine without hardware help: `boot.py [COMMAND...]`.
 
 The guest sees the machine's files (its own writes go to memory), has no network and no disk, and ends with the command.
-Without a command it is the kernel tests with both backends. The exit status is the command's; what it leaves in
-the folder `$QUEENRIGHT_RESULT` is in `.test-output/guest` afterwards.
+Without a command it is the kernel tests with both backends; `--short` is those that this kernel is there for. The exit
+status is the command's; what it leaves in the folder `$QUEENRIGHT_RESULT` is in `.test-output/guest` afterwards.
 """
 
 from __future__ import annotations
@@ -26,11 +26,19 @@ import initramfs  # noqa: E402
 import kernel  # noqa: E402
 
 ROOT = HERE.parents[2]
-OUTPUT = ROOT / ".test-output"
-RESULT = OUTPUT / "guest"
-BACKENDS = "nftables,ipvs"
-ELSEWHERE = ("guest", "test_doctor.py", "test_firewall.py", "test_tunnel.py")
+RESULT = ROOT / ".test-output/guest"
+BACKENDS, SHORT_BACKENDS = "nftables,ipvs", "ipvs"
+ELSEWHERE = ("test_doctor.py", "test_firewall.py", "test_tunnel.py")
 """What is not about the networks of a swarm runs outside only."""
+SHORT = (
+    "test_probe.py",
+    "guest/test_loss.py",
+    "guest/test_change.py",
+    "test_balancing.py",
+    "test_publishing.py",
+    "test_cuts.py",
+)
+"""What no other kernel of ours can tell: the balancer IPVS in all that depends on a balancer, and a wire that loses."""
 MODULES = ("ip_vs", "ip_vs_rr", "ip_vs_sh", "vxlan", "br_netfilter", "sch_netem")
 """Loaded before the command, so that a kernel that lacks one is known by its name."""
 
@@ -51,38 +59,30 @@ exec busybox poweroff -f
 """
 
 
-def _tests() -> list[str]:
+def _tests(short: bool) -> list[str]:
+    left_out = [f"--ignore=tests/kernel/{name}" for name in ELSEWHERE]
     return [
-        *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not long"),
-        *("--junitxml=/run/result/guest.xml", *(f"--ignore=tests/kernel/{name}" for name in ELSEWHERE), "tests/kernel"),
+        *(sys.executable, "-m", "pytest", "-v", "-p", "no:cacheprovider", "-m", "not long", "--durations=20"),
+        "--junitxml=/run/result/guest.xml",
+        *([f"tests/kernel/{name}" for name in SHORT] if short else [*left_out, "tests/kernel"]),
     ]
 
 
-def _machine(image: kernel.Kernel, first_files: pathlib.Path, memory: int, cores: int) -> list[str]:
+def _machine(
+    image: kernel.Kernel, first_files: pathlib.Path, result: pathlib.Path, memory: int, cores: int
+) -> list[str]:
     """The command line of the virtual machine: a serial console, two folders, nothing else."""
     shared = "local,security_model=none,multidevs=remap"
     return [
-        *(
-            "setpriv",
-            "--pdeathsig",
-            "KILL",
-            "qemu-system-x86_64",
-            "-M",
-            "q35",
-            "-cpu",
-            "max",
-            "-m",
-            str(memory),
-            "-smp",
-            str(cores),
-        ),
+        *("setpriv", "--pdeathsig", "KILL", "qemu-system-x86_64", "-M", "q35", "-cpu", "max"),
+        *("-m", str(memory), "-smp", str(cores)),
         *("-accel", "tcg,thread=multi,tb-size=256", "-nodefaults", "-no-user-config", "-no-reboot"),
         *("-display", "none", "-serial", "stdio", "-kernel", str(image.image), "-initrd", str(first_files)),
         *("-append", "console=ttyS0 panic=-1 quiet mitigations=off apparmor=0 random.trust_cpu=on"),
         *("-device", "virtio-rng-pci"),
         *("-fsdev", f"{shared},id=machine,path=/,readonly=on"),
         *("-device", "virtio-9p-pci,fsdev=machine,mount_tag=machine"),
-        *("-fsdev", f"{shared},id=result,path={RESULT}"),
+        *("-fsdev", f"{shared},id=result,path={result}"),
         *("-device", "virtio-9p-pci,fsdev=result,mount_tag=result"),
     ]
 
@@ -110,9 +110,9 @@ def _watch(line: list[str], limit: float) -> None:
             machine.kill()
 
 
-def _verdict() -> int:
+def _verdict(result: pathlib.Path) -> int:
     try:
-        return int((RESULT / "status").read_text())
+        return int((result / "status").read_text())
     except (OSError, ValueError):
         print("guest: it ended without a word about the command; the console above says how far it came")
         return 1
@@ -125,7 +125,9 @@ def _end(number: int, _frame: types.FrameType | None) -> None:
 def main() -> int:
     """Boot, run, and answer with the command's status."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--backends", default=BACKENDS, help=f"for the kernel tests (default {BACKENDS})")
+    parser.add_argument("--short", action="store_true", help="only the tests that need this kernel, with IPVS only")
+    parser.add_argument("--backends", help=f"for the kernel tests (default {BACKENDS}; {SHORT_BACKENDS} if short)")
+    parser.add_argument("--result", type=pathlib.Path, default=RESULT, help="a folder, made anew (%(default)s)")
     parser.add_argument("--limit", type=float, default=3300, help="seconds until the guest is ended (default 3300)")
     parser.add_argument("--memory", type=int, default=1024, help="MiB (default 1024)")
     parser.add_argument("--cores", type=int, default=min(2, os.cpu_count() or 1))
@@ -139,17 +141,18 @@ def main() -> int:
     try:
         image = kernel.fetch()
     except RuntimeError as error:
-        print(f"guest: {error}", file=sys.stderr)
+        print(f"guest: Debian's kernel cannot be had: {error}", file=sys.stderr)
         return 2
-    shutil.rmtree(RESULT, ignore_errors=True)
-    RESULT.mkdir(parents=True)
+    result = arguments.result.resolve()
+    shutil.rmtree(result, ignore_errors=True)
+    result.mkdir(parents=True)
+    backends = arguments.backends or (SHORT_BACKENDS if arguments.short else BACKENDS)
+    job = _job(arguments.command or _tests(arguments.short), backends)
     with tempfile.TemporaryDirectory(prefix="qr-guest") as folder:
         first_files = pathlib.Path(folder) / "initramfs"
-        initramfs.write(
-            image, _job(arguments.command or _tests(), arguments.backends), first_files, pathlib.Path(busybox)
-        )
-        _watch(_machine(image, first_files, arguments.memory, arguments.cores), arguments.limit)
-    return _verdict()
+        initramfs.write(image, job, first_files, pathlib.Path(busybox))
+        _watch(_machine(image, first_files, result, arguments.memory, arguments.cores), arguments.limit)
+    return _verdict(result)
 
 
 if __name__ == "__main__":

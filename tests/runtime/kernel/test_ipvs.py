@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+import pathlib
 from collections.abc import Iterable
 
 import pytest
@@ -304,12 +305,21 @@ def test_after_a_failure_the_kernel_is_read_again(nft: FakeNft) -> None:
     assert FakeLink.held == wanted(state)[0]
 
 
-def test_clearing_leaves_nothing(nft: FakeNft) -> None:
+def test_one_that_retires_keeps_its_services_while_connections_use_them(
+    nft: FakeNft, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed = tmp_path / "ip_vs_conn"
+    monkeypatch.setattr(ipvs, "CONNECTIONS", listed)
     balancer = ipvs.Ipvs(nft)
     balancer.apply(overlay([Balanced("s1", (VIP,), (backend(5),))]))
-    balancer.clear()
+    held, table = FakeLink.held, nft.table
+    listed.write_text("Pro FromIP   FPrt ToIP     TPrt DestIP   DPrt State       Expires\nTCP 0A000109 ...\n")
+    assert balancer.retire() is False
+    assert FakeLink.held == held
+    listed.write_text("Pro FromIP   FPrt ToIP     TPrt DestIP   DPrt State       Expires\n")
+    assert balancer.retire() is True
     assert FakeLink.held == {}
-    assert nft.table == ""
+    assert nft.table == table  # which is the successor's
 
 
 def test_silent_connections_are_kept_as_long_as_by_the_other_backend(nft: FakeNft) -> None:

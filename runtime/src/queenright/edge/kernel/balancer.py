@@ -48,8 +48,10 @@ class Balancer(Protocol):
         """The same, all of it compared with what the kernel has. Whether another hand had changed something."""
         ...
 
-    def clear(self) -> None:
-        """Take away all that a backend of this kind made here: another kind takes over. What is gone is fine."""
+    def retire(self) -> bool:
+        """Another kind has put its table in the place of ours: take away the rest, unless connections still use it.
+        Whether nothing is left; if something is, this is asked again later. Raises KernelError.
+        """
         ...
 
     def close(self) -> None:

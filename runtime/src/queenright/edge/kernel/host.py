@@ -19,9 +19,9 @@ from queenright.edge.kernel.balancer import (
     own_address,
 )
 from queenright.edge.kernel.errors import KernelError
-from queenright.edge.kernel.links import Links, set_sysctl
+from queenright.edge.kernel.links import Link, Links, half_made, set_sysctl
 from queenright.edge.kernel.netlink import NetlinkSocket
-from queenright.edge.kernel.nft import Nft, open_nft
+from queenright.edge.kernel.nft import Nft, has_table, open_nft
 from queenright.model.mesh import HOST_LINK, HOST_TABLE, Overlay, Published, alias_of, mac_of
 
 _NEIGHBOURS = {1: 8192, 2: 49152, 3: 65536}  # gc_thresh: a node talks to every task of its networks
@@ -72,14 +72,23 @@ class Gateway:
             self._flows(ports, before or ())
         self._ports = ports
 
+    def is_there(self) -> bool:
+        """Whether an earlier life of the agent left anything of this."""
+        return self._own_link() is not None or has_table(self._filter, HOST_TABLE)
+
     def remove(self) -> None:
         """Take everything away; the link comes last: while it is there something may be left. Raises KernelError."""
         self._ports, self._text, self._listing = None, "", ""
         self._open().run(tables.removal(HOST_TABLE))
         conntrack.cut(self._filter, flows.lost_on_host((), ()), status=conntrack.TRANSLATED, mask=conntrack.TRANSLATED)
-        link = self._links.find(HOST_LINK)
-        if link is not None and link.alias.startswith(alias_of(self._cluster)):
+        link = self._own_link()
+        if link is not None:
             self._links.remove(link)
+
+    def _own_link(self) -> Link | None:
+        link = self._links.find(HOST_LINK)
+        mine = link is not None and (link.alias.startswith(alias_of(self._cluster)) or half_made(link))
+        return link if mine else None
 
     def close(self) -> None:
         """Let go of what is held open; the kernel keeps what it has."""

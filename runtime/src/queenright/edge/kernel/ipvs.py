@@ -25,6 +25,7 @@ from queenright.edge.kernel.nft import Nft
 from queenright.model.mesh import SANDBOX_TABLE, Backend, Overlay
 
 SYSCTLS = pathlib.Path("/proc/sys/net/ipv4/vs")
+CONNECTIONS = pathlib.Path("/proc/thread-self/net/ip_vs_conn")
 NUMBERS = {"tcp": socket.IPPROTO_TCP, "udp": socket.IPPROTO_UDP, "sctp": socket.IPPROTO_SCTP}
 FIRST_VIP6 = 0x80000000
 """Marks of IPv6's virtual addresses begin here; those of published ports are far below."""
@@ -208,10 +209,13 @@ class Ipvs:
         self.apply(overlay)
         return touched
 
-    def clear(self) -> None:
-        self._link.do(removals(self._link.read(), {}))
-        self._nft.run(f"add table inet {SANDBOX_TABLE}\ndelete table inet {SANDBOX_TABLE}\n")
+    def retire(self) -> bool:
+        """Its connections end with its services. Without marks these get no new ones."""
         self._table, self._rules, self._seen = None, "", ""
+        if _has_connections():
+            return False
+        self._link.do(removals(self._link.read(), {}))
+        return True
 
     def close(self) -> None:
         self._link.close()
@@ -244,6 +248,16 @@ class Ipvs:
         if (SYSCTLS / "run_estimation").exists():
             _set(SYSCTLS / "run_estimation", "0")  # nobody reads rates
         self._link.set_timeouts(TCP_TIMEOUT, TCP_FIN_TIMEOUT, UDP_TIMEOUT)
+
+
+def _has_connections() -> bool:
+    """Whether IPVS knows any in the calling thread's namespace."""
+    try:
+        with CONNECTIONS.open() as listed:
+            next(listed, None)  # the names of the columns
+            return next(listed, None) is not None
+    except OSError:
+        return False
 
 
 def _kernel() -> tuple[int, ...]:

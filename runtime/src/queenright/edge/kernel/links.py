@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import errno
 import os
+import re
 import socket
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,7 +20,10 @@ from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
 from queenright.edge.kernel.errors import KernelError
+from queenright.model.mesh import HOST_LINK
 
+NAMES = re.compile(rf"(sw|svx|svb)-[0-9a-f]{{10}}|{HOST_LINK}")
+_KINDS = {"sw": "bridge", "svx": "vxlan", "svb": "veth", None: "veth"}
 _UP = 0x1
 _GONE = (errno.ENODEV, errno.ENOENT, errno.EADDRNOTAVAIL, errno.ESRCH)
 _SYSCTL = Path("/proc/sys")
@@ -71,7 +75,7 @@ class Links:
         link = self.find(name)
         if link is None or (link.alias == mark and link.kind == kind):
             return link
-        if link.kind == kind and not link.alias and not link.up:
+        if link.kind == kind and half_made(link):
             self.set(link, ifalias=mark)
             return self.find(name)
         if link.alias == mark:  # ours by its mark, and of a kind that we would never have made
@@ -134,6 +138,12 @@ class Links:
             self._route.route("replace", dst="default", gateway=gateway, family=family)
         except NetlinkError as error:
             raise _refused(f"setting the route by {gateway}", error)
+
+
+def half_made(link: Link) -> bool:
+    """Whether this is a link of ours of which an end came between its making and its mark."""
+    name = NAMES.fullmatch(link.name)
+    return name is not None and link.kind == _KINDS[name[1]] and not link.alias and not link.up
 
 
 def set_sysctl(name: str, value: int, *, least: bool = False) -> None:

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING
 
 from queenright.agent.mesh_ports import Applied, Probe
 from queenright.edge.kernel.errors import KernelError
+from queenright.edge.kernel.netlink import NETFILTER, NetlinkSocket
+from queenright.edge.kernel.nft import has_table
 from queenright.edge.kernel.worker import Worker
-from queenright.model.mesh import HOST_LINK, MeshPicture
+from queenright.model.mesh import HOST_LINK, HOST_TABLE, MeshPicture
 
 if TYPE_CHECKING:
     from queenright.edge.kernel.site import Site
@@ -99,7 +101,14 @@ class KernelMesh:
         names = [name for _, name in socket.if_nameindex()]
         with contextlib.suppress(FileNotFoundError):
             names += [path.name for path in self._folder.iterdir()]
-        return any(_OURS.fullmatch(name) for name in names)
+        return any(_OURS.fullmatch(name) for name in names) or _table()
+
+
+def _table() -> bool:
+    """Whether the table that leads to published ports is there, though all links are gone."""
+    with contextlib.suppress(KernelError), NetlinkSocket(NETFILTER) as asking:
+        return has_table(asking, HOST_TABLE)
+    return False
 
 
 def _all_failed(picture: MeshPicture, text: str) -> Applied:

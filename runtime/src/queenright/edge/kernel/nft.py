@@ -8,14 +8,21 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import struct
 import subprocess
 from typing import Any, Protocol
 
 from queenright.edge.kernel.errors import KernelError
+from queenright.edge.kernel.netlink import NetlinkSocket, attribute
 
 LIBRARY = "libnftables.so.1"
 COMMAND = "nft"
 COMMAND_TIMEOUT = 60.0  # seconds; the largest tables take one or two
+
+
+_GET_TABLE = (10 << 8) | 1
+_HEAD = struct.Struct("=BBH")  # family, version, resource
+_INET, _TABLE_NAME = 1, 1
 
 
 class Nft(Protocol):
@@ -32,6 +39,15 @@ def open_nft() -> Nft:
     """A context for the namespace of the calling thread. Raises KernelError if the host has no nftables at all."""
     library = _library()
     return Library(library) if library is not None else Command()
+
+
+def has_table(sock: NetlinkSocket, name: str) -> bool:
+    """Whether the namespace of a netfilter socket has a table of the family inet with that name."""
+    try:
+        sock.ask(_GET_TABLE, _HEAD.pack(_INET, 0, 0) + attribute(_TABLE_NAME, name.encode() + b"\0"))
+    except OSError:  # there is none, or no nftables at all
+        return False
+    return True
 
 
 @functools.cache

@@ -13,7 +13,7 @@ from queenright.edge.kernel import netlink
 from queenright.edge.kernel.errors import KernelError
 from queenright.edge.kernel.netlink import NetlinkSocket, attributes
 from queenright.edge.kernel.nft import Nft
-from queenright.edge.kernel.tables import Table, removal, sandbox, step, whole
+from queenright.edge.kernel.tables import Table, sandbox, step, whole
 from queenright.model.mesh import SANDBOX_TABLE, Overlay
 
 _GET_GENERATION = (10 << 8) | 16
@@ -42,9 +42,10 @@ class Nftables:
         self._bring(sandbox(overlay))
         return touched
 
-    def clear(self) -> None:
+    def retire(self) -> bool:
+        """What it handed on is the connection tracker's, which needs no table of ours for that."""
         self._table = None
-        self._nft.run(removal(SANDBOX_TABLE))
+        return True
 
     def close(self) -> None:
         """The context is the sandbox's."""

@@ -13,7 +13,7 @@ from typing import Any
 from queenright.edge.kernel import addresses
 from queenright.edge.kernel.balancer import INSIDE
 from queenright.edge.kernel.errors import KernelError
-from queenright.edge.kernel.links import Link, Links
+from queenright.edge.kernel.links import Link, Links, half_made
 from queenright.edge.kernel.neighbours import Entry, change, entries, present
 from queenright.edge.kernel.netlink import NetlinkSocket
 from queenright.model.mesh import Names, Overlay, alias_of, mac_of, names
@@ -92,6 +92,7 @@ class HostSide:
 
     def _bridge(self, overlay: Overlay) -> Link:
         name, mac = self._names.bridge, mac_of(overlay.subnets[0].gateway)
+        self._take_over(overlay)
         link = self._links.own(name, "bridge", self._mark)
         if link is None:
             link = self._links.add(name, "bridge", self._mark, address=mac, br_mcast_snooping=0)
@@ -103,9 +104,19 @@ class HostSide:
             self._links.set(link, mtu=overlay.mtu)
         if not link.up:
             self._links.set(link, state="up")
-        gateways = {f"{subnet.gateway}/{subnet.subnet.partition('/')[2]}" for subnet in overlay.subnets}
-        addresses.assign(self._sock, link.index, gateways - addresses.present(self._sock, link.index))
+        addresses.assign(self._sock, link.index, _gateways(overlay) - addresses.present(self._sock, link.index))
         return link
+
+    def _take_over(self, overlay: Overlay) -> None:
+        """Mark a bridge that the engine made: after a reboot it is up before us, and makes what its networks lack.
+
+        It is told by the network's gateway, which the engine gives its bridges, and no stranger's has.
+        """
+        link = self._links.find(self._names.bridge)
+        if link is None or link.kind != "bridge" or link.alias:
+            return
+        if _gateways(overlay) & addresses.present(self._sock, link.index):
+            self._links.set(link, ifalias=self._mark)
 
     def _vxlan(self, overlay: Overlay, bridge: Link) -> Link:
         name = self._names.vxlan
@@ -145,7 +156,7 @@ class HostSide:
         for link in self._links.of_kind("vxlan"):
             if link.data.get("IFLA_VXLAN_ID") != overlay.vni or link.data.get("IFLA_VXLAN_PORT") != overlay.vxlan_port:
                 continue
-            if not link.alias.startswith(cluster):
+            if not link.alias.startswith(cluster) and not half_made(link):
                 raise KernelError(
                     f"VXLAN interface {link.name} of this host, which is not ours, uses number {overlay.vni} and UDP "
                     f"port {overlay.vxlan_port}, as network {overlay.name} does: remove it (ip link delete "
@@ -156,6 +167,10 @@ class HostSide:
 
 def _skeleton(overlay: Overlay) -> tuple[object, ...]:
     return overlay.vni, overlay.mtu, overlay.subnets, overlay.vtep, overlay.vxlan_port
+
+
+def _gateways(overlay: Overlay) -> set[str]:
+    return {f"{subnet.gateway}/{subnet.subnet.partition('/')[2]}" for subnet in overlay.subnets}
 
 
 def _vxlan_data(overlay: Overlay) -> dict[str, Any]:

@@ -63,6 +63,7 @@ class Sandbox:
         self._nft: Nft | None = None
         self._balancer: Balancer | None = None
         self._made_by: MakeBalancer | None = None
+        self._former: Balancer | None = None  # that balanced before, and whose connections go on
         self._applied: Overlay | None = None
         self._addresses: dict[str, set[str]] = {}
 
@@ -78,7 +79,7 @@ class Sandbox:
 
     def leave(self) -> None:
         """The thread's last step: nothing holds the namespace any more but its name."""
-        for held in (self._balancer, self._nft, self._filter, self._route, self._links):
+        for held in (self._balancer, self._former, self._nft, self._filter, self._route, self._links):
             if held is not None:
                 with contextlib.suppress(Exception):
                     held.close()
@@ -94,11 +95,15 @@ class Sandbox:
         if full or before is None:
             self._addresses = {}
         self._prepare(overlay, again=full or before is None)
-        balancer = self._backend(make)
-        if full:
-            balancer.audit(overlay)
+        if self._balancer is None or self._made_by is not make:
+            self._change(overlay, make)
+        elif full:
+            self._balancer.audit(overlay)
         else:
-            balancer.apply(overlay)
+            self._balancer.apply(overlay)
+        if self._former is not None and self._former.retire():
+            self._former.close()
+            self._former = None
         self._assign(overlay)
         if full or before is None or flows.somebody_left(before, overlay):
             assert self._filter is not None
@@ -138,16 +143,18 @@ class Sandbox:
             if not link.up:
                 self._own_links().set(link, state="up")
 
-    def _backend(self, make: MakeBalancer) -> Balancer:
-        """The backend that shall balance; another that did is cleared away."""
-        if self._balancer is None or self._made_by is not make:
-            assert self._nft is not None
-            successor = make(self._nft)  # if the kernel cannot do that, the present one stays
-            if self._balancer is not None:
-                self._balancer.clear()
-                self._balancer.close()
-            self._balancer, self._made_by = successor, make
-        return self._balancer
+    def _change(self, overlay: Overlay, make: MakeBalancer) -> None:
+        """Let another backend balance: it takes over in one step, and what the present one has handed on goes on."""
+        assert self._nft is not None
+        successor = make(self._nft)  # if the kernel cannot do that, the present one stays
+        try:
+            successor.audit(overlay)
+        except BaseException:
+            successor.close()
+            raise
+        if self._former is not None:  # of the successor's kind: what it left is the successor's now
+            self._former.close()
+        self._former, self._balancer, self._made_by = self._balancer, successor, make
 
     def _assign(self, overlay: Overlay) -> None:
         """Give the links their addresses: after the tables know them, so that nobody is refused in between."""

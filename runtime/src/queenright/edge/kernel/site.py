@@ -20,7 +20,8 @@ from queenright.edge.kernel import families, firewall, namespaces, netlink, watc
 from queenright.edge.kernel.balancer import MakeBalancer, own_address, serving
 from queenright.edge.kernel.errors import KernelError
 from queenright.edge.kernel.host import Gateway
-from queenright.edge.kernel.links import Links
+from queenright.edge.kernel.links import NAMES as LINKS
+from queenright.edge.kernel.links import Links, half_made
 from queenright.edge.kernel.netlink import NetlinkSocket
 from queenright.edge.kernel.nftables import Nftables
 from queenright.edge.kernel.overlay import HostSide
@@ -40,7 +41,6 @@ from queenright.model.mesh import (
 T = TypeVar("T")
 
 NAMESPACE = re.compile(r"swns-[0-9a-f]{10}")
-LINKS = re.compile(rf"(sw|svx|svb)-[0-9a-f]{{10}}|{HOST_LINK}")
 _END = 5.0  # seconds that a thread may take to end
 
 _log = logging.getLogger(__name__)
@@ -243,11 +243,10 @@ class Site:
         """No network publishes ports any more."""
         if self._gateway is not None or not self._swept:
             await self._ports.bring(())
-            link = await self._host.worker.run(lambda: self._host.links.find(HOST_LINK))
-            if self._gateway is not None or (link is not None and link.alias.startswith(alias_of(self.cluster_id))):
-                gateway = await self._open_gateway()
+            known, gateway = self._gateway is not None, await self._open_gateway()
+            if known or await self._host.worker.run(gateway.is_there):
                 await self._host.worker.run(gateway.remove)
-                await self._host.worker.run(gateway.close)
+            await self._host.worker.run(gateway.close)
         self._published, self._gateway = None, None
 
     async def _remove(self, network_id: str) -> None:
@@ -271,7 +270,7 @@ class Site:
                 if name in keep or not LINKS.fullmatch(name) or name == HOST_LINK:
                     continue
                 link = links.find(name)
-                if link is not None and link.alias.startswith(mark):
+                if link is not None and (link.alias.startswith(mark) or half_made(link)):
                     links.remove(link)
             for name in namespaces.present("swns-", self._folder):
                 if name not in keep and NAMESPACE.fullmatch(name):

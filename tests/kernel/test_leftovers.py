@@ -1,0 +1,95 @@
+"""What kills, reboots and engines leave behind is ours all the same: it is taken over, or taken away."""
+
+from __future__ import annotations
+
+import pathlib
+
+import pytest
+from kernel import kit
+from kernel.test_cuts import Power, _left
+
+from queenright.model.mesh import names
+
+NAMES = names("n1")
+
+
+async def test_a_bridge_that_the_engine_made_at_boot_is_taken_over(folder: pathlib.Path) -> None:
+    async with kit.lab(folder) as lab:
+        host = lab.hosts[0]
+        await host.place.sh(
+            f"ip link add {NAMES.bridge} type bridge; ip addr add 10.1.0.1/24 dev {NAMES.bridge};"
+            f"ip link set {NAMES.bridge} up"
+        )
+        await kit.bring(host, kit.overlay(host, ingress=True))
+        a = await lab.container(host, "n1", "a", "10.1.0.11/24")
+        await kit.bring(host, kit.overlay(host, ingress=True, published=(kit.published(host, a),)))
+        shown = await host.place.sh(f"ip link show {NAMES.bridge}")
+        assert "02:42:0a:01:00:01" in shown
+        assert f"alias swarm:{kit.CLUSTER}:n1" in shown
+        assert await kit.asked(lab.client, host.address, 8080, 3) == {"a"}
+
+
+async def test_a_strangers_bridge_with_another_address_is_left_alone(folder: pathlib.Path) -> None:
+    async with kit.lab(folder) as lab:
+        host = lab.hosts[0]
+        await host.place.sh(
+            f"ip link add {NAMES.bridge} type bridge; ip addr add 10.9.0.1/24 dev {NAMES.bridge};"
+            f"ip link set {NAMES.bridge} up"
+        )
+        before = await host.place.sh(f"ip link show {NAMES.bridge}")
+        applied = await host.mesh.apply(kit.picture(kit.overlay(host)))
+        assert f"ip link delete {NAMES.bridge}" in applied.errors["n1"]
+        assert await host.place.sh(f"ip link show {NAMES.bridge}") == before
+
+
+async def test_what_is_half_made_and_no_longer_wanted_goes(
+    folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    power = Power(monkeypatch)
+    async with kit.lab(folder) as lab:
+        host = lab.hosts[0]
+        a = kit.Backend("a", ("10.1.0.11",), True, True)
+        port = kit.Published("tcp", 8080, 80, "web", (a,))
+        whole = kit.picture(kit.overlay(host, ingress=True, published=(port,)))
+        cuts, survived = 0, False
+        while not survived:
+            power.left = cuts
+            survived = not (await host.mesh.apply(whole)).errors
+            power.left = -1
+            host.restart()
+            await host.mesh.clear(kit.CLUSTER)
+            assert await _left(host) == [], cuts
+            cuts += 1
+
+
+async def test_a_half_made_tunnel_of_an_earlier_network_frees_its_number(folder: pathlib.Path) -> None:
+    async with kit.lab(folder) as lab:
+        host = lab.hosts[0]
+        earlier = names("gone").vxlan
+        await host.place.sh(f"ip link add {earlier} type vxlan id 4097 local 192.0.2.1 dstport 4789 nolearning")
+        await kit.bring(host, kit.overlay(host))
+        assert earlier not in await host.place.sh("ip link")
+
+
+async def test_links_that_look_like_ours_and_are_not_stay(folder: pathlib.Path) -> None:
+    async with kit.lab(folder) as lab:
+        host = lab.hosts[0]
+        up, marked, other = names("x").bridge, names("y").bridge, names("z").vxlan
+        await host.place.sh(
+            f"ip link add {up} type bridge; ip link set {up} up; ip link add {marked} type bridge;"
+            f"ip link set {marked} alias mine; ip link add {other} type veth peer name theirs"
+        )
+        await kit.bring(host, kit.overlay(host))
+        await host.mesh.clear(kit.CLUSTER)
+        shown = await host.place.sh("ip link")
+        assert all(name in shown for name in (up, marked, other))
+
+
+async def test_a_table_without_any_link_of_ours_goes_with_the_membership(folder: pathlib.Path) -> None:
+    async with kit.lab(folder) as lab:
+        host = lab.hosts[0]
+        await kit.bring(host, kit.overlay(host, ingress=True))
+        host.restart()
+        await host.place.sh(f"ip link del swgw0; ip link del {NAMES.bridge}; ip link del {NAMES.vxlan}")
+        await host.mesh.clear(kit.CLUSTER)
+        assert await _left(host) == []
