@@ -35,7 +35,7 @@ def small(swarm: Swarm) -> Iterator[Host]:
     host.run(f"systemctl stop {UNITS}")
     host.run(f"rm -f {DISK}/filler; cp -a {DISK}/var/lib/queenright/. /mnt/kept || true")
     for folder in FOLDERS:
-        host.run(f"umount -R {folder}")
+        host.run(f"umount -l {folder}")  # the topmost and all in it; -R of newer ones takes what lies below as well
     host.run("cp -a /mnt/kept/. /var/lib/queenright && rm -r /mnt/kept", check=False)
     host.run(f"umount -R {DISK} && {{ {START}; }}")
     swarm.await_ready()
