@@ -83,6 +83,7 @@ def test_a_host_without_a_python_that_will_do_is_told_the_package_before_any_cha
         host.run(show)
 
 
+@pytest.mark.releases
 def test_the_first_run_forms_a_swarm_and_shows_no_secret(bare: Project, before: dict[str, dict[str, str]]) -> None:
     done = bare.play(SITE, "-vvv")
     assert {failed + lost for _, failed, lost in outcome(bare.lab, done).values()} == {0}
@@ -95,6 +96,7 @@ def test_the_first_run_forms_a_swarm_and_shows_no_secret(bare: Project, before: 
     assert foreign(bare.lab) == before
 
 
+@pytest.mark.releases
 def test_the_second_run_changes_nothing(bare: Project) -> None:
     done = bare.play(SITE)
     assert outcome(bare.lab, done) == untouched(*(host.name for host in bare.lab.hosts))
@@ -143,6 +145,7 @@ def test_a_run_of_some_tags_does_that_part_alone(bare: Project, tags: str, tasks
     assert not [other for other in others if other in done.stdout]
 
 
+@pytest.mark.releases
 def test_the_units_are_as_systemd_likes_them_and_share_the_mount_namespace(bare: Project) -> None:
     for host in bare.lab.hosts:
         verified = host.run(
@@ -162,6 +165,7 @@ def test_reset_is_refused_without_the_id_of_this_swarm(bare: Project) -> None:
     assert Swarm(bare).status(bare.lab.hosts[0])["state"] == "active"
 
 
+@pytest.mark.releases
 def test_reset_takes_all_that_is_ours_and_nothing_else(bare: Project, before: dict[str, dict[str, str]]) -> None:
     swarm = Swarm(bare)
     swarm.create("web", "web:v1", 6)
