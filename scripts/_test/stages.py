@@ -46,6 +46,28 @@ def _pytest(name: str, title: str, arguments: list[str], *, lane: str, timeout: 
     return Stage(name, title, lane, command, timeout, junit=junit, **more)  # type: ignore[arg-type]
 
 
+def _on_debian_13(name: str, title: str, selection: str, *, lane: str, timeout: float) -> Stage:
+    """Tests of real hosts, on those of the newer release."""
+    needs = {"after": ("collection",), "tools": ("dockerd", "docker", "ssh"), "root": True}
+    stage = _pytest(name, title, ["-m", selection, "tests/cluster"], lane=lane, timeout=timeout, **needs)
+    return dataclasses.replace(stage, command=("/usr/bin/env", "QUEENRIGHT_LAB_SUITE=trixie", *stage.command))
+
+
+def _guest(name: str, title: str, *arguments: str, lane: str = FULL, timeout: float) -> Stage:
+    """Emulated: it takes a busy machine many times as long as a quiet one."""
+    limits = ("--limit", str(timeout - 60), "--result", str(OUTPUT / name))
+    return Stage(
+        name,
+        title,
+        lane,
+        (_PYTHON, "tests/kernel/guest/boot.py", *limits, *arguments),
+        timeout,
+        junit=str(OUTPUT / name / "guest.xml"),
+        tools=("qemu-system-x86_64", "busybox", "depmod", "dpkg-deb", "apt-get", "setpriv", "nft", "ip", "tc"),
+        root=True,
+    )
+
+
 def _collection(name: str, title: str, *, timeout: float = 300, **more: object) -> Stage:
     return Stage(name, title, FULL, (*_COLLECTION, name), timeout, **{"after": ("collection",), **more})  # type: ignore[arg-type]
 
@@ -102,16 +124,7 @@ STAGES: tuple[Stage, ...] = (
         tools=("ip", "bridge", "nft", "iptables", "nsenter"),
         root=True,
     ),
-    Stage(
-        "guest",
-        "the kernel tests on Debian's stock kernel, with both backends (tests/kernel/guest)",
-        FULL,
-        (_PYTHON, "tests/kernel/guest/boot.py"),
-        3600,
-        junit=str(OUTPUT / "guest/guest.xml"),
-        tools=("qemu-system-x86_64", "busybox", "depmod", "dpkg-deb", "apt-get", "setpriv", "nft", "ip"),
-        root=True,
-    ),
+    _guest("guest", "IPVS and lost packets, on Debian's stock kernel (tests/kernel/guest)", "--short", timeout=1800),
     _pytest(
         "security",
         "negative tables, leak scan (tests/security)",
@@ -150,6 +163,13 @@ STAGES: tuple[Stage, ...] = (
         tools=("dockerd", "docker", "ssh"),
         root=True,
     ),
+    _on_debian_13(
+        "cluster13",
+        "hosts with Debian 13: what depends on the release (tests/cluster)",
+        "releases and not long",
+        lane=FULL,
+        timeout=1800,
+    ),
     Stage(
         "demo",
         "scripts/demo on a newcomer's machine, from what is committed",
@@ -165,6 +185,8 @@ STAGES: tuple[Stage, ...] = (
         lane=LONG,
         timeout=1800,
     ),
+    _on_debian_13("cluster13-all", "hosts with Debian 13: all of them", "not long", lane=LONG, timeout=3600),
+    _guest("guest-long", "all kernel tests on Debian's stock kernel, with both backends", lane=LONG, timeout=7200),
     _pytest("soak", "the long ones: soaks", ["-m", "long", "tests"], lane=LONG, timeout=7200, root=True),
 )
 

@@ -44,6 +44,11 @@ def backends() -> list[str]:
     return os.environ.get("QUEENRIGHT_KERNEL_BACKENDS", "nftables").split(",")
 
 
+def stride() -> int:
+    """Of all the moments at which something may be cut off, every so many are tried: 1 is all of them."""
+    return int(os.environ.get("QUEENRIGHT_KERNEL_STRIDE", "1"))
+
+
 class Place:
     """A namespace and a thread in it."""
 
@@ -157,7 +162,11 @@ class Host:
     def restart(self) -> None:
         """The agent dies without a word, and another one starts: nothing but the kernel remembers."""
         self.mesh.close()
-        self.mesh = KernelMesh(namespace="host", folder=self.folder)
+        self.mesh = _mesh(self.folder)
+
+
+def _mesh(folder: pathlib.Path) -> KernelMesh:
+    return KernelMesh(namespace="host", folder=folder, switches=folder.with_suffix(".sysctls"))
 
 
 class Lab:
@@ -175,8 +184,7 @@ class Lab:
             folder = self.folder / f"h{number}"
             place = self._place(Place("host", folder))
             await self._plug(place, f"h{number}", f"192.0.2.{number}", f"2001:db8::{number:x}")
-            mesh = KernelMesh(namespace="host", folder=folder)
-            self.hosts.append(Host(place, f"192.0.2.{number}", f"2001:db8::{number:x}", folder, mesh))
+            self.hosts.append(Host(place, f"192.0.2.{number}", f"2001:db8::{number:x}", folder, _mesh(folder)))
         self.client = self._place(Place("client", self.folder))
         await self._plug(self.client, "client", "192.0.2.99", "2001:db8::99")
 

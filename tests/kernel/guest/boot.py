@@ -28,7 +28,7 @@ import kernel  # noqa: E402
 ROOT = HERE.parents[2]
 RESULT = ROOT / ".test-output/guest"
 BACKENDS, SHORT_BACKENDS = "nftables,ipvs", "ipvs"
-ELSEWHERE = ("test_doctor.py", "test_firewall.py", "test_tunnel.py")
+ELSEWHERE = ("test_doctor.py", "test_firewall.py", "test_guest.py", "test_tunnel.py")
 """What is not about the networks of a swarm runs outside only."""
 SHORT = (
     "test_probe.py",
@@ -39,6 +39,7 @@ SHORT = (
     "test_cuts.py",
 )
 """What no other kernel of ours can tell: the balancer IPVS in all that depends on a balancer, and a wire that loses."""
+SHORT_STRIDE = 5  # see kit.stride
 MODULES = ("ip_vs", "ip_vs_rr", "ip_vs_sh", "vxlan", "br_netfilter", "sch_netem")
 """Loaded before the command, so that a kernel that lacks one is known by its name."""
 
@@ -87,9 +88,13 @@ def _machine(
     ]
 
 
-def _job(command: list[str], backends: str) -> str:
+def _job(command: list[str], backends: str, stride: int) -> str:
     path = f"{pathlib.Path(sys.executable).parent}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-    variables = {"QUEENRIGHT_KERNEL_BACKENDS": backends, "PYTHONPATH": f"{ROOT / 'runtime/src'}:{ROOT}"}
+    variables = {
+        "QUEENRIGHT_KERNEL_BACKENDS": backends,
+        "QUEENRIGHT_KERNEL_STRIDE": str(stride),
+        "PYTHONPATH": f"{ROOT / 'runtime/src'}:{ROOT}",
+    }
     return _JOB.format(
         path=path,
         variables=" ".join(f"{name}={shlex.quote(value)}" for name, value in variables.items()),
@@ -147,7 +152,8 @@ def main() -> int:
     shutil.rmtree(result, ignore_errors=True)
     result.mkdir(parents=True)
     backends = arguments.backends or (SHORT_BACKENDS if arguments.short else BACKENDS)
-    job = _job(arguments.command or _tests(arguments.short), backends)
+    command = arguments.command or _tests(arguments.short)
+    job = _job(command, backends, SHORT_STRIDE if arguments.short else 1)
     with tempfile.TemporaryDirectory(prefix="qr-guest") as folder:
         first_files = pathlib.Path(folder) / "initramfs"
         initramfs.write(image, job, first_files, pathlib.Path(busybox))
