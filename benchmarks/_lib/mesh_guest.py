@@ -77,6 +77,7 @@ class Versus:
         try:
             image = Image(node.host).id
             whole = await self._ours(image)
+            say("guest: our containers run")
             await asyncio.to_thread(self._theirs, image)
             await self._rounds(whole)
         finally:
