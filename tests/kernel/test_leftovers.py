@@ -93,3 +93,40 @@ async def test_a_table_without_any_link_of_ours_goes_with_the_membership(folder:
         await host.place.sh(f"ip link del swgw0; ip link del {NAMES.bridge}; ip link del {NAMES.vxlan}")
         await host.mesh.clear(kit.CLUSTER)
         assert await _left(host) == []
+
+
+SWITCHES = (
+    "net/ipv4/ip_forward",
+    "net/ipv6/conf/all/forwarding",
+    "net/ipv6/conf/up0/accept_ra",
+    "net/ipv6/conf/default/accept_ra",
+)
+
+
+async def test_switches_of_the_host_are_put_back_also_by_the_agents_successor(folder: pathlib.Path) -> None:
+    async with kit.lab(folder) as lab:
+        host = lab.hosts[0]
+        look = " ".join(f"/proc/sys/{name}" for name in SWITCHES)
+        await host.place.sh("echo 0 >/proc/sys/net/ipv4/ip_forward")
+        before = await host.place.sh(f"cat {look}")
+        await kit.bring(host, kit.dual(host, ingress=True))
+        during = await host.place.sh(f"cat {look}")
+        assert during.split() == ["1", "1", "2", "2"]
+        host.restart()
+        await kit.bring(host, kit.dual(host, ingress=True))
+        host.restart()
+        await host.mesh.clear(kit.CLUSTER)
+        assert await host.place.sh(f"cat {look}") == before
+
+
+async def test_a_switch_that_another_hand_set_meanwhile_stays(folder: pathlib.Path) -> None:
+    async with kit.lab(folder) as lab:
+        host = lab.hosts[0]
+        await host.place.sh("echo 1 >/proc/sys/net/ipv4/ip_forward")
+        await kit.bring(host, kit.dual(host, ingress=True))
+        await host.place.sh("echo 0 >/proc/sys/net/ipv4/ip_forward; echo 0 >/proc/sys/net/ipv6/conf/up0/accept_ra")
+        await host.mesh.audit(kit.picture(kit.dual(host, ingress=True)))
+        await host.mesh.clear(kit.CLUSTER)
+        # It was on before us: what somebody did to it meanwhile has been mended, not learnt.
+        assert await host.place.sh("cat /proc/sys/net/ipv4/ip_forward") == "1\n"
+        assert await host.place.sh("cat /proc/sys/net/ipv6/conf/up0/accept_ra") == "0\n"

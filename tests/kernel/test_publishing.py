@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import pathlib
 import socket
 
@@ -119,7 +120,9 @@ async def test_a_port_that_another_program_has_is_an_error_and_stays_its(folder:
         whole = kit.picture(kit.overlay(host, ingress=True, published=ports), kind=kind)
         applied = await host.mesh.apply(whole)
         assert not applied.errors
-        assert "8080/tcp is already in use on this node" in applied.ports["tcp", 8080]
+        said = applied.ports["tcp", 8080]
+        assert "8080/tcp is already in use on this node by " in said
+        assert f"(process {os.getpid()}): stop that program" in said
         assert applied.ports["tcp", 8081] == ""
         assert await kit.asked(lab.client, host.address, 8081) == {"a"}
         assert await kit.is_refused(lab.client, host.address, 8080)

@@ -89,7 +89,8 @@ def test_the_host_loses_direct_flows_to_a_local_task_that_is_gone() -> None:
 
 
 def test_udp_to_a_port_that_is_published_from_now_on_is_looked_at_anew() -> None:
-    lost = flows.unbound_on_host([dataclasses.replace(PORT, protocol="udp"), PORT])
+    lost = flows.unbound_on_host([dataclasses.replace(PORT, protocol="udp"), PORT], {packed("192.0.2.1")})
+    assert not lost(flow("198.51.100.7", 80, "198.51.100.7", UDP))  # a conversation with somebody outside
     assert lost(flow("192.0.2.1", 80, "192.0.2.1", UDP))
     assert not lost(flow("192.0.2.1", 81, "192.0.2.1", UDP))
     assert not lost(flow("192.0.2.1", 80, "192.0.2.1", TCP))

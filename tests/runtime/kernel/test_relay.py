@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
 from collections.abc import AsyncIterator, Callable
 
@@ -95,9 +96,10 @@ async def test_each_udp_client_gets_its_own_answers() -> None:
 async def test_ports_are_held_given_back_and_asked_for_again() -> None:
     taken = bound(socket.SOCK_STREAM)
     number = taken.getsockname()[1]
-    ports = Ports(here)
+    ports = Ports(here, lambda find: asyncio.to_thread(find))
     refused = await ports.bring([("tcp", number)])
-    assert f"port {number}/tcp is already in use on this node" in refused["tcp", number]
+    assert f"port {number}/tcp is already in use on this node by " in refused["tcp", number]
+    assert f"(process {os.getpid()})" in refused["tcp", number]
     assert "stop that program, or publish another port" in refused["tcp", number]
     taken.close()
     assert await ports.bring([("tcp", number), ("sctp", number)]) == {}

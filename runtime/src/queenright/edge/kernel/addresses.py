@@ -34,6 +34,16 @@ def present(sock: NetlinkSocket, link: int) -> set[str]:
     return found
 
 
+def own(sock: NetlinkSocket) -> set[bytes]:
+    """All addresses of the namespace, packed. Raises OSError."""
+    found = set()
+    for family in (socket.AF_INET, socket.AF_INET6):
+        for _, body in sock.dump(_GET, _BODY.pack(family, 0, 0, 0, 0)):
+            values = dict(attributes(body, _BODY.size))
+            found.add(values.get(_LOCAL) or values.get(_ADDRESS, b""))
+    return found
+
+
 def assign(sock: NetlinkSocket, link: int, come: Iterable[str], gone: Iterable[str] = ()) -> None:
     """Give a link addresses and take others. Raises KernelError naming the first that failed; the rest is done."""
     # Shorter prefixes come first: what the host sends by itself then has an address of the network as its source.

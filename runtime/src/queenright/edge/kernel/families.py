@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from queenright.edge.kernel.balancer import family_of
-from queenright.edge.kernel.links import set_sysctl
+from queenright.edge.kernel.switches import Switches
 from queenright.model.mesh import Overlay
 
 _CONF = Path("/proc/sys/net/ipv6/conf")
@@ -28,7 +28,7 @@ def has_ipv6() -> bool:
     return False
 
 
-def forward_ipv6() -> None:
+def forward_ipv6(switches: Switches) -> None:
     """Forward IPv6, if anybody outside can reach this node over it. Raises KernelError.
 
     A host that forwards no longer believes the routers that it has its own route from, unless it is told to.
@@ -37,8 +37,8 @@ def forward_ipv6() -> None:
         return
     for link in _CONF.iterdir():
         if (link / "accept_ra").read_text().strip() == "1":
-            set_sysctl(f"net/ipv6/conf/{link.name}/accept_ra", 2)
-    set_sysctl("net/ipv6/conf/all/forwarding", 1)
+            switches.set(f"net/ipv6/conf/{link.name}/accept_ra", 2)
+    switches.set("net/ipv6/conf/all/forwarding", 1)
 
 
 def without_ipv6(overlay: Overlay) -> Overlay:

@@ -56,15 +56,16 @@ def lost_on_host(ports: Iterable[Published], before: Iterable[Published]) -> Jud
     return lost
 
 
-def unbound_on_host(added: Collection[Published]) -> Judge:
-    """Judges flows of the host that were not translated: UDP to a port that is published from now on. As long as they
-    are remembered they would go on to where nobody listens.
+def unbound_on_host(added: Collection[Published], own: Collection[bytes]) -> Judge:
+    """Judges flows of the host that were not translated: UDP to one of its ``own`` addresses and a port that is
+    published from now on. As long as they are remembered they would go on to where nobody listens.
     """
     numbers = {port.port for port in added if port.protocol == "udp"}
     udp = PROTOCOLS["udp"]
 
     def lost(flow: Flow) -> bool:
-        return flow.protocol == udp and flow.port in numbers and flow.target == flow.answered_by
+        ends_here = flow.target == flow.answered_by and flow.target in own
+        return flow.protocol == udp and flow.port in numbers and ends_here
 
     return lost
 

@@ -22,6 +22,7 @@ from queenright.edge.kernel.errors import KernelError
 from queenright.edge.kernel.links import Link, Links, half_made, set_sysctl
 from queenright.edge.kernel.netlink import NetlinkSocket
 from queenright.edge.kernel.nft import Nft, has_table, open_nft
+from queenright.edge.kernel.switches import Switches
 from queenright.model.mesh import HOST_LINK, HOST_TABLE, Overlay, Published, alias_of, mac_of
 
 _NEIGHBOURS = {1: 8192, 2: 49152, 3: 65536}  # gc_thresh: a node talks to every task of its networks
@@ -30,11 +31,14 @@ _NEIGHBOURS = {1: 8192, 2: 49152, 3: 65536}  # gc_thresh: a node talks to every 
 class Gateway:
     """What leads from the host into the sandbox of the ingress network."""
 
-    def __init__(self, links: Links, route: NetlinkSocket, filters: NetlinkSocket, cluster_id: str) -> None:
+    def __init__(
+        self, links: Links, route: NetlinkSocket, filters: NetlinkSocket, cluster_id: str, switches: Switches
+    ) -> None:
         self._links = links
         self._route = route
         self._filter = filters
         self._cluster = cluster_id
+        self._switches = switches
         self._nft: Nft | None = None
         self._ports: tuple[Published, ...] | None = None
         self._text = ""
@@ -74,13 +78,17 @@ class Gateway:
 
     def is_there(self) -> bool:
         """Whether an earlier life of the agent left anything of this."""
-        return self._own_link() is not None or has_table(self._filter, HOST_TABLE)
+        return self._own_link() is not None or has_table(self._filter, HOST_TABLE) or self._switches.are_kept()
 
     def remove(self) -> None:
         """Take everything away; the link comes last: while it is there something may be left. Raises KernelError."""
-        self._ports, self._text, self._listing = None, "", ""
+        before, self._ports = self._ports or (), None
+        self._text, self._listing = "", ""
         self._open().run(tables.removal(HOST_TABLE))
-        conntrack.cut(self._filter, flows.lost_on_host((), ()), status=conntrack.TRANSLATED, mask=conntrack.TRANSLATED)
+        conntrack.cut(
+            self._filter, flows.lost_on_host((), before), status=conntrack.TRANSLATED, mask=conntrack.TRANSLATED
+        )
+        self._switches.put_back()
         link = self._own_link()
         if link is not None:
             self._links.remove(link)
@@ -117,14 +125,15 @@ class Gateway:
         had = {(port.protocol, port.port) for port in before}
         added = [port for port in ports if port.protocol == "udp" and (port.protocol, port.port) not in had]
         if added:
-            conntrack.cut(self._filter, flows.unbound_on_host(added), status=0, mask=translated)
+            unbound = flows.unbound_on_host(added, addresses.own(self._route))
+            conntrack.cut(self._filter, unbound, status=0, mask=translated)
 
     def _sysctls(self, overlay: Overlay) -> None:
-        set_sysctl("net/ipv4/ip_forward", 1)
+        self._switches.set("net/ipv4/ip_forward", 1)
         set_sysctl(f"net/ipv4/conf/{HOST_LINK}/route_localnet", 1)  # clients on 127.0.0.1
         set_sysctl(f"net/ipv4/conf/{HOST_LINK}/rp_filter", 2)
         if own_address(overlay, 6):
-            families.forward_ipv6()
+            families.forward_ipv6(self._switches)
         for number, least in _NEIGHBOURS.items():
             for family in ("ipv4", "ipv6"):
-                set_sysctl(f"net/{family}/neigh/default/gc_thresh{number}", least, least=True)
+                self._switches.set(f"net/{family}/neigh/default/gc_thresh{number}", least, least=True)

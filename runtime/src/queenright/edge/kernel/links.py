@@ -7,6 +7,7 @@ no mark is our own, left by an end in between. Anything else is a stranger and i
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import errno
 import os
@@ -160,6 +161,13 @@ def set_sysctl(name: str, value: int, *, least: bool = False) -> None:
         return
     except (OSError, ValueError, IndexError) as error:
         raise KernelError(f"{path} cannot be set to {value} ({error}): is /proc/sys mounted read-only?")
+
+
+def read_sysctl(name: str) -> int | None:
+    """What a switch of the calling thread's namespace is; None if the kernel does not have it, or it is no number."""
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        return int((_SYSCTL / name).read_text().split()[0])
+    return None
 
 
 def _link(message: Any) -> Link:

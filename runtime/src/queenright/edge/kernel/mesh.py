@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from queenright.edge.kernel.site import Site
 
 FOLDER = Path("/run/netns")
+SWITCHES = Path("/run/queenright/sysctls.json")
 _OURS = re.compile(rf"(sw|svx|svb)-[0-9a-f]{{10}}|{HOST_LINK}|swns-[0-9a-f]{{10}}")
 
 
@@ -29,12 +30,13 @@ class KernelMesh:
     """Fulfils :class:`agent.mesh_ports.Kernel`.
 
     ``namespace``: where the host's part is, if not where the process is (tests have several hosts); ``folder``: where
-    namespaces have their names.
+    namespaces have their names; ``switches``: the file that remembers what the host's switches were.
     """
 
-    def __init__(self, *, namespace: str | None = None, folder: Path = FOLDER) -> None:
+    def __init__(self, *, namespace: str | None = None, folder: Path = FOLDER, switches: Path = SWITCHES) -> None:
         self._namespace = namespace
         self._folder = folder
+        self._switches = switches
         self._site: Site | None = None
         self._one_at_a_time = asyncio.Lock()
         self._touched = asyncio.Event()
@@ -57,7 +59,7 @@ class KernelMesh:
 
     async def clear(self, cluster_id: str) -> None:
         applied = await self._bring(MeshPicture(cluster_id), full=True)
-        self.close()
+        await self._end()
         if applied.errors:
             raise OSError(errno.EBUSY, "; ".join(sorted(applied.errors.values())))
 
@@ -75,23 +77,31 @@ class KernelMesh:
         if site is not None:
             site.close()
 
+    async def _end(self) -> None:
+        """As :meth:`close`, for a loop that goes on."""
+        site, self._site = self._site, None
+        if site is not None:
+            await site.end()
+
     async def _bring(self, picture: MeshPicture, *, full: bool) -> Applied:
         async with self._one_at_a_time:
             if self._site is not None and self._site.cluster_id != picture.cluster_id:
-                self.close()
+                await self._end()
             if self._site is None:
                 if not picture.overlays and not self._leftovers():
                     return Applied()
                 from queenright.edge.kernel.site import Site  # nothing of it is loaded before there is a network
+                from queenright.edge.kernel.switches import Switches
 
-                self._site = Site(picture.cluster_id, self._namespace, self._folder, self._touched.set)
+                switches = Switches(self._switches)
+                self._site = Site(picture.cluster_id, self._namespace, self._folder, switches, self._touched.set)
             try:
                 applied = await self._site.bring(picture, full=full)
             except (KernelError, OSError) as error:  # nothing works at all; the next call begins anew
-                self.close()
+                await self._end()
                 return _all_failed(picture, str(error))
             if not picture.overlays and not applied.errors:
-                self.close()
+                await self._end()
             return applied
 
     def _leftovers(self) -> bool:
@@ -101,7 +111,7 @@ class KernelMesh:
         names = [name for _, name in socket.if_nameindex()]
         with contextlib.suppress(FileNotFoundError):
             names += [path.name for path in self._folder.iterdir()]
-        return any(_OURS.fullmatch(name) for name in names) or _table()
+        return any(_OURS.fullmatch(name) for name in names) or self._switches.exists() or _table()
 
 
 def _table() -> bool:

@@ -15,6 +15,7 @@ OpenSocket = Callable[[Callable[[], socket.socket]], Awaitable[socket.socket]]
 Target = tuple[str, int]
 
 MOST = 1024  # connections, or UDP clients, of one port at a time
+BACKLOG = 1024  # connections that wait to be taken
 IDLE = 60.0  # seconds after which a UDP client is forgotten
 _CHUNK = 1 << 16
 _CONNECT = 10.0  # seconds
@@ -32,7 +33,7 @@ class Streams:
         self._server: asyncio.Server | None = None
 
     async def serve(self, sock: socket.socket) -> None:
-        self._server = await asyncio.start_server(self._accepted, sock=sock)
+        self._server = await asyncio.start_server(self._accepted, sock=sock, backlog=BACKLOG)
 
     def close(self) -> None:
         """Stop listening and end what is relayed."""

@@ -10,23 +10,24 @@ from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 
 from queenright.edge.kernel.balancer import LINK4
-from queenright.edge.kernel.relay import Datagrams, OpenSocket, Streams
+from queenright.edge.kernel.holders import holder
+from queenright.edge.kernel.relay import BACKLOG, Datagrams, OpenSocket, Streams
 
 Key = tuple[str, int]
 
-_BACKLOG = 1024
 _KINDS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
 
 
 class Ports:
-    """The ports that are held, by protocol and number."""
+    """The ports that are held, by protocol and number. ``on_worker`` runs a function on the host's worker."""
 
-    def __init__(self, open_socket: OpenSocket) -> None:
+    def __init__(self, open_socket: OpenSocket, on_worker: Callable[[Callable[[], str]], Awaitable[str]]) -> None:
         self._open = open_socket
+        self._on_worker = on_worker
         self._held: dict[Key, list[Streams | Datagrams]] = {}
 
     async def bring(self, wanted: Iterable[Key]) -> dict[Key, str]:
@@ -39,7 +40,7 @@ class Ports:
             try:
                 await self._hold(key)
             except OSError as error:
-                refused[key] = _refusal(key, error)
+                refused[key] = await self._refusal(key, error)
         return refused
 
     def close(self) -> None:
@@ -50,6 +51,18 @@ class Ports:
     def _release(self, key: Key) -> None:
         for relay in self._held.pop(key):
             relay.close()
+
+    async def _refusal(self, key: Key, error: OSError) -> str:
+        protocol, port = key
+        if error.errno != errno.EADDRINUSE:
+            return f"port {port}/{protocol} cannot be held on this node: {error.strerror or error}"
+        name = await self._on_worker(lambda: holder(protocol, port))
+        listing = "ss -ltnp" if protocol == "tcp" else "ss -lunp"
+        who = name or f"another program ({listing} 'sport = :{port}' names it)"
+        return (
+            f"port {port}/{protocol} is already in use on this node by {who}: "
+            "stop that program, or publish another port"
+        )
 
     async def _hold(self, key: Key) -> None:
         protocol, port = key
@@ -86,19 +99,8 @@ def _bind(family: int, kind: int, port: int) -> socket.socket:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections that just ended are no obstacle
         sock.bind(("", port))
         if kind == socket.SOCK_STREAM:
-            sock.listen(_BACKLOG)
+            sock.listen(BACKLOG)
     except BaseException:
         sock.close()
         raise
     return sock
-
-
-def _refusal(key: Key, error: OSError) -> str:
-    protocol, port = key
-    if error.errno == errno.EADDRINUSE:
-        listing = "ss -ltnp" if protocol == "tcp" else "ss -lunp"
-        return (
-            f"port {port}/{protocol} is already in use on this node by another program ({listing} 'sport = :{port}' "
-            "names it): stop that program, or publish another port"
-        )
-    return f"port {port}/{protocol} cannot be held on this node: {error.strerror or error}"

@@ -79,10 +79,12 @@ class Sandbox:
 
     def leave(self) -> None:
         """The thread's last step: nothing holds the namespace any more but its name."""
-        for held in (self._balancer, self._former, self._nft, self._filter, self._route, self._links):
-            if held is not None:
+        held = (self._balancer, self._former, self._nft, self._filter, self._route, self._links)
+        self._balancer = self._former = self._nft = self._filter = self._route = self._links = None
+        for opened in held:
+            if opened is not None:
                 with contextlib.suppress(Exception):
-                    held.close()
+                    opened.close()
 
     def seen(self) -> tuple[bool, set[str]]:
         """Whether this is still the namespace of its name, and which links are in it."""

@@ -27,6 +27,7 @@ from queenright.edge.kernel.nftables import Nftables
 from queenright.edge.kernel.overlay import HostSide
 from queenright.edge.kernel.reserve import Key, Ports
 from queenright.edge.kernel.sandbox import Sandbox
+from queenright.edge.kernel.switches import Switches
 from queenright.edge.kernel.worker import Worker
 from queenright.model.mesh import (
     HOST_LINK,
@@ -39,6 +40,7 @@ from queenright.model.mesh import (
 )
 
 T = TypeVar("T")
+Held = TypeVar("Held", Links, NetlinkSocket)
 
 NAMESPACE = re.compile(r"swns-[0-9a-f]{10}")
 _END = 5.0  # seconds that a thread may take to end
@@ -52,17 +54,24 @@ class Host:
     def __init__(self, namespace: str | None, folder: Path) -> None:
         self._namespace = namespace
         self._folder = folder
+        self._held: list[Links | NetlinkSocket] = []
         self.worker = Worker("kernel-host", self._enter)
 
     def _enter(self) -> None:
         if self._namespace is not None:
             namespaces.enter(self._namespace, self._folder)
-        self.links = Links()
-        self.route, self.filters = NetlinkSocket(netlink.ROUTE), NetlinkSocket(netlink.NETFILTER)
+        self.links = self._hold(Links())
+        self.route = self._hold(NetlinkSocket(netlink.ROUTE))
+        self.filters = self._hold(NetlinkSocket(netlink.NETFILTER))
+
+    def _hold(self, opened: Held) -> Held:
+        self._held.append(opened)
+        return opened
 
     def leave(self) -> None:
-        for held in (self.filters, self.route, self.links):
-            held.close()
+        """Let go of everything, also of what one that did not come in had opened."""
+        while self._held:
+            self._held.pop().close()
 
 
 class Network:
@@ -91,17 +100,21 @@ class Network:
 
     async def end(self) -> None:
         """End the thread; the namespace stays, if it has a name."""
-        with contextlib.suppress(Exception):  # one that never came in has nothing to leave
-            await self.worker.run(self.sandbox.leave)
-        self.worker.close()
+        leave = self.sandbox.leave
+        with contextlib.suppress(Exception):  # one that never came in leaves at its end
+            await self.worker.run(leave)
+        self.worker.close(leave)
 
 
 class Site:
     """Applies pictures. Belongs to the loop; one call at a time."""
 
-    def __init__(self, cluster_id: str, namespace: str | None, folder: Path, told: Callable[[], None]) -> None:
+    def __init__(
+        self, cluster_id: str, namespace: str | None, folder: Path, switches: Switches, told: Callable[[], None]
+    ) -> None:
         self.cluster_id = cluster_id
         self._folder = folder
+        self._switches = switches
         self._told = told
         self._in_place = namespace is None
         self._host = Host(namespace, folder)
@@ -109,7 +122,7 @@ class Site:
         self._gateway: Gateway | None = None
         self._published: tuple[str, tuple[Published, ...]] | None = None  # as the gateway has them
         self._accepted: dict[int, list[firewall.Rule]] | None = None
-        self._ports = Ports(self._open_socket)
+        self._ports = Ports(self._open_socket, self._host.worker.run)
         self._watch: watch.Watch | None = None
         self._swept = False
 
@@ -130,8 +143,19 @@ class Site:
         dns = network.applied.dns
         return await network.worker.run(lambda: network.sandbox.dns_sockets(dns))
 
+    async def end(self) -> None:
+        """End the threads and go on meanwhile: the kernel takes its time to close some sockets."""
+        if self._watch is not None:
+            self._watch.close()
+        self._ports.close()
+        for network in self._networks.values():
+            await network.end()
+        with contextlib.suppress(Exception):  # one that never came in has nothing to leave
+            await self._host.worker.run(self._leave)
+        self._host.worker.close(self._leave)
+
     def close(self) -> None:
-        """End the threads; the data path goes on."""
+        """End the threads, and wait for that; the data path goes on."""
         if self._watch is not None:
             self._watch.close()
         self._ports.close()
@@ -187,7 +211,7 @@ class Site:
                 host, self.cluster_id, overlay.network_id, self._folder
             )
         if network.worker.failed:
-            network.worker.close()
+            await network.end()
             network.open()
         if network.applied == overlay and network.made_by is make and not full:
             return
@@ -280,8 +304,10 @@ class Site:
 
     async def _open_gateway(self) -> Gateway:
         if self._gateway is None:
-            host, cluster = self._host, self.cluster_id
-            self._gateway = await host.worker.run(lambda: Gateway(host.links, host.route, host.filters, cluster))
+            host = self._host
+            self._gateway = await host.worker.run(
+                lambda: Gateway(host.links, host.route, host.filters, self.cluster_id, self._switches)
+            )
         return self._gateway
 
     async def _open_socket(self, make: Callable[[], socket.socket]) -> socket.socket:
