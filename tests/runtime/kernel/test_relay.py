@@ -96,7 +96,7 @@ async def test_each_udp_client_gets_its_own_answers() -> None:
 async def test_ports_are_held_given_back_and_asked_for_again() -> None:
     taken = bound(socket.SOCK_STREAM)
     number = taken.getsockname()[1]
-    ports = Ports(here, lambda find: asyncio.to_thread(find))
+    ports = Ports(here, asyncio.to_thread)
     refused = await ports.bring([("tcp", number)])
     assert f"port {number}/tcp is already in use on this node by " in refused["tcp", number]
     assert f"(process {os.getpid()})" in refused["tcp", number]

@@ -2,7 +2,7 @@
 """Switches of the host (sysctls) that published ports need, and what they were before: that is put back at the end.
 
 What was there at first is kept in a file that a reboot takes away, as it does the switches. A switch that another hand
-has set meanwhile is that hand's, and stays. Runs on the host's worker: the files of /proc/sys are those of its namespace.
+has set meanwhile is that hand's, and stays. Runs on the host's worker: /proc/sys is that of its namespace.
 """
 
 from __future__ import annotations
