@@ -20,7 +20,7 @@ import time
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.queenright.swarm.plugins.module_utils import _docker_context
+from ansible_collections.queenright.swarm.plugins.module_utils import _docker_context, _mesh_host
 from ansible_collections.queenright.swarm.plugins.module_utils._engine import DEFAULT_SOCKET, Engine, EngineError
 from ansible_collections.queenright.swarm.plugins.module_utils._files import Files
 from ansible_collections.queenright.swarm.plugins.module_utils._install import (
@@ -74,6 +74,7 @@ class RuntimeHost:
             "python": self._python,
             "needs_wheel": needs_wheel,
             "leads": os.path.exists(STATE_FILE) and leads(self._engine),
+            "network_packages": _mesh_host.packages() if self._wants_mesh() else [],
             "diff": ([release] if after is not None and self._before != after else []) + self._files.diffs,
         }
 
@@ -97,6 +98,8 @@ class RuntimeHost:
         settings = self._settings(release)
         if not self._params["activate"]:
             return self._before
+        if self._wants_mesh():  # before the daemon makes links
+            self._actions += _mesh_host.keep_off(self._module.run_command, self._files, self._check)
         self._take_over(release, settings)
         self._context()
         for name in self._releases.superfluous(self._params["keep_releases"], release):
@@ -231,6 +234,9 @@ class RuntimeHost:
         if _docker_context.write(self._files, _docker_context.root_home(), self._params["socket"]):
             self._actions.append("write the docker context %s" % _docker_context.NAME)
 
+    def _wants_mesh(self) -> bool:
+        return bool(self._params["mesh"]) and self._params["state"] == "present"
+
     # -- absent
 
     def _absent(self) -> str:
@@ -253,6 +259,7 @@ class RuntimeHost:
                 self._releases.remove()
         if _docker_context.remove(self._files, _docker_context.root_home(), self._check):
             self._actions.append("remove the docker context %s" % _docker_context.NAME)
+        self._actions += _mesh_host.let_go(self._module.run_command, self._files, self._check)
         if self._params["purge"]:
             self._purge()
         return ""

@@ -107,6 +107,14 @@ options:
         speaks to the runtime. A context of that name which somebody else made is left alone.
     type: bool
     default: true
+  mesh:
+    description:
+      - Prepare the host for overlay networks and published ports. Where NetworkManager or systemd-networkd runs, it is told
+        by a file to leave the links of networks (C(sw-*), C(svx-*), C(svb-*) and C(swgw0)) alone. RV(network_packages)
+        names packages that are wanting; the role P(queenright.swarm.runtime#role) installs them.
+      - A swarm that publishes ports on the nodes of tasks only, and has no networks, needs none of it.
+    type: bool
+    default: true
   activate:
     description:
       - Whether to use the release, after it was installed. Otherwise that is all that is done; no service is touched, so
@@ -166,6 +174,10 @@ EXAMPLES = r"""
   queenright.swarm.swarm_runtime:
     wheelhouse: "{{ playbook_dir }}/wheelhouse"
 
+- name: Install it on a host of a swarm that has no use for networks
+  queenright.swarm.swarm_runtime:
+    mesh: false
+
 - name: Remove it with all it kept
   queenright.swarm.swarm_runtime:
     state: absent
@@ -195,6 +207,12 @@ python_packages:
   type: list
   elements: str
   sample: [python3-venv]
+network_packages:
+  description: Packages that overlay networks and published ports need and the host lacks. Nothing else needs them.
+  returned: success
+  type: list
+  elements: str
+  sample: [nftables]
 leads:
   description: Whether the host is the manager that leads the others, as the task ends.
   returned: success
@@ -231,6 +249,7 @@ def main():
             "settings": {"type": "dict"},
             "service_manager": {"type": "str", "choices": ["auto", "systemd", "sysv", "none"], "default": "auto"},
             "docker_context": {"type": "bool", "default": True},
+            "mesh": {"type": "bool", "default": True},
             "activate": {"type": "bool", "default": True},
             "keep_quorum": {"type": "bool", "default": True},
             "keep_releases": {"type": "int", "default": 2},

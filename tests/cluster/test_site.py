@@ -78,7 +78,7 @@ def test_a_host_without_a_python_that_will_do_is_told_the_package_before_any_cha
         assert "install the package python3-venv" in " ".join(done.stdout.split())
         assert traces(host) == ""
         foretold = bare.play(SITE, "--limit", host.name, "--check")
-        assert "Install Python with apt" in foretold.stdout
+        assert "Install packages with apt" in foretold.stdout
     finally:
         host.run(show)
 

@@ -15,6 +15,8 @@ class FakeHost:
         self.commands: list[list[str]] = []
         self.running = False
         self.enabled = False
+        self.units: dict[str, str] = {}
+        """States of units that are not ours; while it is empty they are not answered for."""
         self._failing: tuple[str, str] | None = None
 
     def fail_at(self, part: str, words: str) -> None:
@@ -33,6 +35,8 @@ class FakeHost:
             return 1, "", self._failing[1]
         if "-m venv" in line:
             self._make_venv(command[-1])
+        if self.units and command[:2] == ["systemctl", "is-active"] and command[2].endswith("Manager.service"):
+            return 3, "".join(self.units.get(name, "inactive") + "\n" for name in command[2:]), ""
         if command[0] == "systemctl" or "INIT_D/" in command[0]:
             return self._service(command[1], line)
         return 0, "", ""

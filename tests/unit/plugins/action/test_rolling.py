@@ -27,7 +27,7 @@ def note(*words):
 
 
 def main():
-    names = ("wheelhouse_remote", "extra_index_urls", "service_manager", "docker_context", "keep_releases")
+    names = ("wheelhouse_remote", "extra_index_urls", "service_manager", "docker_context", "keep_releases", "mesh")
     arguments = {{name: {{"type": "raw"}} for name in (*names, "ready_timeout", "keep_quorum")}}
     module = AnsibleModule(dict(arguments, activate={{"type": "bool"}}), supports_check_mode=True)
     host = os.path.basename(os.path.dirname(os.environ["QUEENRIGHT_SOCKET"]))

@@ -10,7 +10,13 @@ import tarfile
 import typing as t
 
 import pytest
-from ansible_collections.queenright.swarm.plugins.module_utils import _docker_context, _install, _runtime_host, _spare
+from ansible_collections.queenright.swarm.plugins.module_utils import (
+    _docker_context,
+    _install,
+    _mesh_host,
+    _runtime_host,
+    _spare,
+)
 from ansible_collections.queenright.swarm.plugins.module_utils import _service_manager as managers
 from ansible_collections.queenright.swarm.plugins.module_utils._engine import DEFAULT_SOCKET, EngineError
 from ansible_collections.queenright.swarm.plugins.module_utils._install import InstallError, Releases
@@ -32,6 +38,7 @@ DEFAULTS = {
     "settings": None,
     "service_manager": "systemd",
     "docker_context": True,
+    "mesh": True,
     "activate": True,
     "keep_quorum": True,
     "keep_releases": 2,
@@ -90,6 +97,9 @@ def world(tmp_path, monkeypatch) -> World:
     monkeypatch.setattr(_docker_context, "docker_is_there", lambda: True)
     monkeypatch.setattr(_docker_context, "root_home", lambda: str(tmp_path / "root"))
     monkeypatch.setattr(_install, "SELINUX", str(tmp_path / "none"))
+    monkeypatch.setattr(_mesh_host, "SYSTEMD", str(tmp_path / "none"))
+    moved = [one._replace(path=str(tmp_path / one.path.lstrip("/"))) for one in _mesh_host.MANAGERS]
+    monkeypatch.setattr(_mesh_host, "MANAGERS", moved)
     world = World(tmp_path, FakeHost())
     monkeypatch.setattr(_runtime_host, "Releases", lambda prefix: world.releases)
     monkeypatch.setattr(Daemon, "status", {"state": "inactive", "ready": True})
@@ -419,3 +429,56 @@ def test_service_manager_none_starts_nothing(world):
 def test_a_call_past_the_action_plugin_is_explained(world):
     with pytest.raises(InstallError, match="through its action plugin"):
         world.run(bundle=None)
+
+
+def test_a_manager_of_links_that_runs_is_told_to_leave_ours_alone_and_forgets_it_at_the_end(world, monkeypatch):
+    monkeypatch.setattr(_mesh_host, "SYSTEMD", str(world.root))
+    world.host.units = {"NetworkManager.service": "active", "systemd-networkd.service": "inactive"}
+    foreseen = world.run(check=True)
+    assert "keep NetworkManager off the links of networks" in foreseen["actions"]
+    assert not world.host.did("reload")
+    first = world.run()
+    assert "keep NetworkManager off the links of networks" in first["actions"]
+    path = world.root / "etc/NetworkManager/conf.d/90-queenright.conf"
+    assert "unmanaged-devices+=interface-name:sw-??????????;" in path.read_text()
+    assert "interface-name:swgw0" in path.read_text()
+    assert world.host.did("systemctl reload NetworkManager.service")
+    assert not world.host.did("networkctl")
+    assert world.run()["actions"] == []
+    world.host.units["systemd-networkd.service"] = "active"
+    assert world.run()["actions"] == ["keep systemd-networkd off the links of networks"]
+    network = (world.root / "etc/systemd/network/00-queenright.network").read_text()
+    assert "Name=sw-?????????? svx-?????????? svb-?????????? swgw0\n\n[Link]\nUnmanaged=yes\n" in network
+    gone = world.run(state="absent")
+    assert (
+        len([action for action in gone["actions"] if "queenright.conf" in action or "queenright.network" in action])
+        == 2
+    )
+    assert not path.exists()
+
+
+def test_a_host_whose_swarm_has_no_networks_is_left_alone(world, monkeypatch):
+    monkeypatch.setattr(_mesh_host, "SYSTEMD", str(world.root))
+    monkeypatch.setattr(_mesh_host, "packages", lambda: ["nftables"])
+    world.host.units = {"NetworkManager.service": "active", "systemd-networkd.service": "active"}
+    plain = world.run(mesh=False)
+    assert plain["network_packages"] == []
+    assert not any("queenright.conf" in name or name.endswith(".network") for name in world.files())
+    assert world.run()["network_packages"] == ["nftables"]
+
+
+def test_a_manager_of_links_that_does_not_read_its_file_is_an_error(world, monkeypatch):
+    monkeypatch.setattr(_mesh_host, "SYSTEMD", str(world.root))
+    world.host.units = {"NetworkManager.service": "active"}
+    world.host.fail_at("reload NetworkManager", "it is masked")
+    with pytest.raises(InstallError, match=r"does not read it .*: it is masked"):
+        world.run()
+
+
+def test_nftables_is_wanting_where_there_is_neither_its_command_nor_its_library(tmp_path, monkeypatch):
+    monkeypatch.setattr(_mesh_host, "PROGRAMS", (str(tmp_path / "nft"),))
+    monkeypatch.setattr(_mesh_host, "LIBRARY", "libqueenright-none.so.1")
+    assert _mesh_host.packages() == ["nftables"]
+    (tmp_path / "nft").write_text("")
+    (tmp_path / "nft").chmod(0o755)
+    assert _mesh_host.packages() == []
