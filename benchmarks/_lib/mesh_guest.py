@@ -108,6 +108,7 @@ class Versus:
         host = self._node.host
         api = host.engine
         api.call("POST", "/swarm/init", {"ListenAddr": "0.0.0.0:2377", "AdvertiseAddr": host.address})
+        say("guest: Swarm mode is on")
         network = api.call("POST", "/networks/create", {"Name": "peers", "Driver": "overlay"})["Id"]
         mount = {"Type": "bind", "Source": str(self._program), "Target": "/connect", "ReadOnly": True}
         web = self._service("web", image, network, SERVER, len(TASKS), mount)
@@ -186,14 +187,16 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--rounds", type=int, required=True)
     parser.add_argument("--connections", type=int, required=True)
     options = parser.parse_args(argv)
+    scratch = sandbox.scratch()
     try:
-        scratch = sandbox.scratch()
         if scratch is None:
             _furnish()
             return sandbox.enter([__file__, *argv])
         found = asyncio.run(Versus(scratch, options).run())
     except BenchError as error:
         say(f"error: {error}")
+        if scratch is not None:
+            say("\n".join((scratch / "1/dockerd.log").read_text(errors="replace").splitlines()[-20:]))
         return 1
     (pathlib.Path(os.environ["QUEENRIGHT_RESULT"]) / "figures.json").write_text(json.dumps(found))
     return 0
