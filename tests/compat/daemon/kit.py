@@ -414,6 +414,15 @@ class Swarm:
     def daemons(self) -> list[Daemon]:
         return [machine.daemon for machine in self.machines]
 
+    def wait_for_silent_nodes(self, seconds: int) -> None:
+        """How long a node may be silent: a slow machine starts a killed daemon in more than the five seconds that a
+        swarm waits by itself, and then its tasks rightly move."""
+        cluster = self.manager.get("/swarm")
+        period = seconds * 1_000_000_000
+        spec = cluster["Spec"] | {"Dispatcher": cluster["Spec"]["Dispatcher"] | {"Silence": period}}
+        self.manager.post(f"/swarm/update?version={cluster['Version']['Index']}", spec)
+        assert self.manager.get("/swarm")["Spec"]["Dispatcher"]["Silence"] == period
+
     def machine_of(self, node_id: str) -> Machine:
         return next(one for one in self.machines if one.daemon.status()["node_id"] == node_id)
 

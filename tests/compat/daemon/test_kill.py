@@ -18,6 +18,11 @@ STEADY = 6
 SHORT, LONG = 1, 20
 
 
+@pytest.fixture(autouse=True, scope="module")
+def patient(swarm: Swarm) -> None:
+    swarm.wait_for_silent_nodes(60)
+
+
 class Writer:
     """Creates services and counts in the label of one of them, as fast as it is answered; keeps what was
     acknowledged.
