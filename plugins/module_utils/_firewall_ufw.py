@@ -26,7 +26,7 @@ class Ufw(Firewall):
     def read(self) -> t.List[str]:
         found = []
         for line in self.call(["ufw", "show", "added"]).splitlines():
-            rule, _, comment = line.strip().partition(" comment ")
+            rule, _word, comment = line.strip().partition(" comment ")
             if rule.startswith("ufw ") and comment.strip("'\"") == MARK:
                 found.append(_normal(rule[4:]))
         return found

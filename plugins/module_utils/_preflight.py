@@ -70,12 +70,11 @@ def examine(params: t.Dict[str, t.Any], machine: Host) -> t.Iterator[Finding]:
         overlays.overlays(machine),
     ]
     if peers:
-        own = params["own_addr"] or host.link_to(machine, next(iter(peers)))[2]
+        own = params["own_addr"] or host.link_to(machine, peers[0])[2]
         own = _among(own, peers, machine)
         parts.append(tunnel.tunnels(machine, own, peers, data_path, params["wait"]))
     for part in parts:
-        for finding in part:
-            yield finding
+        yield from part
 
 
 def _among(own: str, peers: t.Sequence[str], machine: Host) -> str:

@@ -29,8 +29,7 @@ def kernel(host: Host, features: t.Any, backend: str) -> t.Iterator[Finding]:
         if code:
             text = features.NO_VXLAN % (link.kind, link.option, link.kind, link.without)
             yield error("kernel", "%s (%s)" % (text, err.strip()), "modprobe %s, or another kernel" % link.kind)
-    for finding in _nftables(host, features):
-        yield finding
+    yield from _nftables(host, features)
     if backend == "ipvs":
         yield _ipvs(host, features)
 

@@ -59,10 +59,8 @@ def engine(host: Host, path: str, get: t.Callable[[str, str], t.Dict[str, t.Any]
         yield error("docker", said, "the runtime needs API %d.%d (Docker 20.10) or later: upgrade it" % OLDEST_API)
     else:
         yield ok("docker", said)
-    for finding in _settings(info):
-        yield finding
-    for finding in _file(host.read(DAEMON_JSON)):
-        yield finding
+    yield from _settings(info)
+    yield from _file(host.read(DAEMON_JSON))
 
 
 def _api(text: str) -> t.Tuple[int, ...]:

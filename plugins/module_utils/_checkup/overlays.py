@@ -24,8 +24,7 @@ def overlays(host: Host) -> t.Iterator[Finding]:
     for link in _rows(host, ["ip", "-json", "link", "show", "type", "vxlan"]):
         name = str(link.get("ifname", ""))
         if name.startswith("svx-"):
-            for finding in _network(host, name):
-                yield finding
+            yield from _network(host, name)
 
 
 def _network(host: Host, name: str) -> t.Iterator[Finding]:

@@ -63,8 +63,7 @@ def tunnels(
         yield error("tunnels", "tunnels cannot be tried: %s" % refusal, "run as root, with iproute2 installed")
         return
     for peer in known.values():
-        for finding in verdict(peer, port, size, name):
-            yield finding
+        yield from verdict(peer, port, size, name)
 
 
 def verdict(peer: Peer, port: int, size: int, link: str) -> t.Iterator[Finding]:
@@ -184,7 +183,7 @@ def _meet(peers: t.Dict[str, Peer], size: int, seconds: float, now: t.Callable[[
                     if TCP not in peer.passed and peer not in calls.values():
                         calls[stack.enter_context(_call(peer.inside))] = peer
             wait = max(0.0, min(next_round, end) - time.monotonic())
-            ready, written, _ = select.select([*sockets.values(), listener], list(calls), [], wait)
+            ready, written, _errors = select.select([*sockets.values(), listener], list(calls), [], wait)
             for one in ready:
                 if one is listener:
                     stack.enter_context(listener.accept()[0])
