@@ -27,14 +27,15 @@ def ports(host: Host, control: int, data_path: int, member: bool) -> t.Iterator[
     if not member:
         for port, purpose in ((control, "managers"), (control + 1, "joining")):
             yield _port(socket.SOCK_STREAM, port, "the port of %s, %d/tcp," % (purpose, port), host)
-    strangers = [name for name, port in _tunnels(host) if port == data_path and not name.startswith(OURS)]
+    there = [name for name, port in _tunnels(host) if port == data_path]
+    strangers = [name for name in there if not name.startswith(OURS)]
     if strangers:
         yield error(
             "ports",
             "the tunnel %s uses port %d/udp" % (", ".join(strangers), data_path),
             "remove it, or give the swarm another data path port (data_path_port of swarm_init)",
         )
-    elif not _tunnels(host):
+    elif not there:
         yield _port(socket.SOCK_DGRAM, data_path, "the port of tunnels, %d/udp," % data_path, host)
     else:
         yield ok("ports", "the port of tunnels, %d/udp, is used by the swarm" % data_path)
@@ -43,6 +44,8 @@ def ports(host: Host, control: int, data_path: int, member: bool) -> t.Iterator[
 def _port(kind: int, port: int, name: str, host: Host) -> Finding:
     try:
         with socket.socket(socket.AF_INET, kind) as probe:
+            if kind == socket.SOCK_STREAM:  # connections that just ended are no obstacle
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(("", port))
     except OSError as refusal:
         if refusal.errno != errno.EADDRINUSE:

@@ -85,6 +85,28 @@ def test_tunnels_of_others_at_the_port_are_named() -> None:
     assert (state, text) == ("error", "the tunnel flannel.1 uses port 4789/udp")
 
 
+def test_tunnels_of_others_at_another_port_say_nothing_of_ours() -> None:
+    port = _free_port()
+    told = Told({"ip -json -details": _links("flannel.1", port=8472)})
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(("", port))
+        [(state, text)] = wrong(host.ports(told, _free_port(), port, member=False))
+    assert (state, text) == ("error", f"the port of tunnels, {port}/udp, is in use")
+    said = [finding.text for finding in host.ports(told, _free_port(), port, member=False)]
+    assert f"the port of tunnels, {port}/udp, is free" in said
+
+
+def test_a_connection_that_just_ended_does_not_use_its_port() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        client = socket.create_connection(("127.0.0.1", port))
+        accepted, _ = server.accept()
+        accepted.close()  # first: the server's side is the one that waits
+        client.recv(1)
+        client.close()
+    assert wrong(host.ports(Told(), port, _free_port(), member=False)) == []
+
+
 # -- packets and clock
 
 
