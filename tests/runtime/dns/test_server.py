@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from queenright.decide.names import NameTable
+from queenright.decide.names import Answer, NameTable
 from queenright.edge.dns import forward, message
 from queenright.edge.dns.forward import Forwarder
 from queenright.edge.dns.server import DnsServer
@@ -337,6 +337,34 @@ async def test_a_tasks_own_resolvers_are_asked_instead_of_the_hosts(world: World
     world.own = ("127.0.0.9",)
     assert addresses(await world.udp(ask("example.com"))) == ["192.0.2.99"]
     assert not host.asked
+
+
+@pytest.mark.parametrize("own", [(), (HERE,)])
+async def test_a_resolver_that_is_this_very_server_is_not_asked(
+    world: World, monkeypatch: pytest.MonkeyPatch, own: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr(world.server._forwarder, "_port", world.port)
+    world.name(HERE)
+    world.own = own
+    asked: list[str] = []
+    answer = world.names.answer
+
+    def counted(network_id: str, source: str, name: str, kind: str) -> Answer:
+        asked.append(name)
+        return answer(network_id, source, name, kind)
+
+    monkeypatch.setattr(world.names, "answer", counted)
+    assert message.code_of(await world.udp(ask("example.com"))) == message.SERVFAIL
+    assert asked == ["example.com"]
+
+
+async def test_a_task_that_names_the_networks_own_server_gets_the_hosts(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await world.resolver(2, says("192.0.2.1"))
+    world.own = (HERE,)
+    monkeypatch.setattr(world.server._networks["n1"], "places", {(HERE, world.others_port)})
+    assert addresses(await world.udp(ask("example.com"))) == ["192.0.2.1"]
 
 
 async def test_one_asker_cannot_take_all_the_room(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

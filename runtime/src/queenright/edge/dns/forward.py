@@ -10,7 +10,7 @@ import asyncio
 import collections
 import contextlib
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from queenright.edge.dns.message import (
     NOERROR,
@@ -31,6 +31,9 @@ AT_ONCE = 1024  # questions under way
 OF_ONE = 256  # of these, of one asker
 FINAL = (NOERROR, NXDOMAIN)  # codes after which nobody else is asked
 
+Place = tuple[str, int]
+"""Address and port."""
+
 
 class Forwarder:
     """``new_ident`` gives unguessable numbers of 16 bits."""
@@ -42,25 +45,39 @@ class Forwarder:
         self._under_way: collections.Counter[str] = collections.Counter()
         self._all = 0
 
-    async def ask(self, data: bytes, question: Question, asker: str, own: Sequence[str], *, udp: bool) -> bytes:
+    async def ask(
+        self,
+        data: bytes,
+        question: Question,
+        asker: str,
+        own: Sequence[str],
+        *,
+        udp: bool,
+        ourselves: Collection[Place] = (),
+    ) -> bytes:
         """The answer, or SERVFAIL if nobody gives one. ``asker`` is who may have only so many questions under way;
-        ``own`` its resolvers if it has some.
+        ``own`` its resolvers if it has some. Who asks at one of ``ourselves`` would be asked for ever.
         """
         if self._all >= AT_ONCE or self._under_way[asker] >= OF_ONE:
             return compose(question, SERVFAIL)
         self._all += 1
         self._under_way[asker] += 1
         try:
-            return await self._ask_all(data, question, own, udp)
+            others = [server for server in own if (server, self._port) not in ourselves]
+            return await self._ask_all(data, question, others, udp, ourselves)
         finally:
             self._all -= 1
             self._under_way[asker] -= 1
             if not self._under_way[asker]:
                 del self._under_way[asker]
 
-    async def _ask_all(self, data: bytes, question: Question, own: Sequence[str], udp: bool) -> bytes:
+    async def _ask_all(
+        self, data: bytes, question: Question, own: Sequence[str], udp: bool, ourselves: Collection[Place]
+    ) -> bytes:
         worst: bytes | None = None
         for server in self._upstreams.order(own):
+            if (server, self._port) in ourselves:
+                continue
             answer = await self._ask(server, data, question, udp)
             if answer is None:
                 self._upstreams.failed(server)

@@ -128,7 +128,8 @@ class DnsServer:
 
     async def _ask_others(self, data: bytes, question: Question, answer: Answer, source: str, *, udp: bool) -> bytes:
         own = self._nameservers(answer.asker) if answer.asker else ()
-        said = await self._forwarder.ask(data, question, source, own, udp=udp)
+        ourselves = {place for opened in self._networks.values() for place in opened.places}
+        said = await self._forwarder.ask(data, question, source, own, udp=udp, ourselves=ourselves)
         if answer.doubt and message.code_of(said) == message.NXDOMAIN:
             return message.compose(question, message.SERVFAIL)  # it may yet be a name of ours
         return said
@@ -165,6 +166,7 @@ class _Sockets:
         self._transports: list[asyncio.BaseTransport] = []
         self._listeners: list[asyncio.Server] = []
         self._connections: set[asyncio.Task[None]] = set()
+        self.places: set[tuple[str, int]] = set()
 
     async def open(self, sockets: Iterable[socket.socket]) -> None:
         loop = asyncio.get_running_loop()
@@ -172,6 +174,7 @@ class _Sockets:
         try:
             while waiting:
                 item = waiting[0]
+                self.places.add(item.getsockname()[:2])
                 if item.type == socket.SOCK_DGRAM:
                     transport, _ = await loop.create_datagram_endpoint(
                         lambda: _Datagrams(self._server, self._network_id), sock=item
