@@ -88,6 +88,16 @@ def test_the_host_loses_direct_flows_to_a_local_task_that_is_gone() -> None:
     assert flows.lost_on_host([], [direct])(flow("192.0.2.1", 80, "10.0.0.5"))
 
 
+def test_connections_are_listed_only_where_one_may_be_lost() -> None:
+    direct = dataclasses.replace(PORT, local_first=True)
+    other = dataclasses.replace(PORT, port=81)
+    more = Backend("c", ("10.0.0.7",), True, False)
+    assert flows.may_lose_on_host([PORT], [PORT, other])
+    assert flows.may_lose_on_host([dataclasses.replace(direct, backends=(B,))], [direct])
+    assert not flows.may_lose_on_host([dataclasses.replace(direct, backends=(A, B, more)), other], [direct])
+    assert not flows.may_lose_on_host([dataclasses.replace(PORT, backends=(B,))], [PORT])  # the sandbox sees to that
+
+
 def test_udp_to_a_port_that_is_published_from_now_on_is_looked_at_anew() -> None:
     lost = flows.unbound_on_host([dataclasses.replace(PORT, protocol="udp"), PORT], {packed("192.0.2.1")})
     assert not lost(flow("198.51.100.7", 80, "198.51.100.7", UDP))  # a conversation with somebody outside

@@ -56,6 +56,16 @@ def lost_on_host(ports: Iterable[Published], before: Iterable[Published]) -> Jud
     return lost
 
 
+def may_lose_on_host(ports: Iterable[Published], before: Iterable[Published]) -> bool:
+    """Whether any flow can be lost on the host by this change: else the connections need not be listed."""
+    now = {(port.protocol, port.port): port for port in ports}
+    for old in before:
+        new = now.get((old.protocol, old.port))
+        if new is None or (old.local_first and _all(old.backends) - _all(new.backends)):
+            return True
+    return False
+
+
 def unbound_on_host(added: Collection[Published], own: Collection[bytes]) -> Judge:
     """Judges flows of the host that were not translated: UDP to one of its ``own`` addresses and a port that is
     published from now on. As long as they are remembered they would go on to where nobody listens.

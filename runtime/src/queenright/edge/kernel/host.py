@@ -73,7 +73,7 @@ class Gateway:
         if before is None or text != self._text or (full and self._list() != self._listing):
             self._write(text)
         if before is None or before != ports:
-            self._flows(ports, before or ())
+            self._flows(ports, before)
         self._ports = ports
 
     def is_there(self) -> bool:
@@ -119,10 +119,12 @@ class Gateway:
         except KernelError:  # there is none
             return ""
 
-    def _flows(self, ports: tuple[Published, ...], before: tuple[Published, ...]) -> None:
+    def _flows(self, ports: tuple[Published, ...], before: tuple[Published, ...] | None) -> None:
         translated = conntrack.TRANSLATED
-        conntrack.cut(self._filter, flows.lost_on_host(ports, before), status=translated, mask=translated)
-        had = {(port.protocol, port.port) for port in before}
+        if before is None or flows.may_lose_on_host(ports, before):
+            lost = flows.lost_on_host(ports, before or ())
+            conntrack.cut(self._filter, lost, status=translated, mask=translated)
+        had = {(port.protocol, port.port) for port in before or ()}
         added = [port for port in ports if port.protocol == "udp" and (port.protocol, port.port) not in had]
         if added:
             unbound = flows.unbound_on_host(added, addresses.own(self._route))
