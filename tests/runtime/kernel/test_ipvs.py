@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
+import struct
 from collections.abc import Iterable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from queenright.edge.kernel import ipvs
+from queenright.edge.kernel import ipvs, ipvs_link
 from queenright.edge.kernel.errors import KernelError
 from queenright.edge.kernel.ipvs import additions, mark_of, mark_of_port, removals, rules, wanted
 from queenright.edge.kernel.ipvs_link import Real, Service, Step, Table, Virtual
@@ -333,3 +334,15 @@ def test_a_kernel_whose_ipvs_does_not_track_connections_is_an_error_that_says_so
     (ipvs.SYSCTLS / "conntrack").unlink()
     with pytest.raises(KernelError, match=r"conntrack cannot be set to 1 .*CONFIG_IP_VS_NFCT"):
         ipvs.Ipvs(nft).apply(overlay())
+
+
+def test_timeouts_are_numbers_to_the_kernel_whatever_was_said_to_it_before() -> None:
+    """pyroute2 keeps tables by class, made with the first message."""
+    service = Virtual(4, 7)
+    before = ipvs_link._step_message(Step(NEW_SERVICE, service, scheduler="rr"))
+    before.encode()
+    message = ipvs_link._timeouts(900, 120, 300)
+    message.encode()
+    body = bytes(message.data)[20:]  # behind the heads of netlink and of the family
+    found = [struct.unpack_from("=HHI", body, at) for at in range(0, len(body), 8)]
+    assert found == [(8, 4, 900), (8, 5, 120), (8, 6, 300)]

@@ -11,6 +11,7 @@ import errno
 import socket
 import struct
 import subprocess
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
