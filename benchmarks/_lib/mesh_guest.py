@@ -34,8 +34,7 @@ RESULT = ROOT / ".test-output/guest-bench"
 MEMORY = 3072  # MiB: images and layers are in memory
 LIMIT = 3600  # seconds for all of it
 SWARM = "swarm"
-SIDES = (SWARM, NFTABLES, IPVS)
-PLAIN = "plain"
+PIECES = 6  # of each way's connections in a round
 OURS, THEIRS, BY_ENGINE = 8080, 8090, 8082  # published ports
 VNI, TUNNEL = 5000, 4799  # what Swarm on the same host does not use
 TASKS = ("10.1.0.11", "10.1.0.13")
@@ -144,25 +143,33 @@ class Versus:
         return len(self._tasks(spec["Name"])) == spec["Mode"]["Replicated"]["Replicas"]
 
     async def _rounds(self, whole: Overlay) -> None:
+        """In each round both of ours, each in small pieces by turns with Swarm: the machine's other work hits both."""
         outside = self._node.host.address
-        ways = {
-            SWARM: (Way("mesh", "", outside, THEIRS), Way("vip", "peer", self._vip, PORT)),
-            NFTABLES: (Way("mesh", "", outside, OURS), Way("vip", "client", VIP, PORT)),
-            IPVS: (Way("mesh", "", outside, OURS), Way("vip", "client", VIP, PORT)),
-            PLAIN: (Way("direct", "client", TASKS[0], PORT), Way("docker_p", "", outside, BY_ENGINE)),
-        }
-        order = [*SIDES, PLAIN]
+        swarm = {"mesh": Way("mesh", "", outside, THEIRS), "vip": Way("vip", "peer", self._vip, PORT)}
+        ours = {"mesh": Way("mesh", "", outside, OURS), "vip": Way("vip", "client", VIP, PORT)}
         for number in range(self._options.rounds + 1):
-            warming = number == 0
-            say("guest: everything is asked once" if warming else f"guest: round {number} of {self._options.rounds}")
-            for side in order[number % 4 :] + order[: number % 4]:
-                if side in (NFTABLES, IPVS):
-                    await self._node.bring(whole, kind=side)
-                for way in ways[side]:
-                    if warming:
-                        until(lambda way=way: self._connect(way, 50) > 0, f"{side} {way.name} to answer", 120, 1)
-                    else:
-                        self._figures.add(way.name, side, self._connect(way, self._options.connections))
+            say(f"guest: round {number} of {self._options.rounds}" if number else "guest: everything is asked once")
+            for kind in (NFTABLES, IPVS) if number % 2 else (IPVS, NFTABLES):
+                await self._node.bring(whole, kind=kind)
+                for name in ours:
+                    sides = {kind: ours[name], f"{SWARM} beside {kind}": swarm[name]}
+                    for side, way in sides.items():
+                        until(lambda way=way: self._connect(way, 20) > 0, f"{side} {name} to answer", 120, 1)
+                    if number:
+                        self._in_turns(name, sides)
+            if number:
+                self._in_turns("beside", {"direct": Way("direct", "client", TASKS[0], PORT)})
+                self._in_turns("beside", {"docker_p": Way("docker_p", "", outside, BY_ENGINE)})
+
+    def _in_turns(self, figure: str, sides: dict[str, Way]) -> None:
+        """Of each side the median of its pieces."""
+        times = max(10, self._options.connections // PIECES)
+        pieces: dict[str, list[float]] = {side: [] for side in sides}
+        for number in range(PIECES):
+            for side in sides if number % 2 else reversed(sides):
+                pieces[side].append(self._connect(sides[side], times))
+        for side, values in pieces.items():
+            self._figures.add(figure, side, statistics.median(values))
 
     def _connect(self, way: Way, times: int) -> float:
         return connect(self._program, way, self._pids[way.client], times)
@@ -172,8 +179,9 @@ class Versus:
         found: dict[str, float] = {}
         for side in (NFTABLES, IPVS):
             for way, name in (("mesh", f"guest_{side}_vs_swarm"), ("vip", f"guest_{side}_vip_vs_swarm")):
-                pairs = zip(self._figures.values(way, side), self._figures.values(way, SWARM), strict=True)
-                found[name] = round(statistics.median(mine / theirs for mine, theirs in pairs), 3)
+                theirs = self._figures.values(way, f"{SWARM} beside {side}")
+                pairs = zip(self._figures.values(way, side), theirs, strict=True)
+                found[name] = round(statistics.median(own / other for own, other in pairs), 3)
         return found
 
 
