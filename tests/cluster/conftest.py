@@ -24,7 +24,7 @@ from lablib import client  # noqa: E402
 from lablib.handle import RunningLab  # noqa: E402
 from lablib.paths import Lab  # noqa: E402
 from managerlib import group, three, wide_project  # noqa: E402, F401 - fixtures
-from swarmlib import formed, project, swarm  # noqa: E402, F401 - fixtures
+from swarmlib import formed, mesh, project, swarm  # noqa: E402, F401 - fixtures
 
 
 @contextlib.contextmanager

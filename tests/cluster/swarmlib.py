@@ -196,3 +196,14 @@ def swarm(formed: Swarm) -> Iterator[Swarm]:
     yield formed
     formed.lab.restore()
     formed.clear()
+
+
+@pytest.fixture
+def mesh(swarm: Swarm) -> Iterator[Swarm]:
+    """A swarm in which no network is left after the test."""
+    yield swarm
+    swarm.lab.restore()
+    swarm.clear()
+    for network in swarm.get("/networks", driver=["overlay"]):
+        if network["Name"] != "ingress":
+            swarm.docker("network", "rm", network["Id"])

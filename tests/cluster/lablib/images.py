@@ -6,6 +6,8 @@
 =============  ======================================================================================
 v1, v2, v3     the same server, another ``VERSION``
 healthy        with a health check that passes
+kept           talks on port 81 besides: answers each line that a connection says with ``more LINE``. When it
+               is told to stop, it answers the next one with ``last LINE`` and ends when all are ended
 unhealthy      with a health check that never passes
 broken         ends at once with exit code 1
 stubborn       ignores SIGTERM, so that only the end of the grace period stops it
@@ -33,7 +35,7 @@ from typing import Any
 
 SECOND = 1_000_000_000
 _APPLETS = (
-    "cat chmod cp date dd df echo env false grep head hostname httpd id ip kill ls mkdir mv nc nslookup ping "
+    "cat chmod cp date dd df echo env false grep head hostname httpd id ip kill ls mkdir mv nc nslookup pidof ping "
     "ps pwd rm sed sh sleep stat tail tee test touch true uname wc wget"
 ).split()
 _SERVE = """#!/bin/sh
@@ -42,6 +44,23 @@ echo "$VERSION $(hostname)" > /www/index.html
 httpd -f -p "${PORT:-80}" -h /www &
 trap 'kill $!; exit 0' TERM INT
 wait $!
+"""
+_KEPT = """#!/bin/sh
+echo "$VERSION $(hostname)" > /www/index.html
+httpd -p "${PORT:-80}" -h /www
+nc -ll -p 81 -e /bin/talk &
+trap 'touch /stopping; kill $!' TERM INT
+wait $!
+while pidof talk > /dev/null; do sleep 0.1; done
+"""
+_TALK = """#!/bin/sh
+while read -r line; do
+    if [ -e /stopping ]; then
+        echo "last $line"
+        exit
+    fi
+    echo "more $line"
+done
 """
 _STUBBORN = """#!/bin/sh
 trap '' TERM
@@ -83,6 +102,16 @@ CATALOGUE = {
         _web("v2"),
         _web("v3"),
         _web("healthy", Healthcheck=_health('wget -q -O /dev/null "http://127.0.0.1:${PORT:-80}/"')),
+        Image(
+            "web:kept",
+            {"bin/serve": _KEPT, "bin/talk": _TALK},
+            {
+                "Entrypoint": ["/bin/serve"],
+                "ExposedPorts": {"80/tcp": {}, "81/tcp": {}},
+                "Healthcheck": _health('wget -q -O /dev/null "http://127.0.0.1:${PORT:-80}/"'),
+                "Env": ["PATH=/bin", "VERSION=kept"],
+            },
+        ),
         _web("unhealthy", Healthcheck=_health("exit 1")),
         _web("broken", Entrypoint=["/bin/false"]),
         _web("stubborn", _STUBBORN),
