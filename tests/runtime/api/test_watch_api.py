@@ -12,8 +12,9 @@ from runtime.api.kit import Api
 from runtime.manager.kit import World
 
 from queenright.model.changes import Batch, Create, Delete, Update
-from queenright.model.objects import Config, Secret
+from queenright.model.objects import Config, Network, Secret, Subnet
 from queenright.spec.data import ConfigSpec, SecretSpec
+from queenright.spec.network import NetworkSpec
 from queenright.store.history import MOST_WEIGHT
 
 SECONDS = 30.0
@@ -105,7 +106,7 @@ async def test_only_the_kinds_that_are_asked_for_are_told() -> None:
     await lines.close()
     assert await api.error("GET", "/queenright/v1/watch?kind=ticket") == (
         400,
-        "kind 'ticket' is none of swarm, node, service, task, secret, config",
+        "kind 'ticket' is none of swarm, node, service, task, secret, config, network",
     )
 
 
@@ -126,6 +127,23 @@ async def test_the_data_of_secrets_and_configs_and_the_swarms_tokens_are_never_t
     assert cluster.worker_token not in text
     assert cluster.manager_token not in text
     assert line["events"][0]["object"]["Spec"]["Name"] == "key"
+    await lines.close()
+
+
+async def test_networks_are_told_as_the_engine_api_shows_them() -> None:
+    world = World.make()
+    api = Api.manager(world)
+    lines = await watch(api, "?kind=network")
+    await lines.next()
+    subnet = Subnet(subnet="10.0.1.0/24", gateway="10.0.1.1")
+    made = Network(id="n" * 25, spec=NetworkSpec(name="mynet"), vni=4096, subnets=(subnet,))
+    assert world.store.apply(world.store.index + 1, Batch(1, (Create(made),))) is None
+    line = await lines.next()
+    assert told(line) == [("create", "network")]
+    shown = line["events"][0]["object"]
+    assert (shown["Name"], shown["IPAM"]["Config"][0]["Subnet"]) == ("mynet", "10.0.1.0/24")
+    assert world.store.apply(world.store.index + 1, Batch(2, (Delete("network", made.id),))) is None
+    assert told(await lines.next()) == [("remove", "network")]
     await lines.close()
 
 

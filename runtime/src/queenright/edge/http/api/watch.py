@@ -16,14 +16,14 @@ import contextlib
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
-from queenright.edge.http.api import render
+from queenright.edge.http.api import render, render_network
 from queenright.edge.http.api.base import Handlers
 from queenright.edge.http.errors import ApiError
 from queenright.edge.http.messages import Request, Response, encode
 from queenright.edge.http.router import Router
 from queenright.edge.http.slicing import slices
 from queenright.manager.control import Control
-from queenright.model.objects import Cluster, Config, Node, Object, Secret, Service, Task
+from queenright.model.objects import Cluster, Config, Network, Node, Object, Secret, Service, Task
 from queenright.spec.fields import encode as encode_spec
 from queenright.store.history import Commit, Event, ForgottenError
 
@@ -37,6 +37,7 @@ KINDS = {
     "task": "task",
     "secret": "secret",
     "config": "config",
+    "network": "network",
 }
 
 Json = dict[str, Any]
@@ -137,6 +138,8 @@ def _rendered(row: Object) -> Json:
         return render.task(row)
     if isinstance(row, Node):
         return render.plain_node(row)
+    if isinstance(row, Network):
+        return render_network.network(row)
     if isinstance(row, Cluster):
         return render.cluster_info(row, ())
     assert isinstance(row, Secret | Config)
