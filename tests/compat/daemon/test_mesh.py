@@ -147,6 +147,35 @@ def test_services_find_each_other_by_name_and_the_data_path_outlives_the_daemon(
     assert until(lambda: inside("wget", "-q", "-O", "-", "http://web/"))
 
 
+REBOOT = """
+for link in $(ip -o link | grep -oE '(sw|svx|svb)-[0-9a-f]{10}|swgw0' | sort -u); do ip link del $link || true; done
+for name in /run/netns/swns-*; do umount $name; rm $name; done
+nft flush ruleset
+"""
+
+
+def test_a_machine_that_reboots_gets_its_networks_back(mesh: Swarm) -> None:
+    """All that a kernel holds is gone then. The engine is up first, and makes the bridges that its networks lack."""
+    mesh.manager.post("/services/create", web(replicas=2))
+    mesh.manager.running("web", 2)
+    _, machine = mesh.machines
+    until(lambda: ask(machine, f"127.0.0.1:{PORT}"))
+    machine.daemon.kill()
+    with machine.engine.client() as client:
+        for container in client.containers():
+            client.kill(container["Id"])
+    machine.engine.stop()
+    machine.run("sh", "-c", REBOOT)
+    assert "sw-" not in machine.run("ip", "-o", "link")
+    machine.engine.start()
+    shown = until(lambda: [x for x in machine.run("ip", "-o", "link").splitlines() if ": sw-" in x])
+    assert "swarm:" not in "".join(shown)  # made by the engine
+    machine.daemon.start()
+    machine.daemon.becomes(state="active", ready=True)
+    until(lambda: ask(machine, f"127.0.0.1:{PORT}"), lambda: mesh.manager.get("/queenright/v1/mesh"))
+    mesh.manager.running("web", 2)
+
+
 def test_after_leaving_a_machine_is_as_it_was(mesh: Swarm) -> None:
     worker = mesh.machines[1]
 
