@@ -211,3 +211,16 @@ async def test_nobody_leaves_a_network_through_its_sandbox(folder: pathlib.Path,
 
         await kit.until(came)
         assert first == b"by the host"
+
+
+async def test_ports_of_sctp_are_led_by_the_tables(folder: pathlib.Path, kind: str) -> None:
+    async with kit.lab(folder) as lab:
+        host = lab.hosts[0]
+        a = kit.Backend("a", ("10.1.0.11",), True, True)
+        port = kit.Published("sctp", 5060, 5061, "web", (a,), True)
+        await kit.bring(host, kit.overlay(host, ingress=True, published=(port,)), kind=kind)
+        table = await host.place.sh("nft list table inet swmesh")
+        assert "sctp . 5060" in table
+        assert "10.1.0.11:5061" in table
+        await kit.bring(host, kit.overlay(host, ingress=True), kind=kind)
+        assert "sctp . 5060" not in await host.place.sh("nft list table inet swmesh")
