@@ -30,7 +30,8 @@ options:
   attachable:
     description:
       - >-
-        Whether containers that are of no service may be attached to it.
+        Whether containers that are of no service may be attached to it. It is kept and shown, but this
+        version of the runtime attaches no such containers.
     type: bool
   ingress:
     description:

@@ -711,7 +711,8 @@ options:
   networks:
     description:
       - >-
-        Networks the containers are attached to.
+        Networks the containers are attached to: networks of the swarm (see
+        M(queenright.swarm.swarm_network)), or V(bridge) or V(host) of each node.
     type: list
     elements: dict
     suboptions:
@@ -919,7 +920,9 @@ options:
   endpoint_mode:
     description:
       - >-
-        How the service's name is answered.
+        How the service's name is answered on its networks, with a virtual address that is balanced in the
+        kernel (V(vip)) or with the addresses of its tasks (V(dnsrr)), which goes with ports of mode V(host)
+        only.
       - >-
         If it was never set, V(vip) applies.
     type: str
@@ -942,7 +945,7 @@ options:
       published_port:
         description:
           - >-
-            Port outside. None lets one be chosen.
+            Port outside. If not given, one of 30000 to 32767 is chosen and kept.
         type: int
       protocol:
         description:
@@ -958,7 +961,8 @@ options:
       mode:
         description:
           - >-
-            V(ingress) answers on every node, V(host) on the nodes that run a task.
+            V(ingress) answers on every node, also on one that runs no task; V(host) on the nodes that run a
+            task.
           - >-
             If it was never set, V(ingress) applies.
         type: str

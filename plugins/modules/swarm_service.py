@@ -93,6 +93,7 @@ options:
     default: true
 seealso:
   - module: queenright.swarm.swarm_service_info
+  - module: queenright.swarm.swarm_network
   - module: queenright.swarm.swarm_node
   - module: community.docker.docker_swarm_service
 """
@@ -113,7 +114,31 @@ EXAMPLES = r"""
       cpus: 0.5
       memory: 128M
 
-- name: Scale it; everything else stays as it is
+- name: Run a shop that answers at port 80 of every node, and finds its store by name
+  queenright.swarm.swarm_service:
+    name: shop
+    image: registry.example.com/shop:4
+    replicas: 4
+    networks:
+      - name: mynet
+        aliases: [front]
+    publish:
+      - target_port: 8000
+        published_port: 80
+        local_first: true
+    update_config:
+      order: start-first
+    drain_timeout: 10s
+    stop_grace_period: 30s
+
+- name: Run its store, which is reached as store:6379 by the services on the network and by nobody else
+  queenright.swarm.swarm_service:
+    name: store
+    image: redis:7
+    networks:
+      - name: mynet
+
+- name: Scale the web server; everything else stays as it is
   queenright.swarm.swarm_service:
     name: web
     replicas: 5

@@ -72,7 +72,10 @@ class NetworkSpec:
     )
     internal: bool | None = opt("Internal", BOOL, "Whether containers have no way out of the network.")
     attachable: bool | None = opt(
-        "Attachable", BOOL, "Whether containers that are of no service may be attached to it."
+        "Attachable",
+        BOOL,
+        "Whether containers that are of no service may be attached to it. It is kept and shown, but this "
+        "version of the runtime attaches no such containers.",
     )
     ingress: bool | None = opt(
         "Ingress", BOOL, "Whether it is the network that carries the ports that services publish on all nodes."

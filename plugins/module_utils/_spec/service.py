@@ -197,7 +197,10 @@ class TaskSpec:
         "LogDriver", Nested(LogDriver), "Where the containers' output goes.", option="logging"
     )
     networks: tuple[NetworkAttachment, ...] = opt(
-        "Networks", NestedList(NetworkAttachment), "Networks the containers are attached to."
+        "Networks",
+        NestedList(NetworkAttachment),
+        "Networks the containers are attached to: networks of the swarm (see "
+        "M(queenright.swarm.swarm_network)), or V(bridge) or V(host) of each node.",
     )
     force_update: int | None = opt(
         "ForceUpdate", INT, "A counter; changing it replaces all tasks though nothing else changed.", always=0
@@ -377,14 +380,16 @@ class Port:
     IDENTITY = ("target_port", "published_port", "protocol", "mode")
 
     target_port: int | None = opt("TargetPort", INT, "Port inside the container.", required=True)
-    published_port: int | None = opt("PublishedPort", INT, "Port outside. None lets one be chosen.")
+    published_port: int | None = opt(
+        "PublishedPort", INT, "Port outside. If not given, one of 30000 to 32767 is chosen and kept."
+    )
     protocol: str | None = opt(
         "Protocol", STR, "Transport protocol.", choices=("tcp", "udp", "sctp"), default_doc="V(tcp)"
     )
     mode: str | None = opt(
         "PublishMode",
         STR,
-        "V(ingress) answers on every node, V(host) on the nodes that run a task.",
+        "V(ingress) answers on every node, also on one that runs no task; V(host) on the nodes that run a task.",
         choices=("ingress", "host"),
         default_doc="V(ingress)",
     )
@@ -407,7 +412,8 @@ class EndpointSpec:
     mode: str | None = opt(
         "Mode",
         STR,
-        "How the service's name is answered.",
+        "How the service's name is answered on its networks, with a virtual address that is balanced in the kernel "
+        "(V(vip)) or with the addresses of its tasks (V(dnsrr)), which goes with ports of mode V(host) only.",
         option="endpoint_mode",
         choices=("vip", "dnsrr"),
         default_doc="V(vip)",
