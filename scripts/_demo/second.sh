@@ -28,9 +28,9 @@ second_start() {
     second_holder=$!
     second_inner=
     local tries=0
-    until read -r second_inner _ 2>/dev/null <"/proc/$second_holder/task/$second_holder/children" &&
+    until second_inner=$(tr -d ' ' 2>/dev/null <"/proc/$second_holder/task/$second_holder/children") &&
         [ "$(cat "/proc/$second_inner/comm" 2>/dev/null)" = sleep ]; do
-        [ $((tries += 1)) -lt 100 ] || qr_die "no namespaces for a second node can be made here"
+        [ $((tries += 1)) -lt 300 ] || qr_die "no namespaces for a second node can be made here"
         sleep 0.1
     done
     ip link add qr-demo type veth peer name eth0 netns "$second_inner"
