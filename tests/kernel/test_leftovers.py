@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
+import threading
 
 import pytest
 from kernel import kit
 from kernel.test_cuts import Power, _left
 
+from queenright.edge.kernel import sandbox
+from queenright.edge.kernel.errors import KernelError
 from queenright.model.mesh import names
 
 NAMES = names("n1")
@@ -130,3 +134,44 @@ async def test_a_switch_that_another_hand_set_meanwhile_stays(folder: pathlib.Pa
         # It was on before us: what somebody did to it meanwhile has been mended, not learnt.
         assert await host.place.sh("cat /proc/sys/net/ipv4/ip_forward") == "1\n"
         assert await host.place.sh("cat /proc/sys/net/ipv6/conf/up0/accept_ra") == "0\n"
+
+
+async def _settled(host: kit.Host, descriptors: int, threads: int) -> None:
+    """Threads end by themselves, and what they held with them."""
+
+    async def fewer() -> bool:
+        return len(os.listdir("/proc/self/fd")) <= descriptors and threading.active_count() <= threads
+
+    await kit.until(fewer)
+
+
+async def test_networks_that_come_and_go_leave_no_thread_and_no_descriptor(folder: pathlib.Path) -> None:
+    async with kit.lab(folder) as lab:
+        host = lab.hosts[0]
+        await kit.bring(host, kit.overlay(host, "n2", vni=4098))
+        descriptors, threads = len(os.listdir("/proc/self/fd")), threading.active_count()
+        a = kit.Backend("a", ("10.1.0.11",), True, True)
+        port = kit.Published("tcp", 8080, 80, "web", (a,), True)
+        for _ in range(5):
+            await kit.bring(host, kit.overlay(host, ingress=True, published=(port,)), kit.overlay(host, "n2", vni=4098))
+            await kit.bring(host, kit.overlay(host, "n2", vni=4098))
+        await _settled(host, descriptors, threads)
+
+
+async def test_a_sandbox_that_cannot_be_entered_again_and_again_leaves_nothing_open(
+    folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused() -> None:
+        raise KernelError("no nftables here")
+
+    async with kit.lab(folder) as lab:
+        host = lab.hosts[0]
+        monkeypatch.setattr(sandbox, "open_nft", refused)
+        whole = kit.picture(kit.overlay(host))
+        assert (await host.mesh.apply(whole)).errors == {"n1": "no nftables here"}
+        descriptors, threads = len(os.listdir("/proc/self/fd")), threading.active_count()
+        for _ in range(5):
+            assert (await host.mesh.apply(whole)).errors == {"n1": "no nftables here"}
+        await _settled(host, descriptors, threads)
+        monkeypatch.undo()
+        assert (await host.mesh.apply(whole)).errors == {}
