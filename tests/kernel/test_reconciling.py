@@ -229,8 +229,8 @@ async def test_leaving_leaves_the_machine_as_it_was(folder: pathlib.Path, kind: 
         host = lab.hosts[0]
         await host.place.sh("iptables -P FORWARD DROP; iptables -N DOCKER-USER; iptables -A FORWARD -j DOCKER-USER")
         look = (
-            "ip -o link | cut -d' ' -f2-; ip addr; ip route; nft list ruleset; iptables-save | grep -v '^[#:]'; ls "
-            + str(host.folder)
+            "ip -o link | cut -d' ' -f2-; ip addr; ip route; nft list ruleset; iptables-save | grep -v '^[#:]'; "
+            f"cat /proc/net/ip_vs 2> /dev/null | tail -n +4; ls {host.folder}"  # as ipvsadm -Ln, without its heading
         )
         before = await host.place.sh(look)
         await kit.bring(host, kit.overlay(host, ingress=True), kit.overlay(host, "n2", vni=4098), kind=kind)
