@@ -56,6 +56,10 @@ def tunnels(
     others = [peer for peer in peers if peer != own]
     if not others:
         return
+    if not own:
+        fix = "see `ip route`, or name this host's own address among them"
+        yield error("tunnels", "there is no way to the other hosts: tunnels cannot be tried", fix)
+        return
     try:
         with _link(host, own, others, port) as (known, size, name):
             _meet(known, size, seconds, now)

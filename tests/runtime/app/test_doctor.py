@@ -120,3 +120,13 @@ def test_a_manager_tells_what_nodes_said_of_networks_and_ports(
     monkeypatch.setattr(doctor, "ask", _manager({"nodes": [], "ports": [{**port, "nodes": nodes[:1]}]}))
     assert run(tmp_path) == 0
     assert "ok       mesh: 1 published ports answer on every node" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("flags", [("--peers", "node2"), ("--peers", "192.0.2.1,"), ("--own-addr", "here")])
+def test_what_is_no_address_is_refused_with_words(
+    flags: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        run(tmp_path, *flags)
+    assert ended.value.code == 2
+    assert "is no address; names cannot be used" in capsys.readouterr().err

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import gc
+import ipaddress
 import json
 import os
 import sys
@@ -73,10 +74,21 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _address(text: str) -> str:
+    try:
+        return str(ipaddress.ip_address(text.strip()))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no address; names cannot be used")
+
+
+def _addresses(text: str) -> list[str]:
+    return [_address(each) for each in text.split(",")]
+
+
 def _doctor_arguments(command: argparse.ArgumentParser) -> None:
     listed = "try tunnels with these hosts, on which the same is run now"
-    command.add_argument("--peers", default=[], metavar="ADDR,ADDR", type=lambda text: text.split(","), help=listed)
-    command.add_argument("--own-addr", default="", metavar="ADDR", help="this host's address among them")
+    command.add_argument("--peers", default=[], metavar="ADDR,ADDR", type=_addresses, help=listed)
+    command.add_argument("--own-addr", metavar="ADDR", type=_address, help="this host's address among them")
     command.add_argument("--seconds", type=float, default=20.0, help="how long to wait for them (default 20)")
     command.add_argument("--backend", choices=("nftables", "ipvs"), default="nftables", help="what shall balance")
     command.add_argument("--control-port", type=int, default=2377, metavar="PORT")

@@ -195,7 +195,17 @@ def test_the_engines_socket_is_asked() -> None:
         thread.join()
 
 
+def test_hosts_without_a_way_to_each_other_try_no_tunnel() -> None:
+    [(state, text)] = wrong(tunnel.tunnels(Told(), "", ["192.0.2.9"], 4789, 1.0))
+    assert (state, text) == ("error", "there is no way to the other hosts: tunnels cannot be tried")
+
+
 # -- the firewall
+
+
+def test_a_firewall_that_may_not_be_looked_at_is_not_said_to_be_open() -> None:
+    told = Told({"nft list ruleset": (1, "", "Operation not permitted (you must be root)")})
+    assert wrong(host.firewall(told, "4789/udp")) == [("warning", "the firewall cannot be looked at")]
 
 
 @pytest.mark.parametrize(
