@@ -334,3 +334,58 @@ async def test_a_task_is_let_go_after_its_service_s_time_at_the_latest(node: Mes
 async def test_without_a_word_of_the_service_its_task_s_own_time_counts(node: MeshNode) -> None:
     endpoint = dataclasses.replace(TASK.endpoint, drain=1_000_000)
     await asyncio.wait_for(node.plane.let_go(dataclasses.replace(TASK, endpoint=endpoint)), 30)
+
+
+async def test_many_rows_are_taken_in_steps_and_no_round_sees_a_part_of_them(
+    node: MeshNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dataplane, "AT_ONCE", 5)
+    link = await begun(node)
+    sizes: list[int] = []
+    take = node.names.take
+
+    def noted(put: object, gone: object) -> None:
+        assert not node.names.whole, "what is not known may still come"
+        sizes.append(len(put) + len(gone))  # type: ignore[arg-type]
+        node.plane.engine_back()  # a round is wanted right now
+        take(put, gone)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(node.names, "take", noted)
+    monkeypatch.setattr(dataplane, "COALESCE", 0)
+    rows = [task_row(f"u{number}", addresses=(f"10.0.1.{number + 20}",)) for number in range(50)]
+    link.told.put_nowait(whole(*rows, face_row(), link_row(), token="2"))
+    await until(lambda: node.plane.state.applied == "2")
+    assert sum(sizes) == 51  # the old task went, the new ones came; link and face are as they were
+    assert max(sizes) == 5
+    assert node.names.whole
+    assert {len(picture.overlays[0].balanced[0].backends) for picture in node.kernel.pictures} == {1, 50}
+
+
+async def test_what_was_taken_of_a_message_that_was_cut_off_is_not_forgotten(
+    node: MeshNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dataplane, "AT_ONCE", 5)
+    link = await begun(node)
+    rows = [task_row(f"u{number}", addresses=(f"10.0.1.{number + 20}",)) for number in range(50)]
+    take = node.names.take
+    taken: list[object] = []
+
+    def cut(put: list[object], gone: list[str]) -> None:
+        take(put, gone)  # type: ignore[arg-type]
+        taken.extend(put)
+        if len(taken) == 20:
+            node.follows.cancel()
+
+    monkeypatch.setattr(node.names, "take", cut)
+    link.told.put_nowait(whole(*rows, face_row(), link_row(), token="2"))
+    await until(node.follows.done)
+    assert (len(taken), node.names.whole) == (20, False)
+    monkeypatch.setattr(node.names, "take", take)
+    link = await node.connect()
+    link.told.put_nowait(whole(*rows, face_row(), link_row(), token="3"))
+    await until(lambda: node.plane.state.applied == "3")
+    for number in range(50):
+        assert node.names.answer("n", "10.0.1.20", f"web.1.u{number}", "A").values == (f"10.0.1.{number + 20}",)
+    await node.stop()
+    await node.start()
+    assert set(node.database.rows) >= {row.key for row in rows}

@@ -34,7 +34,7 @@ COALESCE = 0.05  # seconds in which further changes join a round
 AUDIT_EVERY = 60.0
 AUDIT_SETTLE = 0.5  # seconds after a change by another hand, which is seldom one alone
 RETRY_AFTER = 5.0  # seconds after a round in which something failed
-AT_ONCE = 500  # rows that are written before others get their turn on the loop
+AT_ONCE = 500  # rows that are taken and written before others get their turn on the loop
 READY_PATIENCE = 5.0  # seconds for which a task waits for a network before it says so
 SECOND = 1_000_000_000
 IN_USE = "*"  # remembered while something of ours may be in the kernel
@@ -64,6 +64,7 @@ class Dataplane:
         self._naming: Naming | None = None
         self._running: asyncio.Task[None] | None = None
         self._wanted = asyncio.Event()
+        self._taking = asyncio.Lock()  # held while the rows are in between what was and what was told
         self._audit = True  # what is there at the start is not known
         self._marked = False  # it is remembered that something of ours may be in the kernel
         self._made: dict[str, Overlay] = {}  # what the kernel has
@@ -167,21 +168,26 @@ class Dataplane:
 
     async def _take(self, told: NetworksSet) -> None:
         """Rows as a manager tells them."""
-        put, gone = self._tables.take(told)
-        self._names.take(put, gone)
-        self._names.whole = self._tables.complete
+        async with self._taking:
+            if len(told.rows) + len(told.removes) > AT_ONCE:
+                self._names.whole = False  # what is not known may come with a later step
+            for put, gone in self._tables.steps(told, AT_ONCE):
+                self._keep(put, gone)
+                if len(told.rows) + len(told.removes) > AT_ONCE:
+                    await asyncio.sleep(0)
+            self._names.whole = self._tables.complete
         if self._tables.networks:
             self._begin()
         self._stir()
         self._wanted.set()
-        kept: dict[str, bytes] = {}
+
+    def _keep(self, put: list[Row], gone: list[str]) -> None:
+        """Names, and what is remembered, follow the rows step by step: a session may end between two."""
+        self._names.take(put, gone)
+        kept = {row.key: encode_row(row) for row in put}
         if self._tables.networks and not self._marked:
             self._marked = True
             kept[IN_USE] = b""
-        for number, row in enumerate(put, 1):
-            kept[row.key] = encode_row(row)
-            if number % AT_ONCE == 0:
-                await asyncio.sleep(0)
         self._database.put_rows(kept, gone)
 
     @property
@@ -251,8 +257,9 @@ class Dataplane:
         await asyncio.sleep(COALESCE)
 
     async def _round(self, machinery: Machinery, audit: bool) -> None:
-        token = self._tables.token
-        wanted = self._tables.picture()
+        async with self._taking:
+            token = self._tables.token
+            wanted = self._tables.picture()
         picture = self._with_leaving(wanted)
         call = machinery.kernel.audit if audit else machinery.kernel.apply
         applied = await call(picture)

@@ -218,18 +218,34 @@ class Tables:
         """Take what was told; gives (rows that are new or different, keys that are gone). A difference must build on
         what is held: the caller compares tokens.
         """
+        put: list[Row] = []
+        gone: list[str] = []
+        for some, lost in self.steps(told):
+            put += some
+            gone += lost
+        return put, gone
+
+    def steps(self, told: NetworksSet, at_once: int = 0) -> Iterator[tuple[list[Row], list[str]]]:
+        """The same in steps of so many rows (0: in one), each with what it did. Until the last one was asked for, the
+        rows are neither what was held before nor what was told; links come before what needs them.
+        """
         known = {row.key: row for row in self.rows} if told.complete else {}
         if told.complete:
             wanted = {row.key for row in told.rows}
             removes = [key for key in known if key not in wanted]
         else:
             removes = list(told.removes)
-        gone = [gone for key in removes for gone in self._remove(key)]
         put = [row for row in told.rows if known.get(row.key) != row]
-        self._put(put)
+        put.sort(key=lambda row: not isinstance(row, Link))
+        size = at_once or max(len(put), len(removes), 1)
+        for begin in range(0, len(removes), size):
+            yield [], [gone for key in removes[begin : begin + size] for gone in self._remove(key)]
+        for begin in range(0, len(put), size):
+            some = put[begin : begin + size]
+            self._put(some)
+            yield some, []
         self.complete = True
         self.token = told.results_in
-        return put, gone
 
     def _put(self, rows: Iterable[Row]) -> None:
         later: list[Row] = []
