@@ -160,6 +160,18 @@ async def test_no_two_revisions_ever_share_a_number() -> None:
     assert len(set(numbers)) == len(numbers)
 
 
+async def test_a_service_cannot_go_back_to_a_port_that_another_one_has_by_now() -> None:
+    world = World.make()
+    port = {"Ports": [{"TargetPort": 80, "PublishedPort": 80}]}
+    web = await world.service(EndpointSpec=port)
+    await world.control.services.update("web", web.version, service_spec())
+    other = await world.service("other", EndpointSpec=port)
+    present = world.get_service("web")
+    with pytest.raises(InvalidArgument, match=rf"port '80' is already in use by service 'other' \({other.id}\)"):
+        await world.control.services.rollback("web", present.version)
+    assert world.get_service("web") == present
+
+
 async def test_a_rollback_without_a_previous_spec_is_refused() -> None:
     world = World.make()
     service = await world.service()

@@ -59,9 +59,12 @@ class Services:
 
     async def rollback(self, ref: str, version: int) -> None:
         """Put the previous spec in force. Raises FailedPrecondition if there is none, InvalidArgument if it
-        needs a secret, config or network that was removed.
+        needs a secret or config that was removed or a port that is another service's by now, NotFound if it needs a
+        network that was removed.
         """
         service = self._read(ref, version)
+        if service.previous_spec is not None:
+            check_ports(self._context.store, service.previous_spec, service.id)
         check_existence(self._context.store, service.previous_spec)
         check_network_existence(self._context.store, service.previous_spec)
         await self._write(revisions.rolled_back(service, self._context.clock.wall()))
