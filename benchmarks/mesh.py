@@ -125,7 +125,7 @@ class Bench:
 
     def _summary(self) -> dict[str, float]:
         medians = self._figures.medians(SIDE)
-        summary = {f"{name}_us": medians[name] for name in WAYS if name in medians}
+        summary = {f"{name}_us": round(medians[name], 1) for name in WAYS if name in medians}
         direct = self._figures.values("direct", SIDE)
         for name in WAYS[1:] if direct else ():
             pairs = zip(self._figures.values(name, SIDE), direct, strict=True)
