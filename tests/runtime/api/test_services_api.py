@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import json
 from typing import Any
 from urllib.parse import quote
@@ -13,7 +14,10 @@ from runtime.api.kit import Api
 from runtime.manager.kit import World, service_json
 
 from queenright.decide.base import Now
-from queenright.model.objects import Service
+from queenright.manager.mesh_view import MeshView
+from queenright.model.changes import Create, Update
+from queenright.model.mesh_rows import NetworksState
+from queenright.model.objects import Node, NodeDescription, Service
 from queenright.model.states import TaskState
 from queenright.store.store import Store
 
@@ -362,3 +366,24 @@ async def test_published_host_ports_are_shown_in_the_endpoint() -> None:
     endpoint = (await api.get(f"/services/{key}"))["Endpoint"]
     assert endpoint["Spec"]["Mode"] == "vip"
     assert endpoint["Ports"] == [port] == endpoint["Spec"]["Ports"]
+
+
+async def test_the_leader_says_where_the_ports_of_a_service_answer() -> None:
+    world = World.make()
+    api = Api.manager(world)
+    world.proposer.put(Create(Node(id="n1", description=NodeDescription(hostname="h1"))))
+    plain, port = await created(api), {"TargetPort": 80, "PublishedPort": 8080}
+    key = await created(api, Name="shop", EndpointSpec={"Ports": [port, {"TargetPort": 81, "PublishMode": "host"}]})
+    made = world.get_service(key)
+    world.proposer.put(Update(dataclasses.replace(made, ports=made.spec.endpoint.ports)))
+    told: list[tuple[str, NetworksState, bool]] = []
+    world.control.mesh = MeshView(world.store, lambda: told)
+    [found] = (await api.get(f"/services/{key}"))["PortReadiness"]
+    assert (found["Protocol"], found["PublishedPort"], found["TargetPort"], found["Ready"]) == ("tcp", 8080, 80, False)
+    told += [(node.id, NetworksState("1", {}, {("tcp", 8080): ""}), True) for node in world.store.nodes]
+    [found] = (await api.get(f"/services/{key}"))["PortReadiness"]
+    assert found["Ready"]
+    assert {"ID": "n1", "Hostname": "h1", "Ready": True, "Err": ""} in found["Nodes"]
+    assert "PortReadiness" not in await api.get(f"/services/{plain}")
+    world.proposer.is_leader = False  # nodes tell the leader alone
+    assert "PortReadiness" not in await api.get(f"/services/{key}")

@@ -45,6 +45,14 @@ class MeshView:
             "ports": [port for service in services for port in self._ports(service, nodes, said)],
         }
 
+    def ports(self, service: Service) -> list[dict[str, Any]]:
+        """Each port that the service publishes on all nodes, and where it answers."""
+        if not self._store.services.count("ingress", True):
+            return []
+        said = {node_id: (state, applied) for node_id, state, applied in self._states()}
+        nodes = sorted(self._store.nodes, key=lambda node: (node.hostname, node.id))
+        return list(self._ports(service, nodes, said))
+
     def _node(self, node: Node, said: tuple[NetworksState, bool] | None) -> dict[str, Any]:
         state, applied = said if said is not None else (NetworksState(), False)
         networks = []

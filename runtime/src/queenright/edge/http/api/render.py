@@ -84,6 +84,20 @@ def _port(value: Port) -> Json:
     return encode(dataclasses.replace(value, protocol=value.protocol or "tcp", mode=value.mode or "ingress"))
 
 
+def readiness(port: Json) -> Json:
+    """A published port as ``manager.mesh_view`` describes it, in the way of a service's JSON: where it answers."""
+    return {
+        "Protocol": port["protocol"],
+        "PublishedPort": port["port"],
+        "TargetPort": port["target_port"],
+        "Ready": port["ready"],
+        "Nodes": [
+            {"ID": one["id"], "Hostname": one["hostname"], "Ready": one["ready"], "Err": one["error"]}
+            for one in port["nodes"]
+        ],
+    }
+
+
 def update_status(value: UpdateStatus, waits: str = "") -> Json:
     return _present(
         {

@@ -11,6 +11,7 @@ from queenright.edge.http.api import render
 from queenright.edge.http.api.base import Handlers, version_of
 from queenright.edge.http.api.body import get
 from queenright.edge.http.api.json_cache import JsonCache, with_key
+from queenright.edge.http.api.standing import leads
 from queenright.edge.http.errors import ApiError
 from queenright.edge.http.messages import Request, Response, encode, json_list_response, json_response
 from queenright.edge.http.router import Router
@@ -81,10 +82,16 @@ class ServiceHandlers(Handlers):
         return json_response({"ID": created} | ({"Warnings": warnings} if warnings else {}), 201)
 
     async def inspect(self, request: Request) -> Response:
-        store = self.control().store
+        """The service. The leader, which nodes tell of their networks, also says where its ports answer."""
+        control = self.control()
+        store = control.store
         found = store.service(request.params["id"])
         insert = request.flag("insertDefaults")
-        return json_response(render.service(found, insert_defaults=insert, waits=self._waits(store, found)))
+        document = render.service(found, insert_defaults=insert, waits=self._waits(store, found))
+        ports = control.mesh.ports(found) if leads(control) else []
+        return json_response(
+            document | ({"PortReadiness": [render.readiness(port) for port in ports]} if ports else {})
+        )
 
     async def update(self, request: Request) -> Response:
         control, ref, version = self.control(), request.params["id"], version_of(request)
