@@ -40,12 +40,13 @@ second_start() {
     second_in ip link set eth0 up
     second_in ip route add default via "$SECOND_HERE"
     echo '{}' >"$SECOND/daemon.json"
+    : >"$SECOND/config.toml"
     second_in dockerd --data-root="$SECOND/data" --exec-root="$SECOND/exec" --pidfile="$SECOND/docker.pid" \
         --host="unix://$SECOND/docker.sock" --config-file="$SECOND/daemon.json" --cgroup-parent=/queenright-demo \
         --exec-opt native.cgroupdriver=cgroupfs >"$SECOND/docker.log" 2>&1 </dev/null &
     second_await docker second_docker version
     second_in /opt/queenright/current/venv/bin/queenright run --state-dir="$SECOND/state" --socket="$SECOND/queenright.sock" \
-        --docker-socket="$SECOND/docker.sock" --config="$SECOND/none.toml" >"$SECOND/queenright.log" 2>&1 </dev/null &
+        --docker-socket="$SECOND/docker.sock" --config="$SECOND/config.toml" >"$SECOND/queenright.log" 2>&1 </dev/null &
     second_await queenright command docker --host "unix://$SECOND/queenright.sock" version
     printf '#!/bin/sh\nexport QUEENRIGHT_SOCKET=%s\nexec %s "$@"\n' "$SECOND/queenright.sock" "$QR_PYTHON" >"$SECOND/python"
     chmod 755 "$SECOND/python"
