@@ -22,8 +22,8 @@ import types
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
+import debian  # noqa: E402
 import initramfs  # noqa: E402
-import kernel  # noqa: E402
 
 ROOT = HERE.parents[2]
 RESULT = ROOT / ".test-output/guest"
@@ -71,7 +71,7 @@ def _tests(short: bool) -> list[str]:
 
 
 def _machine(
-    image: kernel.Kernel, first_files: pathlib.Path, result: pathlib.Path, memory: int, cores: int
+    image: debian.Kernel, first_files: pathlib.Path, result: pathlib.Path, memory: int, cores: int
 ) -> list[str]:
     """The command line of the virtual machine: a serial console, two folders, nothing else."""
     shared = "local,security_model=none,multidevs=remap"
@@ -145,7 +145,7 @@ def main() -> int:
         print("guest: no busybox here: install the packages of tests/kernel/apt.txt", file=sys.stderr)
         return 2
     try:
-        image = kernel.fetch()
+        image = debian.fetch()
     except RuntimeError as error:
         print(f"guest: Debian's kernel cannot be had: {error}", file=sys.stderr)
         return 2

@@ -8,7 +8,7 @@ import io
 import lzma
 import pathlib
 
-from kernel import Kernel
+from debian import Kernel
 
 NEEDED = ("virtio_pci", "virtio_rng", "9pnet_virtio", "9p", "overlay")
 """Modules without which the guest cannot see the machine's files; all others are loaded by name, as on any host."""
