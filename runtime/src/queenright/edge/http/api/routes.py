@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from queenright.edge.http.api.attaching import AttachingHandlers
 from queenright.edge.http.api.data import DataHandlers
 from queenright.edge.http.api.events import EventHandlers
 from queenright.edge.http.api.gate import Gate
@@ -53,6 +54,7 @@ class Routes:
             LogHandlers(host),
             DataHandlers(host),
             networks,
+            AttachingHandlers(host, upstream),
             QueenrightHandlers(host, upstream, version),
             EventHandlers(host, upstream),
             WatchHandlers(host),
