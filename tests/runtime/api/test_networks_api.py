@@ -225,3 +225,12 @@ async def test_services_and_tasks_show_their_addresses_and_ports() -> None:
     whole = (await api.get("/networks/mynet?verbose=true"))["Services"]["web"]
     assert (whole["VIP"], whole["Ports"]) == ("10.0.0.3", ["Target: 80, Publish: 30000"])
     assert [(one["Name"], one["EndpointIP"]) for one in whole["Tasks"]] == [(task.name, "10.0.0.4")]
+
+
+async def test_a_network_without_ipv4_is_refused_and_not_made_with_it() -> None:
+    api = Api.manager(World.make())
+    body = {**OVERLAY, "EnableIPv4": False, "EnableIPv6": True}
+    status, text = await api.error("POST", "/networks/create", body)
+    assert (status, text.startswith("networks of the swarm always have IPv4")) == (400, True)
+    assert await api.get("/queenright/v1/networks") == []
+    assert (await api.call("POST", "/networks/create", {**body, "EnableIPv4": True}))[0] == 201

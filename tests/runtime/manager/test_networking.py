@@ -394,3 +394,19 @@ async def test_the_rows_of_a_large_network_are_made_once_and_without_holding_the
     tasks = {row.task_id for row in told[0].rows if isinstance(row, Endpoint) and row.task_id}
     assert tasks == {f"t{number}" for number in range(1, 49)}
     assert len(made) <= 52
+
+
+async def test_a_session_that_ends_while_its_first_rows_are_made_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("queenright.manager.networking.AT_ONCE", 1)
+    scene = Scene(net(), node("a", "n"), service(), *(task(f"t{n}", "a", 5, "n") for n in range(50)))
+    share = scene.networking.open("a")
+    asking = asyncio.ensure_future(anext(scene.networking.told(share, lambda: "id")))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert not asking.done()
+    scene.networking.close("a", "gone")
+    with pytest.raises(Unavailable, match="session ended: gone"):
+        await asyncio.wait_for(asking, 30)
+    scene.reach("t0", TaskState.FAILED)
+    assert not share.touched
+    assert not any(view.shares for view in scene.networking._views.values())

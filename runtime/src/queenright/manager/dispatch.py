@@ -325,6 +325,7 @@ class Dispatcher:
 
     async def networks(self, session: Session) -> AsyncIterator[NetworksSet]:
         """All that the node has to know of its networks, then differences as they come, until the session ends."""
+        self._check_open(session)
         async for told in self.networking.told(self.networking.open(session.node_id), self._ids):
             self._check_open(session)
             yield told

@@ -108,14 +108,14 @@ class Networking:
     async def told(self, share: Share, ids: Callable[[], str]) -> AsyncIterator[NetworksSet]:
         """All rows of the node, then differences as they come, until its session ends (Unavailable)."""
         await self._prepare(share)
+        _check_open(share)
         token = f"{self._store.index}.{ids()}"
         yield self.complete(share, token)
         while True:
             await share.changed.wait()
             await asyncio.sleep(SETTLE)
             await self._prepare(share)
-            if share.closed:
-                raise Unavailable(f"session ended: {share.closed}")
+            _check_open(share)
             becomes = f"{self._store.index}.{ids()}"
             difference = self.difference(share, token, becomes)
             if difference is not None:
@@ -387,6 +387,12 @@ class Networking:
         for node_id, share in self._shares.items():
             if share.links or share.state.errors:
                 yield node_id, share.state, not share.sent
+
+
+def _check_open(share: Share) -> None:
+    """One that is closed must not be counted among those that have a network any more."""
+    if share.closed:
+        raise Unavailable(f"session ended: {share.closed}")
 
 
 def _is_drained(view: _View, key: str) -> bool:

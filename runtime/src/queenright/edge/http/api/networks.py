@@ -127,6 +127,8 @@ class NetworkHandlers(Handlers):
             raise ApiError(400, f"networks of the swarm are of driver {OVERLAY}, not {driver}")
         if get(document, "Scope") not in (None, "", "swarm"):
             raise ApiError(400, f"a network of driver {OVERLAY} is of scope swarm")
+        if get(document, "EnableIPv4") is False:
+            raise ApiError(400, "networks of the swarm always have IPv4: leave out --ipv4=false (--ipv6 adds IPv6)")
         spec = decode(NetworkSpec, _without_empty(document), version=request.version)
         key = await control.networks.create(spec)
         return json_response({"Id": key, "Warning": ATTACHABLE if spec.attachable else ""}, 201)
