@@ -75,15 +75,33 @@ def services(module: AnsibleModule, engine: Engine) -> Result:
     """Services as the Engine API shows them, and their tasks."""
     names = module.params["name"]
     if _to_be_foreseen(module, engine):
-        return {"changed": False, "services": [], "tasks": [], "needs_manager": True}
+        return {"changed": False, "services": [], "tasks": [], "ports": [], "needs_manager": True}
     found = engine.get("/services", {"status": "true"})
     if names is not None:
         found = [one for one in found if one["ID"] in names or one["Spec"]["Name"] in names]
     result = {"changed": False, "services": found, "tasks": [], "stale": engine.stale}  # type: Result
+    result["ports"] = _readiness(engine, found)
     if module.params["tasks"] and found:
         filters = json.dumps({"service": [one["ID"] for one in found]})
         result["tasks"] = engine.get("/tasks", {"filters": filters})
     return result
+
+
+def _readiness(engine: Engine, services: t.List[Json]) -> t.List[Json]:
+    """Where the ports of these services answer, as nodes told the leader; nothing while there is none to ask."""
+    ids = [one["ID"] for one in services if _publishes(one)]
+    if not ids:
+        return []
+    try:
+        told = engine.get("/queenright/v1/mesh")
+    except EngineError:
+        return []
+    return [one for one in told["ports"] if one["service_id"] in ids]
+
+
+def _publishes(service: Json) -> bool:
+    ports = (service.get("Endpoint") or {}).get("Ports") or []
+    return any(port.get("PublishMode") != "host" for port in ports)
 
 
 # -- the CA

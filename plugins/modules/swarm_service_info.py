@@ -85,6 +85,25 @@ tasks:
       Status:
         State: running
         Message: started
+ports:
+  description:
+    - The ports that these services publish on all nodes, each with the nodes where it answers and, where it does not, the reason in C(error).
+    - Empty while no leader can be asked.
+  type: list
+  elements: dict
+  returned: success
+  sample:
+    - service: web
+      service_id: x04xgc2oq3xhdcm35vcmymxqx
+      protocol: tcp
+      port: 80
+      target_port: 80
+      ready: true
+      nodes:
+        - id: 2ivku8v2gvtg4btmtuwppeqxm
+          hostname: node1
+          ready: true
+          error: ""
 stale:
   description: Whether what is shown may be old, because the manager that was asked hears from no majority of them.
   type: bool

@@ -370,7 +370,18 @@ class FakeRuntime:
 
     def services(self, query: Json, body: t.Any) -> list[Json]:
         found = self._managed().services
-        return [{"ID": f"id-{name}", "Spec": dict(encode(spec), Name=name)} for name, spec in sorted(found.items())]
+        return [
+            {
+                "ID": f"id-{name}",
+                "Spec": dict(encode(spec), Name=name),
+                "Endpoint": {"Ports": encode(spec.endpoint).get("Ports")},
+            }
+            for name, spec in sorted(found.items())
+        ]
+
+    def mesh(self, query: Json, body: t.Any) -> Json:
+        names = sorted(self._managed().services)
+        return {"nodes": [], "ports": [{"service": one, "service_id": f"id-{one}", "ready": True} for one in names]}
 
     def tasks(self, query: Json, body: t.Any) -> list[Json]:
         self._managed()
@@ -427,6 +438,7 @@ _ROUTES = (
     (("GET", "/swarm"), "inspect"),
     (("GET", "/services"), "services"),
     (("GET", "/tasks"), "tasks"),
+    (("GET", "/queenright/v1/mesh"), "mesh"),
     (("POST", "/queenright/v1/(secrets|configs)/prune"), "prune"),
     (("GET", "/queenright/v1/(registries|networks)"), "listed"),
     (("GET", "/(secrets|configs)"), "listed"),

@@ -267,6 +267,21 @@ def test_services_are_shown_with_their_tasks(manager, run_module) -> None:
     assert run_module(swarm_service_info, socket=manager.socket, name=[])["services"] == []
 
 
+def test_services_are_shown_with_where_their_ports_answer(manager, run_module) -> None:
+    run_module(swarm_service, socket=manager.socket, name="plain", image="a")
+    assert run_module(swarm_service_info, socket=manager.socket)["ports"] == []
+    assert "/queenright/v1/mesh" not in [path for _, path, _, _ in manager.calls]
+    for name, mode in (("web", "ingress"), ("host", "host")):
+        port = {"published_port": 80, "target_port": 80, "mode": mode}
+        run_module(swarm_service, socket=manager.socket, name=name, image="a", publish=[port])
+    result = run_module(swarm_service_info, socket=manager.socket)
+    assert result["ports"] == [{"service": "web", "service_id": "id-web", "ready": True}]
+    assert run_module(swarm_service_info, socket=manager.socket, name=["host"])["ports"] == []
+    manager.refusals["/queenright/v1/mesh"] = [RefusalError(503, "there is no leader")]
+    result = run_module(swarm_service_info, socket=manager.socket)
+    assert (len(result["services"]), result["ports"]) == (3, [])
+
+
 def test_nodes_are_shown(manager, worker, run_module) -> None:
     assert len(run_module(swarm_node_info, socket=manager.socket)["nodes"]) == 2
     result = run_module(swarm_node_info, socket=manager.socket, name=["h2", "h9"])
