@@ -323,7 +323,9 @@ async def test_a_task_is_let_go_when_the_managers_say_that_all_nodes_did(node: M
     await until(lambda: node.plane.state.applied == "2")
     assert not waiting.done()
     link.told.put_nowait(part(task_row(serving=False, drained=True), before="2", token="3"))
+    told = asyncio.get_running_loop().time()
     await asyncio.wait_for(waiting, 30)
+    assert asyncio.get_running_loop().time() - told >= dataplane.SETTLE, "what was on its way to it is taken up first"
 
 
 async def test_a_task_is_let_go_after_its_service_s_time_at_the_latest(node: MeshNode) -> None:

@@ -33,8 +33,8 @@ OVERLAY = Overlay(
 )
 
 
-def flow(target: str, port: int, by: str, protocol: int = TCP) -> Flow:
-    return Flow(protocol, packed(target), port, packed(by))
+def flow(target: str, port: int, by: str, protocol: int = TCP, *, answered: bool = True) -> Flow:
+    return Flow(protocol, packed(target), port, packed(by), answered)
 
 
 def test_flows_of_backends_are_kept_whether_they_serve_or_not() -> None:
@@ -42,6 +42,14 @@ def test_flows_of_backends_are_kept_whether_they_serve_or_not() -> None:
     assert not lost(flow("10.0.0.4", 1234, "10.0.0.5"))
     assert not lost(flow("10.0.0.4", 1234, "10.0.0.6", UDP))
     assert not lost(flow(LINK4, 80, "10.0.0.6"))
+
+
+def test_what_is_not_answered_yet_is_lost_where_no_connection_is_sent_any_more() -> None:
+    lost = flows.lost_in_sandbox(OVERLAY)
+    assert lost(flow("10.0.0.4", 1234, "10.0.0.6", answered=False))
+    assert lost(flow(LINK4, 80, "10.0.0.6", answered=False))
+    assert not lost(flow("10.0.0.4", 1234, "10.0.0.5", answered=False))
+    assert not lost(flow("10.0.0.4", 1234, "10.0.0.6", UDP, answered=False))
 
 
 def test_flows_to_who_is_no_backend_are_lost() -> None:
@@ -58,15 +66,16 @@ def test_what_ends_in_the_sandbox_is_not_a_backends() -> None:
     assert not lost(flow("10.0.0.4", 0, "10.0.0.4", 1))
 
 
-def test_the_connections_are_looked_at_only_when_somebody_left() -> None:
+def test_the_connections_are_looked_at_only_when_somebody_left_or_serves_no_more() -> None:
     def after(**changes: object) -> bool:
         return flows.somebody_left(OVERLAY, dataclasses.replace(OVERLAY, **changes))  # type: ignore[arg-type]
 
     serving_no_more = dataclasses.replace(A, serving=False)
     assert not after()
-    assert not after(balanced=(dataclasses.replace(WEB, backends=(serving_no_more, B)),))
+    assert not after(balanced=(dataclasses.replace(WEB, backends=(A, dataclasses.replace(B, serving=True))),))
     assert not after(neighbours=(), mtu=1400)
     assert after(balanced=(dataclasses.replace(WEB, backends=(A,)),))
+    assert after(balanced=(dataclasses.replace(WEB, backends=(serving_no_more, B)),))
     assert after(balanced=())
     assert after(balanced=(dataclasses.replace(WEB, vips=("10.0.0.44",)),))
     assert after(published=(dataclasses.replace(PORT, backends=(B,)),))

@@ -35,6 +35,9 @@ AUDIT_EVERY = 60.0
 AUDIT_SETTLE = 0.5  # seconds after a change by another hand, which is seldom one alone
 RETRY_AFTER = 5.0  # seconds after a round in which something failed
 AT_ONCE = 500  # rows that are taken and written before others get their turn on the loop
+SETTLE = 1.0
+"""Seconds for a task that gets no more connections to take up those that it was sent last: many servers drop at their
+end what they have not accepted yet."""
 READY_PATIENCE = 5.0  # seconds for which a task waits for a network before it says so
 SECOND = 1_000_000_000
 IN_USE = "*"  # remembered while something of ours may be in the kernel
@@ -358,9 +361,12 @@ class Dataplane:
         limit = self._tables.drain(task.service_id, networks)
         if limit is None:
             limit = task.endpoint.drain if task.endpoint.drain is not None else DEFAULT_DRAIN
+        loop = asyncio.get_running_loop()
+        until = loop.time() + limit / SECOND
         try:
-            async with asyncio.timeout(limit / SECOND):
+            async with asyncio.timeout_at(until):
                 while not self._tables.drained(task.id, networks):
                     await self._news.wait()
         except TimeoutError:
             log.warning("not all nodes said that they let go of a task: stopping it", extra={"task": task.id})
+        await asyncio.sleep(min(SETTLE, max(0.0, until - loop.time())))

@@ -23,18 +23,21 @@ _TUPLE_IP, _TUPLE_PROTOCOL = 1, 2
 _SOURCE, _TARGET = (1, 3), (2, 4)  # of IPv4, of IPv6
 _NUMBER, _TARGET_PORT = 1, 3
 _PORT = struct.Struct(">H")
+ANSWERED = 0x02
+"""Of the status: a packet came back."""
 TRANSLATED = 0x20  # of the status: its destination was changed by nftables or iptables
 
 PROTOCOLS = {"tcp": 6, "udp": 17, "sctp": 132}
 
 
 class Flow(NamedTuple):
-    """Where a connection was sent to and who answers it (addresses packed)."""
+    """Where a connection was sent to and who answers it (addresses packed), and whether it has done so yet."""
 
     protocol: int
     target: bytes
     port: int
     answered_by: bytes
+    answered: bool = True
 
 
 def cut(sock: NetlinkSocket, lost: Callable[[Flow], bool], *, status: int = 0, mask: int = 0) -> int:
@@ -90,4 +93,5 @@ def _flow(values: dict[int, bytes]) -> Flow | None:
         address.get(_TARGET[family], b""),
         _PORT.unpack(port)[0],
         answer.get(_SOURCE[family], b""),
+        bool(int.from_bytes(values.get(_STATUS, b""), "big") & ANSWERED),
     )

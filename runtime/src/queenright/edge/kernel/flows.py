@@ -13,17 +13,22 @@ from queenright.model.mesh import Backend, Balanced, Overlay, Published
 Judge = Callable[[Flow], bool]
 _LINKS = frozenset({packed(LINK4), packed(LINK6)})
 _NOBODY: frozenset[bytes] = frozenset()
+_TCP = PROTOCOLS["tcp"]
 
 
 def lost_in_sandbox(overlay: Overlay) -> Judge:
-    """Judges flows of a sandbox: lost is what was handed to somebody who is not a backend of where it was sent to."""
+    """Judges flows of a sandbox: lost is what was handed to somebody who is not a backend of where it was sent to.
+
+    So is a TCP connection that somebody who shall get no more connections has not even begun to answer: what its client
+    sends again goes to another one then.
+    """
     by_vip = {packed(vip): (service.backends, vip) for service in overlay.balanced for vip in service.vips}
     by_port = {
         (packed(link), PROTOCOLS[port.protocol], port.port): (port.backends, link)
         for port in overlay.published
         for link in (LINK4, LINK6)
     }
-    known: dict[object, frozenset[bytes]] = {}  # worked out for those alone that have flows
+    known: dict[object, tuple[frozenset[bytes], frozenset[bytes]]] = {}  # worked out for those alone that have flows
 
     def lost(flow: Flow) -> bool:
         if flow.target == flow.answered_by:
@@ -32,8 +37,11 @@ def lost_in_sandbox(overlay: Overlay) -> Judge:
         backends = known.get(key)
         if backends is None:
             found = by_port.get(key) if isinstance(key, tuple) else by_vip.get(key)
-            backends = known[key] = _addresses(*found) if found else _NOBODY
-        return flow.answered_by not in backends
+            backends = known[key] = _addresses(*found) if found else (_NOBODY, _NOBODY)
+        everybody, serving = backends
+        if flow.answered_by not in everybody:
+            return True
+        return flow.protocol == _TCP and not flow.answered and flow.answered_by not in serving
 
     return lost
 
@@ -81,7 +89,7 @@ def unbound_on_host(added: Collection[Published], own: Collection[bytes]) -> Jud
 
 
 def somebody_left(old: Overlay, new: Overlay) -> bool:
-    """Whether a backend is gone from where it was, or a whole service."""
+    """Whether a backend is gone from where it was or serves no more, or a whole service is gone."""
     before, after = _by_name(old), _by_name(new)
     for key, source in before.items():
         successor = after.get(key)
@@ -90,6 +98,8 @@ def somebody_left(old: Overlay, new: Overlay) -> bool:
         if successor is None or _where(source) != _where(successor):
             return True
         if _all(source.backends) - _all(successor.backends):
+            return True
+        if _all(_serving(source.backends)) - _all(_serving(successor.backends)):
             return True
     return False
 
@@ -110,8 +120,17 @@ def _all(backends: Iterable[Backend]) -> frozenset[bytes]:
     return frozenset(packed(address) for backend in backends for address in backend.addresses)
 
 
-def _addresses(backends: Iterable[Backend], like: str) -> frozenset[bytes]:
+def _serving(backends: Iterable[Backend]) -> tuple[Backend, ...]:
+    return tuple(backend for backend in backends if backend.serving)
+
+
+def _addresses(backends: Collection[Backend], like: str) -> tuple[frozenset[bytes], frozenset[bytes]]:
+    """Those of all, and of the serving ones."""
     family = family_of(like)
-    return frozenset(
-        packed(address) for backend in backends for address in backend.addresses if family_of(address) == family
-    )
+
+    def of(some: Iterable[Backend]) -> frozenset[bytes]:
+        return frozenset(
+            packed(address) for backend in some for address in backend.addresses if family_of(address) == family
+        )
+
+    return of(backends), of(_serving(backends))
