@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import pathlib
 import subprocess
 import sys
 import threading
@@ -82,7 +84,8 @@ def test_a_node_without_networks_loads_no_netlink_library() -> None:
         "applied = asyncio.run(mesh.apply(MeshPicture('c')));"
         "print(applied.errors, 'pyroute2' in sys.modules, threading.active_count())"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    sources = {**os.environ, "PYTHONPATH": str(pathlib.Path(__file__).parents[3] / "runtime/src")}
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=sources)
     assert done.stdout.split() == ["{}", "False", "1"], done.stderr
 
 
