@@ -16,6 +16,7 @@ from queenright.edge.kernel import ipvs, ipvs_link
 from queenright.edge.kernel.errors import KernelError
 from queenright.edge.kernel.ipvs import additions, mark_of, mark_of_port, removals, rules, wanted
 from queenright.edge.kernel.ipvs_link import Real, Service, Step, Table, Virtual
+from queenright.edge.kernel.tables import emptied, removal
 from queenright.model.mesh import Backend, Balanced, Overlay, Published
 from queenright.model.objects import Subnet
 
@@ -105,7 +106,7 @@ class FakeNft:
         if self.fail:
             raise KernelError(self.fail)
         FakeLink.log.append("marks")
-        self.table = text.partition("delete table inet swlb\n")[2]
+        self.table = text.removeprefix(removal("swlb")).removeprefix(emptied("swlb"))
         return ""
 
     def close(self) -> None:
@@ -220,10 +221,10 @@ def test_one_changed_service_costs_no_step_in_the_others() -> None:
 # -- the rules
 
 
-def test_the_table_is_replaced_in_one_transaction_and_snats_to_the_sandbox() -> None:
+def test_the_table_is_filled_anew_in_one_transaction_and_snats_to_the_sandbox() -> None:
     state = overlay([Balanced("s1", (VIP,), (backend(5),))], [Published("udp", 53, 5353, "s1", (backend(5),))])
     text = rules(state, wanted(state)[1])
-    assert text.startswith("add table inet swlb\ndelete table inet swlb\ntable inet swlb {\n")
+    assert text.startswith(emptied("swlb") + "table inet swlb {\n")
     assert "elements = { 10.0.1.3 : 0xa000103 }" in text
     assert "elements = { udp . 53 : 0x110035 }" in text
     assert 'oifname "eth0" meta nfproto ipv4 meta mark != 0 snat ip to 10.0.1.9' in text
@@ -304,6 +305,21 @@ def test_after_a_failure_the_kernel_is_read_again(nft: FakeNft) -> None:
     balancer.apply(state)
     assert "elements = { 10.0.1.3" in nft.table
     assert FakeLink.held == wanted(state)[0]
+
+
+def test_a_table_that_leaves_no_room_is_put_aside(nft: FakeNft, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts: list[str] = []
+
+    def run(text: str) -> str:
+        if not text.startswith("list"):
+            texts.append(text)
+            if len(texts) == 1:
+                raise KernelError("nftables refused: File exists")
+        return ""
+
+    monkeypatch.setattr(nft, "run", run)
+    ipvs.Ipvs(nft).apply(overlay([Balanced("s1", (VIP,), (backend(5),))]))
+    assert texts[1] == removal("swlb") + texts[0]
 
 
 def test_one_that_retires_keeps_its_services_while_connections_use_them(

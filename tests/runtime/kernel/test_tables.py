@@ -91,7 +91,15 @@ def test_sticky_is_another_chain_with_the_same_backends() -> None:
 
 def test_what_is_said_of_the_sandbox_itself_needs_the_whole_table() -> None:
     lines = change(overlay(), overlay(addresses=("10.0.0.9/24",)))
-    assert lines[:2] == ["table inet t", "delete table inet t"]
+    assert "flush table inet t" in lines
+
+
+def test_the_hooked_chains_of_a_table_are_never_deleted() -> None:
+    """One that goes keeps its rules while those of its successor hold already."""
+    text = tables.whole("t", tables.sandbox(overlay()), set())
+    assert text.index("chain into") < text.index("flush table inet t")
+    assert "delete table" not in text
+    assert "delete chain" not in text
 
 
 def test_backends_are_taken_from_the_family_of_the_address() -> None:
@@ -112,7 +120,7 @@ def test_backends_are_taken_from_the_family_of_the_address() -> None:
 def test_a_network_that_is_not_ingress_knows_no_ports() -> None:
     text = tables.whole("t", tables.sandbox(overlay(ingress=False)), set())
     assert "eth1" not in text
-    assert "pub4" not in text
+    assert "pub4" not in text.removeprefix(tables.emptied("t"))
 
 
 def test_the_host_hands_a_local_first_port_to_local_tasks_that_serve() -> None:

@@ -18,10 +18,12 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from pyroute2.netlink.generic import ipvs as protocol
 
+from queenright.edge.kernel import tables
 from queenright.edge.kernel.balancer import INSIDE, LINK4, LINK6, OUTSIDE, family_of, of_family, own_address, serving
 from queenright.edge.kernel.errors import KernelError
 from queenright.edge.kernel.ipvs_link import GONE, SCHEDULERS, Link, Real, Service, Step, Table, Virtual
 from queenright.edge.kernel.nft import Nft
+from queenright.edge.kernel.nftables import fill
 from queenright.model.mesh import SANDBOX_TABLE, Backend, Overlay
 
 SYSCTLS = pathlib.Path("/proc/sys/net/ipv4/vs")
@@ -122,27 +124,25 @@ def removals(before: Table, after: Table) -> Iterator[Step]:
 
 
 def rules(overlay: Overlay, marks: Marks) -> str:
-    """The sandbox's whole table, replaced in one transaction."""
-    lines = [f"add table inet {SANDBOX_TABLE}", f"delete table inet {SANDBOX_TABLE}", f"table inet {SANDBOX_TABLE} {{"]
-    for family, kind in ((4, "ipv4_addr"), (6, "ipv6_addr")):
+    """The sandbox's whole table, filled anew in one transaction."""
+    lines = [f"{tables.emptied(SANDBOX_TABLE)}table inet {SANDBOX_TABLE} {{"]
+    for family in (4, 6):
         vips = [f"{vip} : {mark:#x}" for vip, mark in marks.addresses.items() if family_of(vip) == family]
-        lines += _map(f"sw_vip{family}", kind, vips)
         ports = [f"{name} . {port} : {mark:#x}" for (name, port, of), mark in marks.ports.items() if of == family]
-        lines += _map(f"sw_port{family}", "inet_proto . inet_service", ports)
+        for (name, kind), elements in zip(tables.mark_maps(family), (vips, ports), strict=True):
+            lines += _map(name, kind, elements)
     protocols = "meta l4proto { tcp, udp, sctp }"
     lines += [
-        "chain sw_mark {",
-        "type filter hook prerouting priority -150; policy accept;",
+        "chain marks {",
         # A connection keeps its mark: one to a backend that takes no new ones has none in the maps any more.
         "ct direction original ct mark != 0 meta mark set ct mark accept",
-        f'iifname "{INSIDE}" {protocols} meta mark set ip daddr map @sw_vip4',
-        f'iifname "{INSIDE}" {protocols} meta mark set ip6 daddr map @sw_vip6',
-        f'iifname "{OUTSIDE}" ip daddr {LINK4} meta mark set meta l4proto . th dport map @sw_port4',
-        f'iifname "{OUTSIDE}" ip6 daddr {LINK6} meta mark set meta l4proto . th dport map @sw_port6',
+        f'iifname "{INSIDE}" {protocols} meta mark set ip daddr map @vipmark4',
+        f'iifname "{INSIDE}" {protocols} meta mark set ip6 daddr map @vipmark6',
+        f'iifname "{OUTSIDE}" ip daddr {LINK4} meta mark set meta l4proto . th dport map @pubmark4',
+        f'iifname "{OUTSIDE}" ip6 daddr {LINK6} meta mark set meta l4proto . th dport map @pubmark6',
         "meta mark != 0 ct mark set meta mark",
         "}",
-        "chain sw_source {",
-        "type nat hook postrouting priority 100; policy accept;",
+        "chain post {",
     ]
     for family, word in ((4, "ip"), (6, "ip6")):
         address = own_address(overlay, family)
@@ -151,13 +151,11 @@ def rules(overlay: Overlay, marks: Marks) -> str:
     names = [f"{'ip6' if ':' in dns else 'ip'} daddr {dns} {_NAMES} accept" for dns in overlay.dns]
     lines += [
         "}",
-        "chain sw_forward {",
-        "type filter hook forward priority 0; policy drop;",
+        "chain through {",
         "ct state established,related accept",  # answers; what IPVS hands over is sent, not forwarded
         "}",
         # What IPVS does not take ends here: it is refused before the kernel remembers it, so that nobody sticks to it.
-        "chain sw_into {",
-        "type filter hook input priority 0; policy accept;",
+        "chain into {",
         'iifname "lo" accept',
         "meta mark != 0 accept",
         "meta l4proto { icmp, ipv6-icmp } accept",
@@ -174,7 +172,7 @@ def rules(overlay: Overlay, marks: Marks) -> str:
 
 def _map(name: str, kind: str, elements: list[str]) -> list[str]:
     held = [f"elements = {{ {', '.join(sorted(elements))} }}"] if elements else []
-    return [f"map {name} {{", f"type {kind} : mark;", *held, "}"]
+    return [f"map {name} {{", f"{kind};", *held, "}"]
 
 
 class Ipvs:
@@ -224,7 +222,7 @@ class Ipvs:
         if text == self._rules:
             return
         self._rules = ""
-        self._nft.run(text)
+        fill(self._nft, text)
         self._rules, self._seen = text, self._shown()
 
     def _shown(self) -> str:

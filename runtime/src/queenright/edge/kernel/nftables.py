@@ -13,7 +13,7 @@ from queenright.edge.kernel import netlink
 from queenright.edge.kernel.errors import KernelError
 from queenright.edge.kernel.netlink import NetlinkSocket, attributes
 from queenright.edge.kernel.nft import Nft
-from queenright.edge.kernel.tables import Table, sandbox, step, whole
+from queenright.edge.kernel.tables import Table, removal, sandbox, step, whole
 from queenright.model.mesh import SANDBOX_TABLE, Overlay
 
 _GET_GENERATION = (10 << 8) | 16
@@ -54,13 +54,24 @@ class Nftables:
     def _bring(self, wanted: Table) -> None:
         present, self._table = self._table, None  # after an error nothing is known
         if present is None:
-            text = whole(SANDBOX_TABLE, wanted, self._chains)
-        else:
-            text = step(SANDBOX_TABLE, present, wanted, self._chains)
-        if text:
+            fill(self._nft, whole(SANDBOX_TABLE, wanted, self._chains))
+        elif text := step(SANDBOX_TABLE, present, wanted, self._chains):
             self._nft.run(text)
-            self._generation = generation(self._sock)
+        else:
+            self._table = wanted
+            return
+        self._generation = generation(self._sock)
         self._table = wanted
+
+
+def fill(nft: Nft, text: str) -> None:
+    """Fill a sandbox's table by a text that empties it first. One that has no room for it, as another hand or release
+    made it, goes. Raises KernelError.
+    """
+    try:
+        nft.run(text)
+    except KernelError:
+        nft.run(removal(SANDBOX_TABLE) + text)
 
 
 def generation(sock: NetlinkSocket) -> int:

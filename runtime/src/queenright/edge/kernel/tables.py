@@ -34,6 +34,15 @@ Source = Balanced | Published
 Elements = Mapping[tuple[str, str], str]
 """(map, key) -> what it leads to."""
 
+_HOOKS = {
+    "marks": "type filter hook prerouting priority -150; policy accept;",
+    "pre": "type nat hook prerouting priority -100; policy accept;",
+    "through": "type filter hook forward priority 0; policy drop;",
+    "into": "type filter hook input priority 0; policy accept;",
+    "post": "type nat hook postrouting priority 100; policy accept;",
+}
+"""The chains of a sandbox through which packets come, the same for every backend."""
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Table:
@@ -45,15 +54,31 @@ class Table:
 
 
 def whole(name: str, table: Table, known: set[str]) -> str:
-    """The text that puts the table in the place of whatever has its name, in one step. ``known``: gets the names of the
-    chains that there are afterwards.
-    """
+    """The text that fills the table anew, in one step. ``known``: gets the names of the chains that are in use then."""
     chains, elements = _parts(table.sources.values(), table.families)
     known.clear()
     known.update(chains)
     text = "".join(_chain(chain, rule, []) for chain, rule in chains.items())
-    body = f"{removal(name)}table inet {name} {{\n{table.base}{text}}}\n"
+    body = f"{emptied(name)}table inet {name} {{\n{table.base}{text}}}\n"
     return body + _elements("add", name, elements)
+
+
+def emptied(name: str) -> str:
+    """The text that leaves of a sandbox's table, whichever backend filled it, the hooked chains alone, without rules.
+
+    They stay, as their rules are exchanged in one step. A chain that goes keeps its rules for a moment in which those
+    of its successor hold already, and what one of the two lets pass the other may refuse.
+    """
+    chains = "".join(_chain(chain, hook, []) for chain, hook in _HOOKS.items())
+    text = f"table inet {name} {{\n{chains}}}\nflush table inet {name}\n"
+    for found, kind in [pair for family in (4, 6) for pair in (*_maps(family, ingress=True), *mark_maps(family))]:
+        text += f"add map inet {name} {found} {{ {kind}; }}\ndelete map inet {name} {found}\n"
+    return text
+
+
+def mark_maps(family: int) -> tuple[tuple[str, str], tuple[str, str]]:
+    """Name and type of the maps in which the backend IPVS has its marks: by virtual address, by published port."""
+    return (f"vipmark{family}", f"type {_ADDRESS[family]} : mark"), (f"pubmark{family}", f"type {_PORT} : mark")
 
 
 def removal(name: str) -> str:
@@ -159,12 +184,16 @@ def _sandbox_base(overlay: Overlay, families: Sequence[int]) -> str:
     for address in overlay.dns:
         names.append(f"{_IP[family_of(address)]} daddr {address} meta l4proto {{ tcp, udp }} th dport 53 accept")
     return (
-        "".join(f"\t{line}\n" for family in families for line in _maps(family, ingress=overlay.ingress))
-        + _chain("pre", "type nat hook prerouting priority -100; policy accept;", before)
-        + _chain("post", "type nat hook postrouting priority 100; policy accept;", after)
+        "".join(
+            f"\tmap {name} {{ {kind}; }}\n"
+            for family in families
+            for name, kind in _maps(family, ingress=overlay.ingress)
+        )
+        + _chain("pre", _HOOKS["pre"], before)
+        + _chain("post", _HOOKS["post"], after)
         + _chain(
             "through",
-            "type filter hook forward priority 0; policy drop;",
+            _HOOKS["through"],
             [
                 "ct state established,related accept",
                 f'oifname "{INSIDE}" ct status dnat accept',
@@ -173,7 +202,7 @@ def _sandbox_base(overlay: Overlay, families: Sequence[int]) -> str:
         # What is not handed on ends here: it is refused, before the kernel remembers it, so that nobody sticks to it.
         + _chain(
             "into",
-            "type filter hook input priority 0; policy accept;",
+            _HOOKS["into"],
             [
                 'iifname "lo" accept',
                 "meta l4proto { icmp, ipv6-icmp } accept",
@@ -187,14 +216,15 @@ def _sandbox_base(overlay: Overlay, families: Sequence[int]) -> str:
     )
 
 
-def _maps(family: int, *, ingress: bool) -> Iterable[str]:
+def _maps(family: int, *, ingress: bool) -> Iterable[tuple[str, str]]:
+    """Name and type of each map."""
     ip, die = _IP[family], f"numgen random mod {_SIDES}"
-    yield f"map vip{family} {{ type {_ADDRESS[family]} : verdict; }}"
-    yield f"map vipto{family} {{ typeof {ip} daddr . {die} : {ip} daddr; }}"
+    yield f"vip{family}", f"type {_ADDRESS[family]} : verdict"
+    yield f"vipto{family}", f"typeof {ip} daddr . {die} : {ip} daddr"
     if ingress:
-        yield f"map pub{family} {{ type {_PORT} : verdict; }}"
+        yield f"pub{family}", f"type {_PORT} : verdict"
         for protocol in PROTOCOLS:  # one map for all would be of no type that nft understands in a rule
-            yield f"map {protocol}to{family} {{ typeof {protocol} dport . {die} : {ip} daddr . {protocol} dport; }}"
+            yield f"{protocol}to{family}", f"typeof {protocol} dport . {die} : {ip} daddr . {protocol} dport"
 
 
 def _host_base(
