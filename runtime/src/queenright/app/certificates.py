@@ -14,7 +14,7 @@ from queenright.edge.pki.keystore import KeyStore, NodeCredentials
 from queenright.edge.pki.peer import IdentityCache, read_identity
 from queenright.manager.ports import IssuedCertificate, Peer, RootCA
 from queenright.model import tokens
-from queenright.model.errors import InvalidArgument
+from queenright.model.errors import InvalidArgument, PermissionDenied
 from queenright.model.identity import Identity, Role
 
 SECOND = 1_000_000_000
@@ -68,15 +68,23 @@ class PkiMaker:
 
 
 class PeerReader:
-    """Reads callers' certificates for the authorisation of calls; known ones from a cache."""
+    """Reads callers' certificates for the authorisation of calls; known ones from a cache. Raises PermissionDenied."""
 
     def __init__(self) -> None:
         self._cache = IdentityCache()
 
     def __call__(self, certificate_pem: bytes) -> Peer:
-        identity: Identity = self._cache.identity(certificate_pem)
+        try:
+            identity: Identity = self._cache.identity(certificate_pem)
+        except PkiError as error:
+            raise PermissionDenied(str(error)) from None
         return Peer(
-            identity.node_id, identity.cluster_id, identity.role, identity.serial, nanoseconds(identity.not_after)
+            identity.node_id,
+            identity.cluster_id,
+            identity.role,
+            identity.serial,
+            nanoseconds(identity.not_after),
+            nanoseconds(identity.not_before),
         )
 
 

@@ -262,10 +262,11 @@ class Host(Protocol):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Peer:
-    """Who a certificate says it is. ``role``: worker or manager; ``not_after`` in nanoseconds since the epoch."""
+    """Who a certificate says it is. ``role``: worker or manager; its dates in nanoseconds since the epoch."""
 
     node_id: str
     cluster_id: str
     role: str
     serial: str
     not_after: int
+    not_before: int = 0
