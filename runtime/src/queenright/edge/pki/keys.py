@@ -58,9 +58,9 @@ def make_csr(key_pem: bytes) -> bytes:
     return request.public_bytes(serialization.Encoding.PEM)
 
 
-def signature_hash(key: PrivateKey) -> hashes.SHA256 | hashes.SHA384 | hashes.SHA512:
+def signature_hash(key: PrivateKey | PublicKey) -> hashes.SHA256 | hashes.SHA384 | hashes.SHA512:
     """The hash that goes with a signing key: as strong as its curve, SHA-256 for RSA."""
-    bits = key.curve.key_size if isinstance(key, ec.EllipticCurvePrivateKey) else 256
+    bits = key.curve.key_size if isinstance(key, ec.EllipticCurvePrivateKey | ec.EllipticCurvePublicKey) else 256
     if bits <= 256:
         return hashes.SHA256()
     return hashes.SHA384() if bits <= 384 else hashes.SHA512()

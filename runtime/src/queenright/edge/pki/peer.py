@@ -19,7 +19,7 @@ from queenright.model.identity import ROLE_OF_UNIT, Identity
 from queenright.model.ids import is_id
 
 _STRONG_HASHES = (hashes.SHA256, hashes.SHA384, hashes.SHA512)
-_MAX_CHAIN = 4
+_MAX_CHAIN = 8
 
 
 def identity_of(certificate: x509.Certificate) -> Identity:
@@ -55,7 +55,7 @@ def read_identity(certificate_pem: bytes) -> Identity:
 
 
 def read_chain(chain_pem: bytes) -> list[x509.Certificate]:
-    """The certificates of a PEM text, one to four. Raises PkiError when there are none or too many."""
+    """The certificates of a PEM text, one to eight. Raises PkiError when there are none or too many."""
     try:
         chain = x509.load_pem_x509_certificates(chain_pem)
     except UNREADABLE:
@@ -94,9 +94,9 @@ class IdentityCache:
 def verify(root_pem: bytes, chain_pem: bytes, now: datetime, *, key_pem: bytes | None = None) -> Identity:
     """Who a chain belongs to, after all of it was checked at ``now`` (aware, UTC).
 
-    Each certificate is signed by the next and the last by a root; each is valid now; the first is a node's (no
-    authority, for server and client); with ``key_pem``, it carries this private key's public half. Raises PkiError,
-    or its kinds CertificateExpiredError and CertificateNotYetValidError.
+    Each certificate is signed by the next and one of them by a root; each up to that root is valid now; the first is a
+    node's (no authority, for server and client); with ``key_pem``, it carries this private key's public half. Raises
+    PkiError, or its kinds CertificateExpiredError and CertificateNotYetValidError.
     """
     roots, chain = read_chain(root_pem), read_chain(chain_pem)
     leaf = chain[0]
@@ -106,17 +106,28 @@ def verify(root_pem: bytes, chain_pem: bytes, now: datetime, *, key_pem: bytes |
         raise PkiError("the certificate does not belong to this node's private key")
     _check_leaf(leaf)
     for certificate, issuer in pairwise(chain):
-        if not _issued(certificate, issuer):
+        if not issued(certificate, issuer):
             raise PkiError("the certificate chain is broken: a certificate is not signed by the next one")
-    root = next((root for root in roots if chain[-1] == root or _issued(chain[-1], root)), None)
-    if root is None:
+    anchored = _anchored(chain, roots)
+    if anchored is None:
         raise PkiError("the certificate was not issued by this cluster's root certificate")
-    for certificate in (*chain, root):
+    for certificate in anchored:
         _check_time(certificate, now)
     return identity_of(leaf)
 
 
-def _issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+def _anchored(chain: list[x509.Certificate], roots: list[x509.Certificate]) -> list[x509.Certificate] | None:
+    """The chain up to the first certificate that a root has signed, with that root. What follows leads to roots of
+    before.
+    """
+    for index, certificate in enumerate(chain):
+        root = next((root for root in roots if certificate == root or issued(certificate, root)), None)
+        if root is not None:
+            return [*chain[: index + 1], root]
+    return None
+
+
+def issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
     """Whether ``issuer`` is an authority, has the right name and signed ``certificate`` with a strong hash."""
     try:
         constraints = issuer.extensions.get_extension_for_class(x509.BasicConstraints).value
