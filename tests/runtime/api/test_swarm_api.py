@@ -284,8 +284,8 @@ async def test_each_token_is_rotated_alone() -> None:
     ("change", "status", "words"),
     [
         ({"Name": "other"}, 400, "modification of cluster name is not allowed"),
-        ({"CAConfig": {"NodeCertExpiry": 3_599_000_000_000}}, 400, "minimum certificate expiry time is: 1h0m0s"),
-        ({"CAConfig": {"NodeCertExpiry": -1}}, 400, "minimum certificate expiry time is: 1h0m0s"),
+        ({"CAConfig": {"NodeCertExpiry": 1_799_000_000_000}}, 400, "minimum certificate expiry time is: 30m0s"),
+        ({"CAConfig": {"NodeCertExpiry": -1}}, 400, "minimum certificate expiry time is: 30m0s"),
         ({"CAConfig": {"ForceRotate": 1}}, 501, "rotating the root CA is not supported"),
         ({"CAConfig": {"ExternalCAs": [{"URL": "https://x"}]}}, 400, "external CA is not supported"),
         ({"CAConfig": {"SigningCACert": "x"}}, 400, "replacing the root CA is not supported"),

@@ -40,7 +40,7 @@ class Control:
         self.networks = Networks(context)
         self.services = Services(context, self.networks)
         self.nodes = Nodes(context)
-        self.cluster = ClusterControl(context)
+        self.cluster = ClusterControl(context, authority.signing)
         self.secrets = DataControl(context, SECRET)
         self.configs = DataControl(context, CONFIG)
         self.applier = Applier(
