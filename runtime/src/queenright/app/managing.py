@@ -28,6 +28,7 @@ from queenright.edge.grpc.server import ControlServer, ServerError
 from queenright.edge.http.join_forwarding import ForwardedAdmission
 from queenright.edge.http.join_server import JoinServer
 from queenright.edge.raft import Member, RaftError, RaftLog, Sealer
+from queenright.lib.tasks import Background
 from queenright.manager.authority import Authority
 from queenright.manager.context import Context
 from queenright.manager.control import Control
@@ -37,6 +38,7 @@ from queenright.manager.log_reader import LogReader, LogSource
 from queenright.manager.logs import LogBroker
 from queenright.manager.ports import Clock, LocalState
 from queenright.manager.proposer import LogProposer, StoreMachine
+from queenright.manager.tidying import Tidying
 from queenright.model import features
 from queenright.model.changes import Change
 from queenright.model.errors import Refusal, Unavailable
@@ -104,6 +106,8 @@ class Managing:
         proposer = LogProposer(book, clock, book, level=lambda: features.level_of(self.store.cluster))
         self._registries = Distribution(str(docker_socket))
         context = Context(self.store, proposer, clock, world.ids, book, self._registries)
+        self._tidying = Tidying(context)
+        self._background = Background(lambda name, error: on_fatal(error))
         authority = Authority(context, PkiMaker())
         self._logs = LogBroker(self.store, clock, world.ids, redirect=self.leader)
         self._for_grpc = credentials.for_grpc
@@ -153,6 +157,7 @@ class Managing:
             logs=self._logs,
             leader=self.leader,
             confirm=self.control.fresh,
+            seen=self._tidying.seen,
         )
 
     # -- life
@@ -194,6 +199,7 @@ class Managing:
             raise OSError(str(error)) from error
         await self._join_server.start(listen.host, listen.port + 1)
         self._serving = True
+        self._background.start(self._tidying.run(), "tidying")
         if self._log.is_leader:
             self._leading.changed(True, self._log.term)
 
@@ -203,6 +209,7 @@ class Managing:
         """
         await self._hand_over()
         self._serving = False
+        await self._background.stop()
         await self._join_server.stop(0.2)
         await self._leading.stop()
         await self._control_server.stop(0.5)

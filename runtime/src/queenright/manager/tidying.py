@@ -24,7 +24,8 @@ log = logging.getLogger(__name__)
 
 LOOK = 5.0  # seconds between two looks
 CHANGE_OVER = 60.0  # seconds in which both certificates are good once the new one was seen
-NEVER_CAME = 60 * 60 * 1_000_000_000  # nanoseconds after which a node that was never heard of goes
+SECOND = 1_000_000_000
+NEVER_CAME = 60 * 60 * SECOND  # after which a node that was never heard of goes
 MOST_AT_ONCE = 200  # changes of one look
 
 
@@ -89,7 +90,7 @@ class Tidying:
     def _never_came(self) -> Iterator[Node]:
         """Nodes for which nobody has ever spoken: no agent gave a host name, no manager has a voice."""
         now, consensus = self._context.clock.wall(), self._context.consensus
-        seated = {member.id for member in consensus.members()} if consensus is not None else set()
+        seated = {seat.id for seat in consensus.members() if seat.voter} if consensus is not None else set()
         for node in self._context.store.nodes:
             silent = not node.hostname and node.status.state != NodeState.READY
             if silent and node.id not in seated and now - node.created_at > NEVER_CAME:
