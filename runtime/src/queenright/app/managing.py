@@ -135,7 +135,7 @@ class Managing:
         self._join_server = JoinServer(
             Door(authority, lambda: self._log.is_leader, self.to_leader),
             context=credentials.tls_context,
-            root_pem=credentials.root_pem,
+            root_pem=lambda: self._pinned_root(credentials),
             clock=clock.mono,
             managers=lambda: [addr for node_id, addr in self._managers() if node_id != self._identity.node_id],
         )
@@ -147,7 +147,7 @@ class Managing:
     ) -> ControlServer:
         return ControlServer(
             self._dispatcher,
-            Authorizer(self.store, self._identity.cluster_id, clock, PeerReader()),
+            Authorizer(self.store, self._identity.cluster_id, clock, PeerReader(), self._is_revoked),
             credentials.for_grpc,
             raft=self._log.reception,
             heard=self._peers.heard,
@@ -324,6 +324,16 @@ class Managing:
         """How many voters answer, this one included, and how many there are."""
         voters = [member for member in self._log.members() if member.voter]
         return sum(self._reaches(member) for member in voters), len(voters)
+
+    def _pinned_root(self, credentials: Credentials) -> bytes:
+        """The root that join tokens pin, byte for byte; this manager may trust the one to be as well."""
+        cluster = self.store.cluster
+        return cluster.root_certificate.encode("ascii") if cluster is not None else credentials.root_pem()
+
+    def _is_revoked(self, serial: str) -> bool:
+        """Whether the certificate was revoked by name."""
+        held = self.store.certificates.get(serial)
+        return held is not None and bool(held.revoked_at)
 
     def _met_epoch(self, member_id: str, epoch: int) -> None:
         self._log.reception.met_epoch(member_id, epoch)

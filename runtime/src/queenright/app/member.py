@@ -11,7 +11,7 @@ from typing import Any
 from queenright.app import sealing, world
 from queenright.app.addressing import Addresses, host_of
 from queenright.app.certificates import Credentials
-from queenright.app.changing import Changing
+from queenright.app.changing import Changing, Roots
 from queenright.app.managing import Managing
 from queenright.app.relaying import ToLeader
 from queenright.app.settings import Settings
@@ -205,6 +205,7 @@ class Member:
 
     async def certificate_changed(self) -> None:
         """See ``changing.Hands``."""
+        self._working.session.certificate_changed()
         if self._managing is not None:
             await self._managing.certificate_changed()
 
@@ -286,7 +287,8 @@ class Member:
             except OSError as error:  # no reason to end a session; the next news tries again
                 self.state = told
                 log.warning("what is known of the managers cannot be written to %s: %s", self._file.path, error)
-        self._changing.heard(news.node)
+        path = tuple(step.encode("ascii", "replace") for step in news.root_path)
+        self._changing.heard(news.node, Roots(news.root_certificate.encode("ascii", "replace"), path))
 
     def _on_removed(self) -> None:
         """The swarm knows this node no more: a manager half would only knock at closed doors."""
