@@ -22,6 +22,7 @@ from queenright.app import settings as settings_room
 from queenright.app.host import Host
 from queenright.app.settings import Settings, SettingsError
 from queenright.edge.http import listener
+from queenright.edge.http.api.audit import AuditHandlers
 from queenright.edge.http.api.errors import map_error
 from queenright.edge.http.api.routes import Routes
 from queenright.edge.http.engine_routes import EngineRoutes
@@ -102,6 +103,7 @@ class _Daemon:
             stale=routes.stale,
         ).register(router)
         routes.register(router)
+        AuditHandlers(logs.keep_trail().lines).register(router)
         return Server(router, upstream, map_error=map_error)
 
     async def _stop(self, host: Host, server: Server) -> None:

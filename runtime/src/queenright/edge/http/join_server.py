@@ -23,6 +23,7 @@ import h11
 from queenright.edge.http import join_limits, join_messages
 from queenright.edge.http.join_exchange import SHUTDOWN, Answer, MalformedError, close, error_answer, receive, send
 from queenright.edge.http.join_limits import Connections, TokenBuckets, plain_ip, source_of
+from queenright.manager.audit import Actor, acting, record
 from queenright.model.errors import Refusal
 from queenright.model.join import (
     BadRequest,
@@ -237,9 +238,15 @@ class JoinServer:
         return error_answer(404, "page not found")
 
     async def _join(self, body: bytes, ip: str, source: str) -> Answer:
+        with acting(Actor("join", address=ip)):
+            return await self._audited_join(body, ip, source)
+
+    async def _audited_join(self, body: bytes, ip: str, source: str) -> Answer:
         try:
             grant = await self._admit(body, ip, source)
         except JoinRefused as refusal:
+            if not isinstance(refusal, JoinLimited):
+                record("join", outcome=refusal.reason)
             # A flood of tries is refused by the limit; it shall not flood the log.
             log.log(
                 logging.DEBUG if isinstance(refusal, JoinLimited) else logging.WARNING,
@@ -255,6 +262,7 @@ class JoinServer:
         except Exception:
             log.exception("join from %s failed", ip)
             return error_answer(500, "the manager failed to answer; its log says why")
+        record("join", node=grant.node_id, role=grant.role)
         log.info("node %s joined as %s from %s", grant.node_id, grant.role, ip)
         return Answer(200, join_messages.encode_grant(grant))
 

@@ -8,6 +8,7 @@ import logging
 import socket
 from collections.abc import Iterable
 
+from queenright.edge.http.caller import caller_of
 from queenright.edge.http.calling import MapError
 from queenright.edge.http.connection import Connection, Phase, Site
 from queenright.edge.http.errors import ApiError
@@ -82,7 +83,8 @@ class Server:
                 _log.warning("the host socket cannot accept a client: %s", error)
                 await asyncio.sleep(ACCEPT_PAUSE)
                 continue
-            connection = Connection(Stream(sock), self._site)
+            caller = caller_of(sock)
+            connection = Connection(Stream(sock), self._site, caller)
             task = asyncio.create_task(connection.serve())
             self._connections[task] = connection
             task.add_done_callback(self._connections.pop)

@@ -66,7 +66,7 @@ class Routes:
     def register(self, router: Router) -> None:
         """Add all routes to ``router``."""
         for route in self._table:
-            router.add(route.method, route.pattern, self._gate.around(route), abandon=route.abandon)
+            router.add(route.method, route.pattern, self._gate.around(route), abandon=route.abandon, root=route.root)
 
     def swarm_state(self) -> str:
         """For the ``Swarm`` header of ``/_ping``."""
