@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import os
@@ -12,7 +13,7 @@ from collections.abc import Iterator
 import pytest
 
 from queenright.app.logs import JsonFormatter, Trail, keep_trail
-from queenright.edge.http import caller, server
+from queenright.edge.http import caller, connection, server
 from queenright.edge.http.api.audit import AuditHandlers
 from queenright.edge.http.caller import NOBODY, Caller, caller_of
 from queenright.edge.http.errors import ApiError
@@ -164,3 +165,42 @@ def test_a_credential_that_cannot_be_read_is_nobody_s(monkeypatch: pytest.Monkey
     ours, theirs = socket.socketpair(socket.AF_UNIX)
     with ours, theirs:
         assert caller_of(ours) == NOBODY
+
+
+async def test_a_slow_client_does_not_hold_a_connection(site, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def never(request: Request) -> Response:
+        raise AssertionError("a request of which half came was served")
+
+    site.router.add("POST", "/services/create", never)
+    monkeypatch.setattr(connection, "HEAD_TIME", 0.2)
+    monkeypatch.setattr(connection, "BODY_TIME", 0.2)
+    for half in (
+        b"POST /services/create HT",
+        b"POST /services/create HTTP/1.1\r\nHost: d\r\nContent-Length: 9\r\n\r\n{",
+    ):
+        wire = await site.connect()
+        await wire.send(half)
+        assert (await wire.head()).startswith(b"HTTP/1.1 408 ")
+        while await wire.line():  # to the end of the connection
+            pass
+
+
+async def test_a_client_that_has_asked_may_rest_as_long_as_it_likes(site, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def read(request: Request) -> Response:
+        return json_response([])
+
+    site.router.add("GET", "/services", read)
+    monkeypatch.setattr(connection, "HEAD_TIME", 0.05)
+    wire = await site.connect()
+    for _ in range(2):
+        await asyncio.sleep(0.2)
+        await wire.send(b"GET /services HTTP/1.1\r\nHost: d\r\n\r\n")
+        assert (await wire.head()).startswith(b"HTTP/1.1 200 ")
+        assert await wire.read(3) == b"[]\n"
+
+
+async def test_there_is_an_end_to_the_number_of_clients(site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "MOST_CONNECTIONS", 2)
+    first, _second, third = [await site.connect() for _ in range(3)]
+    assert await third.line() == b""
+    await first.close()

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from queenright import __version__
-from queenright.app import logs, systemd, world
+from queenright.app import logs, strictness, systemd, world
 from queenright.app import settings as settings_room
 from queenright.app.host import Host
 from queenright.app.settings import Settings, SettingsError
@@ -30,7 +30,7 @@ from queenright.edge.http.listener import ListenError, Listening
 from queenright.edge.http.router import Router
 from queenright.edge.http.server import Server
 from queenright.edge.http.upstream import Upstream
-from queenright.lib import atomic, memory
+from queenright.lib import memory
 from queenright.lib.tasks import Background
 
 log = logging.getLogger(__name__)
@@ -51,6 +51,8 @@ def run(settings: Settings, flags: Mapping[str, Any], config: Path | None) -> in
     except OSError as error:
         print(f"queenright: the log file {settings.log_file} cannot be written: {error}", file=sys.stderr)
         return 1
+    if ignored := strictness.without_proxies(os.environ):
+        log.warning("proxies of the environment are ignored: %s", ", ".join(ignored))
     try:
         return asyncio.run(_Daemon(settings, flags, config).main())
     except (StartError, ListenError) as error:
@@ -150,8 +152,10 @@ class _Daemon:
         """One daemon per state directory."""
         directory = self._settings.state_dir
         try:
-            atomic.private_directory(directory)
+            strictness.private_state(directory)
             handle = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        except strictness.LooseError as error:
+            raise StartError(str(error)) from error
         except OSError as error:
             raise StartError(f"the state directory {directory} cannot be used: {error}") from error
         try:

@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import enum
 import logging
+from collections.abc import Coroutine
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from queenright.edge.http.caller import NOBODY, Caller
 from queenright.edge.http.calling import MapError, answered, written
@@ -20,7 +23,11 @@ from queenright.edge.http.upstream import Upstream
 from queenright.edge.http.writing import send_response
 from queenright.manager.audit import acting, record
 
+T = TypeVar("T")
+
 _log = logging.getLogger(__name__)
+HEAD_TIME = 30.0  # seconds for the rest of a head, once its first byte came
+BODY_TIME = 60.0  # and for the body of a call of ours, of which there are at most some megabytes
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -84,7 +91,9 @@ class Connection:
         head = None
         self._unread = True
         try:
-            raw = await self._read_head()
+            if not self._stream.buffer and not await self._stream.more():
+                return False
+            raw = await self._in_time(self._read_head(), HEAD_TIME, "head")
             if not raw:
                 return False
             head = parse_request(raw)
@@ -103,7 +112,7 @@ class Connection:
         if route.root and not self._caller.is_root:
             raise self._not_root(head)
         self.phase = Phase.STREAM if route.abandon else Phase.OWN
-        raw, body = await self._read_body(head)
+        raw, body = await self._in_time(self._read_body(head), BODY_TIME, "body")
         self._unread = False
         identity = await self._site.upstream.identity()
         if identity is not None and head.version_text:
@@ -115,6 +124,15 @@ class Connection:
             self.phase = Phase.STREAM
             return await self._proxy.exchange(head, raw)
         return await self._respond(head, response, keep=True)
+
+    @staticmethod
+    async def _in_time(reading: Coroutine[Any, Any, T], seconds: float, what: str) -> T:
+        """What is read; a client that is too slow is told so, and does not hold its connection."""
+        try:
+            async with asyncio.timeout(seconds):
+                return await reading
+        except TimeoutError:
+            raise RequestError(408, f"the {what} of the request did not arrive within {seconds:g} s") from None
 
     async def _read_head(self) -> bytes:
         """The bytes of the next head; none if the client ended before it."""

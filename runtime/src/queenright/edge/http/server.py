@@ -18,6 +18,7 @@ from queenright.edge.http.stream import Stream
 from queenright.edge.http.upstream import Upstream
 
 MAX_BODY = 4 * 1024 * 1024
+MOST_CONNECTIONS = 4096
 ACCEPT_PAUSE = 0.5
 
 _log = logging.getLogger(__name__)
@@ -82,6 +83,11 @@ class Server:
             except OSError as error:  # out of file descriptors: those in use go on, and will become free
                 _log.warning("the host socket cannot accept a client: %s", error)
                 await asyncio.sleep(ACCEPT_PAUSE)
+                continue
+            if len(self._connections) >= MOST_CONNECTIONS:
+                _log.warning("the host socket has %d clients: one more is refused", len(self._connections))
+                sock.close()
+                await asyncio.sleep(0)
                 continue
             caller = caller_of(sock)
             connection = Connection(Stream(sock), self._site, caller)
