@@ -36,6 +36,9 @@ class Roots:
         """``cluster`` with ``spec`` in force; ``key`` is that of ``spec``'s certificate. Raises InvalidArgument."""
         spec = dataclasses.replace(spec, ca=self._normal(spec.ca))
         held, wanted = cluster.spec.ca, spec.ca
+        if (wanted.force_rotate or 0) < (held.force_rotate or 0):  # of a client that does not know of it
+            wanted = dataclasses.replace(wanted, force_rotate=held.force_rotate)
+            spec = dataclasses.replace(spec, ca=wanted)
         after = dataclasses.replace(cluster, spec=spec)
         if key and not wanted.signing_ca_cert:
             raise InvalidArgument(NO_KEY_FOR)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from queenright.edge.http.api.authority import AuthorityHandlers
 from queenright.edge.http.api.data import DataHandlers
 from queenright.edge.http.api.events import EventHandlers
 from queenright.edge.http.api.gate import Gate
@@ -54,6 +55,7 @@ class Routes:
             DataHandlers(host),
             networks,
             QueenrightHandlers(host, upstream, version),
+            AuthorityHandlers(host),
             EventHandlers(host, upstream),
             WatchHandlers(host),
         ):
