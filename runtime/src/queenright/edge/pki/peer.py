@@ -11,6 +11,8 @@ from itertools import pairwise
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 
 from queenright.edge.pki.errors import UNREADABLE, CertificateExpiredError, CertificateNotYetValidError, PkiError
@@ -24,6 +26,15 @@ _MAX_CHAIN = 8
 
 def identity_of(certificate: x509.Certificate) -> Identity:
     """What a node certificate says. Raises PkiError when it is not exactly of the form the swarm issues."""
+    try:
+        return _identity_of(certificate)
+    except PkiError:
+        raise
+    except UNREADABLE:  # parts of a certificate are read when they are asked for
+        raise PkiError("the certificate is not of a node: a part of it cannot be read") from None
+
+
+def _identity_of(certificate: x509.Certificate) -> Identity:
     unit = _only(certificate, NameOID.ORGANIZATIONAL_UNIT_NAME, "organisational unit")
     role = ROLE_OF_UNIT.get(unit)
     if role is None:
@@ -136,10 +147,28 @@ def issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
             return False
         if not isinstance(certificate.signature_hash_algorithm, _STRONG_HASHES):
             return False
-        certificate.verify_directly_issued_by(issuer)
+        if certificate.issuer != issuer.subject:  # by their letters: authorities encode the same name in several ways
+            return False
+        _check_signature(certificate, issuer.public_key())
     except (*UNREADABLE, InvalidSignature, x509.ExtensionNotFound):
         return False
     return True
+
+
+def _check_signature(certificate: x509.Certificate, key: PublicKeyTypes) -> None:
+    """Raises InvalidSignature or ValueError."""
+    algorithm = certificate.signature_hash_algorithm
+    assert algorithm is not None  # it was found to be strong
+    signature, content = certificate.signature, certificate.tbs_certificate_bytes
+    if isinstance(key, ec.EllipticCurvePublicKey):
+        key.verify(signature, content, ec.ECDSA(algorithm))
+    elif isinstance(key, rsa.RSAPublicKey):
+        parameters = certificate.signature_algorithm_parameters
+        if not isinstance(parameters, padding.PKCS1v15):
+            raise ValueError("an RSA signature of a kind that is not taken")
+        key.verify(signature, content, parameters, algorithm)
+    else:
+        raise ValueError("a key of a kind that is not taken")
 
 
 def _check_leaf(leaf: x509.Certificate) -> None:
