@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -97,6 +98,7 @@ class ControlServer:
             )
         self._certificates = certificates
         self._in_use: tuple[bytes, bytes, bytes] | None = None
+        self._changing = threading.Lock()
         self._server: grpc.aio.Server | None = None
 
     async def start(self, host: str, port: int) -> int:
@@ -143,8 +145,11 @@ class ControlServer:
         return grpc.ssl_server_certificate_configuration([(key, chain)], root_certificates=roots)
 
     def _changed(self) -> grpc.ServerCertificateConfiguration | None:
-        """Asked by gRPC before each handshake; None: the same as for the last one."""
-        return None if self._certificates() == self._in_use else self._configuration()
+        """Asked by gRPC before each handshake, on its threads; None: the same as for the last one. Anything else is a
+        change, said once: gRPC has crashed where many handshakes were given the same object.
+        """
+        with self._changing:
+            return None if self._certificates() == self._in_use else self._configuration()
 
 
 def _handlers(file: Any, service: str, servicer: object) -> Handlers:
