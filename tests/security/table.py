@@ -42,6 +42,7 @@ from queenright.wire.raft import encode_envelope
 
 PATIENCE = 60.0
 HOUR = datetime.timedelta(hours=1)
+NOW = datetime.datetime.now(datetime.UTC)
 ANOTHER = new_id(b"\x05" * 17)  # a swarm, and nodes that come and go
 THIRD, GONE, DEMOTED, REVOKED, FORMER = (new_id(bytes([number]) * 17) for number in range(21, 26))
 DENIED = "PERMISSION_DENIED"

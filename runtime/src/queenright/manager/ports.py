@@ -275,7 +275,7 @@ class InitOptions:
     subnet_size: int = 0
     force_new_cluster: bool = False
     availability: str = ""
-    spec: dict[str, Any] = dataclasses.field(default_factory=dict)
+    spec: dict[str, Any] = dataclasses.field(default_factory=dict, repr=False)  # may bring a key
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
