@@ -6,16 +6,20 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import datetime
+from pathlib import Path
 
 import pytest
+from runtime.authorities import FakeCfssl
 from runtime.pki.test_succession import authority
 
 from queenright.app import changing
+from queenright.decide import renewal_time
 from queenright.edge.pki import peer
 from queenright.edge.pki.keystore import KeyStore, NodeCredentials
 from queenright.manager.control_cluster import Rotation
 from queenright.model.errors import Refusal
 from queenright.model.objects import Cluster
+from queenright.spec.cluster import ExternalCA
 
 from .group import managers, works
 from .kit import Place, until
@@ -150,3 +154,51 @@ async def test_a_certificate_is_renewed_when_its_time_has_come(places: list[Plac
         await until(lambda place=place, now=now: first.control.store.node(place.id).serial == now)
         await until(lambda place=place: place.state.ready, lambda place=place: place.state)
     await works([first, second], "after")
+
+
+async def test_an_authority_outside_takes_over_fails_recovers_and_gives_back(
+    places: list[Place], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second, third = places[:3]
+    await managers(places, 2)
+    ca = FakeCfssl(tmp_path)
+    ca.clients = cluster(first).root_certificate.encode()
+    await ca.start()
+    try:
+        entry = ExternalCA(protocol="cfssl", url=ca.url, ca_cert=ca.root_pem.decode())
+        before = cluster(first).root_certificate
+        await rotate(first, signing_ca_cert=ca.root_pem.decode(), external_cas=(entry,))
+        await rotated([first, second], before)
+        assert (cluster(first).root_certificate, cluster(first).root_key) == (ca.root_pem.decode(), "")
+        await ca.stop()
+        with pytest.raises(Refusal):
+            await third.host.join(third.joining(first))
+        assert third.state.state == "inactive"
+        member = second.host._member
+        assert member is not None
+        serial = peer.read_identity(held(second).chain_pem).serial
+        monkeypatch.setattr(renewal_time, "FIRST_TRY", 0.1)
+        member._changing._due = 0
+        member._changing._woken.set()
+        await until(lambda: member._changing._failed > 0)
+        await works([first, second], "meanwhile")
+        await ca.start()
+        await until(lambda: peer.read_identity(held(second).chain_pem).serial != serial)
+        await third.host.join(third.joining(first))
+        await until(lambda: third.state.ready, lambda: third.state)
+        await rotate(first, signing_ca_cert=None, external_cas=(entry,))
+        await rotated([first, second, third], ca.root_pem.decode())
+        assert cluster(first).root_key
+        await works([first, second], "after")
+    finally:
+        await ca.stop()
+
+
+async def test_who_was_revoked_is_shut_out(places: list[Place]) -> None:
+    first, second = places[:2]
+    await second.host.join(second.joining(first))
+    await until(lambda: second.state.ready, lambda: second.state)
+    serial = peer.read_identity(held(second).chain_pem).serial
+    assert (await first.control.ca.revoke(serial))["shut_out"] is True
+    await until(lambda: not second.state.ready, lambda: second.state)
+    await until(lambda: "revoked" in second.state.error, lambda: second.state)

@@ -187,6 +187,10 @@ class Credentials:
         """(private key, certificate chain, trusted roots), PEM each; also asked on gRPC's own thread."""
         return self._for_grpc
 
+    def show(self, context: ssl.SSLContext) -> None:
+        """Have a client show this member's certificate. Blocking and short; raises OSError."""
+        context.load_cert_chain(self._store.certificate_path, self._store.key_path)
+
     def root_pem(self) -> bytes:
         return self._held.root_pem
 

@@ -17,6 +17,7 @@ from queenright.app import world
 from queenright.app.addressing import Addresses
 from queenright.app.certificates import Credentials, PeerReader, PkiMaker
 from queenright.app.logbook import Logbook
+from queenright.app.outside import OutsideAuthorities
 from queenright.app.relaying import Door, ToLeader
 from queenright.app.state import StateError
 from queenright.edge.docker.distribution import Distribution
@@ -108,7 +109,7 @@ class Managing:
         context = Context(self.store, proposer, clock, world.ids, book, self._registries)
         self._tidying = Tidying(context)
         self._background = Background(lambda name, error: on_fatal(error))
-        authority = Authority(context, PkiMaker())
+        authority = Authority(context, PkiMaker(), OutsideAuthorities(credentials))
         self._logs = LogBroker(self.store, clock, world.ids, redirect=self.leader)
         self._for_grpc = credentials.for_grpc
         self._dispatcher = Dispatcher(
