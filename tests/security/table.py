@@ -12,6 +12,7 @@ import contextlib
 import dataclasses
 import datetime
 import itertools
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
@@ -19,7 +20,7 @@ import grpc
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from runtime.grpc.kit import CLUSTER, MANAGER, WORKER, Clock, Identity, Proposer
-from runtime.grpc.members import Behind, Log, numbered
+from runtime.grpc.members import Behind, Log, numbered, until
 
 from queenright.app.certificates import PeerReader
 from queenright.edge.grpc import options
@@ -30,7 +31,7 @@ from queenright.edge.pki.authority import IssuedCertificate, LocalSigner, Root, 
 from queenright.edge.pki.keys import make_csr, make_key
 from queenright.manager.dispatch import Dispatcher, Session
 from queenright.manager.logs import LogBroker
-from queenright.model.changes import Batch, Change, Create
+from queenright.model.changes import Batch, Change, Create, Delete, Update
 from queenright.model.identity import Role
 from queenright.model.ids import new_id
 from queenright.model.objects import Cluster, Node, NodeDescription, Task
@@ -48,6 +49,7 @@ THIRD, GONE, DEMOTED, REVOKED, FORMER = (new_id(bytes([number]) * 17) for number
 DENIED = "PERMISSION_DENIED"
 HANDSHAKE = "UNAVAILABLE"
 RAFT = "/queenright.v1.Raft/"
+EXCHANGE = RAFT + "Exchange"
 
 
 class Made(Identity):
@@ -200,7 +202,7 @@ def requests(session_id: str, task_id: str = "theirs") -> dict[str, bytes]:
         logs + "Read": logs_pb2.LogReadRequest(task_ids=[task_id]),
     }
     found = {method: message.SerializeToString() for method, message in made.items()}
-    return found | {RAFT + "Exchange": encode_envelope(numbered(1)), RAFT + "InstallSnapshot": b"\x0a\x00"}
+    return found | {EXCHANGE: encode_envelope(numbered(1)), RAFT + "InstallSnapshot": b"\x0a\x00"}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -323,3 +325,41 @@ async def trespasses(site: Site) -> AsyncIterator[Check]:
                 continue
             got = await outcome(channel, method, requests(site.own.id)[method])
             yield Check("another's task", method, DENIED, "is not on this node", got)
+
+
+async def held(
+    site: Site, caller: Identity, method: str, request: bytes
+) -> tuple[asyncio.Task[tuple[str, str]], grpc.aio.Channel]:
+    """A call under way that goes on until it is ended, and its channel."""
+    credentials = grpc.ssl_channel_credentials(site.root.certificate_pem, caller.key, caller.issued.chain_pem)
+    named = (("grpc.ssl_target_name_override", MANAGER),)
+    channel = grpc.aio.secure_channel(f"127.0.0.1:{site.port}", credentials, options=named)
+    call = channel.stream_stream(method)()
+    await call.write(request)
+
+    async def end() -> tuple[str, str]:
+        try:
+            while await call.read() is not grpc.aio.EOF:
+                pass
+        except grpc.aio.AioRpcError:
+            pass
+        return (await call.code()).name, await call.details() or ""
+
+    return asyncio.create_task(end()), channel
+
+
+async def cut_seconds(site: Site, change: str) -> float:
+    """From the commit that removes or demotes a manager until the last of its calls under way has ended."""
+    assert change in ("removed", "demoted")
+    calls = [await held(site, site.manager, EXCHANGE, requests("")[EXCHANGE]) for _ in range(5)]
+    await until(lambda: site.server.live.of(MANAGER) == len(calls))
+    node = site.store.nodes.get(MANAGER)
+    assert node is not None
+    began = time.monotonic()
+    site.write(Delete("node", MANAGER) if change == "removed" else Update(dataclasses.replace(node, role=WORKER_ROLE)))
+    ends = await asyncio.gather(*(ended for ended, _ in calls))
+    took = time.monotonic() - began
+    assert {code for code, _ in ends} == {DENIED}
+    for _, channel in calls:
+        await channel.close()
+    return took

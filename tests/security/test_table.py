@@ -9,12 +9,11 @@ import datetime
 from collections import Counter
 from collections.abc import AsyncIterator
 
-import grpc
 import pytest
 from runtime.grpc.kit import MANAGER, WORKER
 from runtime.grpc.members import until
 from security import table
-from security.table import DEMOTED, THIRD, Made, Site, outcome, requests
+from security.table import DEMOTED, EXCHANGE, THIRD, Site, held, outcome, requests
 
 from queenright.edge.grpc import authorize, live, objects
 from queenright.edge.grpc.authorize import TABLE
@@ -23,7 +22,6 @@ from queenright.model.objects import Node
 from queenright.wire.gen import dispatcher_pb2, logs_pb2
 
 DISPATCHER = "/queenright.v1.Dispatcher/"
-EXCHANGE = "/queenright.v1.Raft/Exchange"
 
 
 @pytest.fixture
@@ -85,27 +83,6 @@ def node(site: Site, node_id: str) -> Node:
     return found
 
 
-async def held(
-    site: Site, caller: Made, method: str, request: bytes
-) -> tuple[asyncio.Task[tuple[str, str]], grpc.aio.Channel]:
-    """A call under way that goes on until it is ended, and its channel."""
-    credentials = grpc.ssl_channel_credentials(site.root.certificate_pem, caller.key, caller.issued.chain_pem)
-    named = (("grpc.ssl_target_name_override", MANAGER),)
-    channel = grpc.aio.secure_channel(f"127.0.0.1:{site.port}", credentials, options=named)
-    call = channel.stream_stream(method)()
-    await call.write(request)
-
-    async def end() -> tuple[str, str]:
-        try:
-            while await call.read() is not grpc.aio.EOF:
-                pass
-        except grpc.aio.AioRpcError:
-            pass
-        return (await call.code()).name, await call.details() or ""
-
-    return asyncio.create_task(end()), channel
-
-
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -158,6 +135,12 @@ async def test_who_takes_nothing_is_ended_too(site: Site) -> None:
         site.write(Delete("node", THIRD))
         await until(lambda: site.server.live.of(THIRD) == 0)
         call.cancel()
+
+
+async def test_removal_and_demotion_cut_calls_within_seconds() -> None:
+    for change in ("removed", "demoted"):
+        async with table.site() as site:
+            assert await table.cut_seconds(site, change) < 5 * 8  # of a machine that is eight times slower
 
 
 async def test_a_change_that_takes_no_right_ends_nothing(site: Site) -> None:
