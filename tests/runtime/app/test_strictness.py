@@ -36,6 +36,17 @@ def test_a_state_directory_as_the_daemon_leaves_it_is_taken(state: Path) -> None
     assert stat.S_IMODE(state.stat().st_mode) == 0o700
 
 
+def test_what_a_crash_left_beside_a_certificate_does_not_keep_the_daemon_from_starting(state: Path) -> None:
+    for name in (".swarm-node.crt", "..swarm-node.crt.new", ".swarm-root-ca.crt.new"):
+        (state / "certificates" / name).write_bytes(b"x")
+        (state / "certificates" / name).chmod(0o644)
+    private_state(state)
+    (state / "certificates" / ".swarm-node.key.new").touch()
+    (state / "certificates" / ".swarm-node.key.new").chmod(0o644)
+    with pytest.raises(LooseError, match=r"swarm-node.key.new may be read by others"):
+        private_state(state)
+
+
 def test_one_that_is_not_there_is_made(tmp_path: Path) -> None:
     private_state(tmp_path / "a" / "b")
     assert stat.S_IMODE((tmp_path / "a" / "b").stat().st_mode) == 0o700

@@ -14,7 +14,7 @@ from queenright.lib import atomic
 
 PROXIES = frozenset({"http_proxy", "https_proxy", "all_proxy", "ftp_proxy", "grpc_proxy", "no_proxy", "no_grpc_proxy"})
 OPEN_DIRECTORIES = frozenset({"certificates"})  # others may look into: what is secret there is closed by itself
-PUBLIC = ".crt"
+PUBLIC = (".crt", ".crt.new")  # a certificate, also one whose writing a crash cut short
 
 
 class LooseError(Exception):
@@ -61,7 +61,7 @@ def _check_below(directory: Path) -> None:
             _check(path, status, 0o022 if path.name in OPEN_DIRECTORIES else 0o077)
             _check_below(path)
         elif stat.S_ISREG(status.st_mode):
-            public = path.suffix == PUBLIC and path.parent.name in OPEN_DIRECTORIES
+            public = path.name.endswith(PUBLIC) and path.parent.name in OPEN_DIRECTORIES
             _check(path, status, 0o022 if public else 0o077)
         else:
             raise LooseError(f"{path} is neither a file nor a directory: move it away")
