@@ -17,7 +17,8 @@ from queenright.edge.docker.log_frames import Frames, Plain
 from queenright.edge.grpc import objects
 from queenright.edge.http import filters, framing, heads, join_messages
 from queenright.edge.http.errors import ApiError, ResponseError
-from queenright.edge.pki.authority import LocalSigner, Subject, create_root
+from queenright.edge.pki import outside, possession, succession
+from queenright.edge.pki.authority import LocalSigner, Root, Subject, create_root
 from queenright.edge.pki.errors import PkiError
 from queenright.edge.pki.keys import check_csr, load_key, make_csr, make_key
 from queenright.edge.pki.peer import read_chain, read_identity, verify
@@ -162,6 +163,45 @@ def _certificates() -> Iterator[Target]:
     yield Target("chain below a root", (chain,), lambda data: verify(root.certificate_pem, data, NOW), (PkiError,))
     yield Target("root of a chain", (root.certificate_pem,), lambda data: verify(data, chain, NOW), (PkiError,))
     yield Target("private key", (key, root.key_pem), load_key, (PkiError,))
+    yield from _trust(root, key, chain)
+
+
+def _trust(root: Root, key: bytes, chain: bytes) -> Iterator[Target]:
+    """What leads from one root to the next, and what an authority outside may answer."""
+    new, subject, csr = create_root(NOW), Subject(NODE, CLUSTER, "worker"), make_csr(key)
+    crossed, proof = succession.cross_sign(root, new.certificate_pem), possession.prove(key, b"challenge", csr)
+
+    def signed(data: bytes) -> object:
+        validity = datetime.timedelta(days=90)
+        return outside.check_signed(data, csr, subject, root.certificate_pem, b"", now=NOW, validity=validity)
+
+    def led(data: bytes) -> object:
+        found = succession.leads(root.certificate_pem, new.certificate_pem, [data])
+        assert not found or data.strip(), "nothing leads nowhere"
+        return found
+
+    def proven(data: bytes) -> object:
+        found = possession.is_proven(chain, data, b"challenge", csr)
+        if not found:
+            raise PkiError("not proven")
+        assert data == proof or len(data) > 60, "a proof that is none was taken"
+        return found
+
+    yield Target(
+        "imported root",
+        (root.certificate_pem,),
+        lambda data: succession.read_import(data, root.key_pem, NOW),
+        (PkiError,),
+    )
+    yield Target(
+        "imported key",
+        (root.key_pem,),
+        lambda data: succession.read_import(root.certificate_pem, data, NOW),
+        (PkiError,),
+    )
+    yield Target("way to a new root", (crossed,), led, (PkiError,))
+    yield Target("proof of an old key", (proof,), proven, (PkiError,))
+    yield Target("certificate from outside", (chain,), signed, (PkiError,))
 
 
 # -- between managers, and the log

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from queenright.edge.pki.authority import Root, authority_key, key_usage, minute
-from queenright.edge.pki.errors import PkiError
+from queenright.edge.pki.errors import UNREADABLE, PkiError
 from queenright.edge.pki.keys import load_key, public_key_digest, signature_hash
 from queenright.edge.pki.peer import issued, read_chain
 
@@ -171,9 +171,12 @@ def _below(step: list[x509.Certificate], trusted: list[x509.Certificate]) -> boo
 
 def _stands_for(step: list[x509.Certificate], root: x509.Certificate, trusted: list[x509.Certificate]) -> bool:
     """Whether a step is that root (its name and its key) as signed by one that is trusted."""
-    same = step[0].subject == root.subject and public_key_digest(step[0].public_key()) == public_key_digest(
-        root.public_key()
-    )
+    try:
+        same = step[0].subject == root.subject and public_key_digest(step[0].public_key()) == public_key_digest(
+            root.public_key()
+        )
+    except UNREADABLE:  # parts of a certificate are read when they are asked for
+        return False
     return same and issued(root, root) and _below(step, trusted)
 
 
