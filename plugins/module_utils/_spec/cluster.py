@@ -139,6 +139,7 @@ class CAConfig:
         STR,
         "The kind of key of roots that the swarm makes; the present root keeps its own.",
         option="ca_key_algorithm",
+        no_log=False,  # it is no key
         choices=(P256, P384),
         default_doc="V(p256)",
         own=True,
