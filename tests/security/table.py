@@ -149,6 +149,9 @@ class Site:
         self.dispatcher.start()
         self.broker.start()
         self.port = await self.server.start("127.0.0.1", 0)
+        await self.open_sessions()
+
+    async def open_sessions(self) -> None:
         self.session = await self.dispatcher.open(THIRD, NodeDescription(hostname="third"), "")
         self.own = await self.dispatcher.open(WORKER, NodeDescription(hostname="worker"), "")
 
@@ -310,6 +313,7 @@ async def refusals(site: Site) -> AsyncIterator[Check]:
 
 async def trespasses(site: Site) -> AsyncIterator[Check]:
     """A worker with a session of its own that reaches for what is another node's."""
+    await site.open_sessions()  # the clock may have been ahead for long
     assert site.session is not None and site.own is not None
     owned = [method for method, row in TABLE.items() if "session_id" in row.rule.covers]
     async with site.channel(site.worker) as channel:
