@@ -15,7 +15,7 @@ from queenright.agent.ports import TaskError
 from queenright.edge.dns import message as dns
 from queenright.edge.docker.log_frames import Frames, Plain
 from queenright.edge.grpc import objects
-from queenright.edge.http import filters, framing, heads, join_messages
+from queenright.edge.http import filters, framing, heads, home_messages, join_messages
 from queenright.edge.http.errors import ApiError, ResponseError
 from queenright.edge.pki import outside, possession, succession
 from queenright.edge.pki.authority import LocalSigner, Root, Subject, create_root
@@ -27,6 +27,7 @@ from queenright.manager.description import cleaned
 from queenright.model import constraints, tokens
 from queenright.model.changes import Batch, Create, Delete, Update
 from queenright.model.errors import Refusal
+from queenright.model.home import HomeGrant, HomeRequest
 from queenright.model.ids import new_id
 from queenright.model.join import JoinGrant, JoinRefused, JoinRequest, ManagerAddress
 from queenright.model.logs import LogLine
@@ -145,6 +146,12 @@ def _joining() -> Iterator[Target]:
     refusal = join_messages.encode_refusal(JoinRefused("no"), ["10.0.0.1:2377"])[1]
     yield Target("join refusal", (refusal,), lambda data: join_messages.decode_refusal(data, "5"), (ValueError,))
     yield Target("other managers", (refusal,), join_messages.decode_others, (ValueError,))
+    home = home_messages.encode_request(HomeRequest(b"PEM", csr, b"c" * 32, b"proof"))
+    yield Target("home request", (home,), home_messages.decode_request, (JoinRefused,))
+    let_in = home_messages.encode_grant(HomeGrant(b"PEM", "worker", b"ROOTS", (b"STEP",)))
+    yield Target("home grant", (let_in,), home_messages.decode_grant, (ValueError,))
+    challenge = home_messages.encode_challenge(b"c" * 32)
+    yield Target("home challenge", (challenge,), home_messages.decode_challenge, (ValueError,))
     ticket = tokens.make_ticket(b"root", b"y" * 16)
     texts = (secret.text.encode(), ticket.text.encode())
     yield Target("join token", texts, text(tokens.parse_join_secret), (tokens.TokenError,))

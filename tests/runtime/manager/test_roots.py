@@ -17,7 +17,7 @@ from queenright.manager.control import Control
 from queenright.manager.control_cluster import Rotation
 from queenright.manager.ports import IssuedCertificate, RootCA
 from queenright.manager.turning import Rooting
-from queenright.model.errors import InvalidArgument, Unavailable
+from queenright.model.errors import InvalidArgument, OutcomeUnknown, OutOfSequence, Refusal, Unavailable
 from queenright.model.objects import Certificate, Cluster, RootRotation
 from queenright.model.states import NodeState
 from queenright.model.tokens import parse_join_secret
@@ -247,6 +247,33 @@ async def test_a_node_that_is_down_is_left_behind_when_its_time_is_over(monkeypa
     world.clock.move(2)
     await task
     assert world.store.node("lost").renew_for == ""
+
+
+@pytest.mark.parametrize("error", [OutcomeUnknown, OutOfSequence, Unavailable])
+async def test_a_write_that_fails_is_no_reason_to_stop(error: type[Refusal], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turning, "AGAIN", 0.01)
+    world = World.make()
+    rotation = await declare(world, force_rotate=1)
+    assert rotation is not None
+
+    def fail() -> None:
+        raise error() if error is OutOfSequence else error("who knows")
+
+    world.proposer.before += [fail, fail]
+    await led(world, lambda: all(node.renew_for == rotation.issuer_public_key for node in world.store.nodes))
+
+
+async def test_a_manager_that_leads_no_more_stops() -> None:
+    world = World.make()
+    await declare(world, force_rotate=1)
+
+    def fail() -> None:
+        world.proposer.is_leader = False
+        raise Unavailable("another one leads")
+
+    world.proposer.before.append(fail)
+    async with asyncio.timeout(30):
+        await Rooting(world.context, world.proposer).run()
 
 
 async def test_the_way_home_is_kept_for_as_long_as_a_node_may_come_but_not_for_ever() -> None:

@@ -63,12 +63,15 @@ class Assignee(Protocol):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class SessionState:
-    """What can be said of the connection. ``manager`` is "" while there is none."""
+    """What can be said of the connection. ``manager`` is "" while there is none; ``skew``: by how many nanoseconds this
+    node's clock was ahead of that manager's when it was heard last.
+    """
 
     manager: str = ""
     session_id: str = ""
     error: str = "no manager has been asked yet"
     removed: bool = False
+    skew: int = 0
 
 
 class _Pause:
@@ -240,11 +243,13 @@ class SessionLoop:
 
     def _take_news(self, news: SessionNews) -> None:
         self._remotes.replace(news.managers)
-        skew = abs(self._wall() - news.manager_time)
-        if skew > SKEW_WORTH_SAYING and not self._skew_said:
+        skew = self._wall() - news.manager_time
+        self.state = dataclasses.replace(self.state, skew=skew)
+        if abs(skew) > SKEW_WORTH_SAYING and not self._skew_said:
             self._skew_said = True
             log.warning(
-                "this node's clock is %.0f s away from the manager's; certificates need right clocks", skew / SECOND
+                "this node's clock is %.0f s away from the manager's; certificates need right clocks",
+                abs(skew) / SECOND,
             )
         self._on_news(news)
 

@@ -9,7 +9,7 @@ import ssl
 from collections.abc import Iterator
 
 from queenright.edge.http import join_server
-from queenright.edge.pki import authority, succession
+from queenright.edge.pki import authority, possession, succession
 from queenright.edge.pki.authority import LocalSigner, Root, Subject, create_root
 from queenright.edge.pki.describe import authority_info, issuer_info
 from queenright.edge.pki.errors import PkiError
@@ -186,6 +186,10 @@ class Credentials:
     def for_grpc(self) -> tuple[bytes, bytes, bytes]:
         """(private key, certificate chain, trusted roots), PEM each; also asked on gRPC's own thread."""
         return self._for_grpc
+
+    def prove(self, challenge: bytes, request: bytes) -> bytes:
+        """That this node has the key of its certificate (see ``possession``)."""
+        return possession.prove(self._held.key_pem, challenge, request)
 
     def show(self, context: ssl.SSLContext) -> None:
         """Have a client show this member's certificate. Blocking and short; raises OSError."""

@@ -79,7 +79,11 @@ class Hands(Protocol):
         ...
 
     async def certificate_changed(self) -> None:
-        """There is another one, or other roots; whoever uses them shall know."""
+        """There is another one; whoever uses it shall know."""
+        ...
+
+    async def roots_changed(self) -> None:
+        """Other roots are trusted; connections that may be opened anew shall go by them. Sessions ask for them anew."""
         ...
 
 
@@ -174,7 +178,7 @@ class Changing:
             raise PkiError("the manager names a root that none of those trusted here has signed: it is not taken")
         peer.verify(roots.trusted, held.chain_pem(), certificates.utc(self._clock.wall()))
         held.trust(roots.trusted)
-        await self._hands.certificate_changed()
+        await self._hands.roots_changed()
         log.info("the roots that this node trusts are others now")
 
     async def _be(self, node: Node) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 from queenright.app import world
 from queenright.app.addressing import Addresses
 from queenright.app.certificates import Credentials, PeerReader, PkiMaker
+from queenright.app.homecoming import HomePeers
 from queenright.app.logbook import Logbook
 from queenright.app.outside import OutsideAuthorities
 from queenright.app.relaying import Door, ToLeader
@@ -26,6 +27,7 @@ from queenright.edge.grpc.leader_logs import LeaderLogs
 from queenright.edge.grpc.peers import GrpcPeers
 from queenright.edge.grpc.ports import Forwarding
 from queenright.edge.grpc.server import ControlServer, ServerError
+from queenright.edge.http.home_server import ForwardedHome, HomeDoor, ask_leader
 from queenright.edge.http.join_forwarding import ForwardedAdmission
 from queenright.edge.http.join_server import JoinServer
 from queenright.edge.raft import Member, RaftError, RaftLog, Sealer
@@ -34,6 +36,7 @@ from queenright.manager.authority import Authority
 from queenright.manager.context import Context
 from queenright.manager.control import Control
 from queenright.manager.dispatch import Dispatcher
+from queenright.manager.homecoming import Homecoming
 from queenright.manager.leading import Leading
 from queenright.manager.log_reader import LogReader, LogSource
 from queenright.manager.logs import LogBroker
@@ -43,6 +46,7 @@ from queenright.manager.tidying import Tidying
 from queenright.model import features
 from queenright.model.changes import Change
 from queenright.model.errors import Refusal, Unavailable
+from queenright.model.home import HomeGrant, HomeRequest
 from queenright.spec.cluster import MANAGER
 from queenright.store.store import Store
 from queenright.wire.logs import unpack_lines
@@ -110,6 +114,7 @@ class Managing:
         self._tidying = Tidying(context)
         self._background = Background(lambda name, error: on_fatal(error))
         authority = Authority(context, PkiMaker(), OutsideAuthorities(credentials))
+        self._homecoming = Homecoming(context, authority.signing, HomePeers())
         self._logs = LogBroker(self.store, clock, world.ids, redirect=self.leader)
         self._for_grpc = credentials.for_grpc
         self._dispatcher = Dispatcher(
@@ -133,13 +138,7 @@ class Managing:
         )
         self.to_leader = ToLeader(credentials.for_grpc, self.leader)
         self._control_server = self._make_control_server(credentials, clock, gateway, authority)
-        self._join_server = JoinServer(
-            Door(authority, lambda: self._log.is_leader, self.to_leader),
-            context=credentials.tls_context,
-            root_pem=lambda: self._pinned_root(credentials),
-            clock=clock.mono,
-            managers=lambda: [addr for node_id, addr in self._managers() if node_id != self._identity.node_id],
-        )
+        self._join_server = self._make_join_server(credentials, clock, authority)
         self._serving = False
         self._moved = asyncio.Event()
 
@@ -153,12 +152,22 @@ class Managing:
             raft=self._log.reception,
             heard=self._peers.heard,
             forwarding=gateway,
-            admitting=ForwardedAdmission(authority),
+            admitting=ForwardedHome(ForwardedAdmission(authority).admit, self._homecoming.come),
             renewing=authority,
             logs=self._logs,
             leader=self.leader,
             confirm=self.control.fresh,
             seen=self._tidying.seen,
+        )
+
+    def _make_join_server(self, credentials: Credentials, clock: Clock, authority: Authority) -> JoinServer:
+        return JoinServer(
+            Door(authority, lambda: self._log.is_leader, self.to_leader),
+            context=credentials.tls_context,
+            root_pem=lambda: self._pinned_root(credentials),
+            clock=clock.mono,
+            managers=lambda: [addr for node_id, addr in self._managers() if node_id != self._identity.node_id],
+            home=HomeDoor(self._come_home, clock=clock.mono, dice=world.random_bytes),
         )
 
     # -- life
@@ -330,6 +339,12 @@ class Managing:
         """The root that join tokens pin, byte for byte; this manager may trust the one to be as well."""
         cluster = self.store.cluster
         return cluster.root_certificate.encode("ascii") if cluster is not None else credentials.root_pem()
+
+    async def _come_home(self, request: HomeRequest) -> HomeGrant:
+        """A member whose certificate opens no connection any more; the leader decides."""
+        if self._log.is_leader:
+            return await self._homecoming.come(request)
+        return await ask_leader(self.to_leader.admit, request)
 
     def _is_revoked(self, serial: str) -> bool:
         """Whether the certificate was revoked by name."""

@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 import dataclasses
-import logging
 from collections.abc import Mapping
 from typing import Any
 
 from queenright.decide import trust
 from queenright.decide.base import Now
+from queenright.manager.audit import record
 from queenright.manager.context import MOST_TRIES, Context
 from queenright.manager.control_cluster import ClusterControl
 from queenright.manager.signing import Signing, present_root
@@ -18,8 +18,6 @@ from queenright.model.errors import InvalidArgument, NotFound, OutOfSequence
 from queenright.model.objects import Certificate, Cluster, Node
 from queenright.spec.cluster import CAConfig, ExternalCA
 from queenright.spec.fields import SpecError, difference, encode, merge
-
-log = logging.getLogger(__name__)
 
 OPTIONS = ("rotate", "ca_cert", "ca_key", "external_cas")
 
@@ -148,7 +146,7 @@ class AuthorityControl:
             revoked = dataclasses.replace(held, revoked_at=self._context.clock.wall())
             try:
                 await self._context.write([Update(revoked)])
-                log.warning("a certificate was revoked", extra={"serial": serial, "node": held.node_id})
+                record("revoke", serial=serial, node=held.node_id)
                 break
             except OutOfSequence:
                 if attempt == MOST_TRIES - 1:

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from queenright.decide.roles import Seat
 from queenright.model.changes import Change
+from queenright.model.home import HomeRequest
 from queenright.spec.cluster import P256, ExternalCA
 
 
@@ -210,6 +211,17 @@ class CertificateMaker(Protocol):
         ...
 
 
+class HomeReader(Protocol):
+    """Finds out who comes home (``edge/pki``)."""
+
+    def holder(self, request: HomeRequest, roots: Sequence[str]) -> Peer:
+        """Whose certificate it is, which may have ended, below one of the roots (PEM).
+
+        Raises JoinRefused for one that is none of ours, and where the proof does not hold.
+        """
+        ...
+
+
 class Outside(Protocol):
     """Authorities outside of the swarm. ``cas`` are tried in their order.
 
@@ -261,6 +273,7 @@ class LocalState:
     has_quorum: bool = True
     stale: bool = False
     raft: dict[str, Any] | None = None
+    clock_skew: int = 0  # nanoseconds by which this host's clock was ahead of the leading manager's
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

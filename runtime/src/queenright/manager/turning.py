@@ -11,12 +11,13 @@ import logging
 from queenright.decide.base import Now
 from queenright.decide.trust import Turning, expired_grace, turning
 from queenright.manager import slices
+from queenright.manager.audit import record
 from queenright.manager.context import Context
 from queenright.manager.ports import Proposer
 from queenright.manager.signing import forgotten
 from queenright.manager.swarm_spec import certificate_validity
 from queenright.model.changes import Change, Update
-from queenright.model.errors import OutOfSequence, Unavailable
+from queenright.model.errors import OutcomeUnknown, OutOfSequence, Unavailable
 from queenright.model.objects import Cluster, FormerRoot, Node
 from queenright.model.tokens import SECRET_BYTES, make_join_token
 from queenright.store.store import Subscription
@@ -51,7 +52,7 @@ class Rooting:
                 except OutOfSequence:  # a node or the swarm was written meanwhile
                     await asyncio.sleep(0)
                     continue
-                except Unavailable:
+                except (Unavailable, OutcomeUnknown):
                     if not self._proposer.is_leader:
                         return
                     await asyncio.sleep(AGAIN)
@@ -75,7 +76,7 @@ class Rooting:
         self._say(state)
         if state.done:
             await self._proposer.propose(self._end(cluster, state))
-            log.info("the root was replaced", extra={"turned": len(state.turned), "left": list(state.left)})
+            record("root", step="replaced", turned=len(state.turned), left=" ".join(state.left))
         elif state.ask:
             issuer = cluster.root_rotation.issuer_public_key
             asked = [Update(dataclasses.replace(store.node(key), renew_for=issuer)) for key in state.ask]

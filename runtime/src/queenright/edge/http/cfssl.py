@@ -6,17 +6,14 @@ No redirect is followed, and no proxy of the environment is used. What comes bac
 
 from __future__ import annotations
 
-import asyncio
 import json
 import ssl
 from typing import Any
-from urllib.parse import SplitResult, urlsplit
 
-import h11
+from queenright.edge.http import asking
 
 TIMEOUT = 5.0  # seconds for one exchange, from the connection to the last byte
 MOST = 256 * 1024  # bytes of an answer
-_SHUTDOWN = 1.0
 
 
 class AwayError(Exception):
@@ -29,7 +26,10 @@ class RefusedError(Exception):
 
 async def sign(url: str, body: bytes, context: ssl.SSLContext) -> bytes:
     """The certificate (PEM, unchecked) that was asked for. Raises AwayError or RefusedError."""
-    status, answer = await _exchange(url, body, context)
+    try:
+        status, answer = await asking.ask("POST", url, body, context, timeout=TIMEOUT, most=MOST)
+    except asking.NoAnswerError as error:
+        raise AwayError(str(error)) from error
     try:
         told = json.loads(answer)
     except ValueError:
@@ -50,78 +50,9 @@ async def sign(url: str, body: bytes, context: ssl.SSLContext) -> bytes:
 async def reach(url: str, context: ssl.SSLContext) -> None:
     """Return if there is somebody whose certificate ``context`` accepts. Raises AwayError."""
     try:
-        async with asyncio.timeout(TIMEOUT):
-            _, writer = await _connect(_parts(url), context)
-            await _close(writer)
-    except (OSError, TimeoutError) as error:
-        raise AwayError(f"{url} is not reached: {str(error) or 'no answer in time'}") from None
-
-
-async def _exchange(url: str, body: bytes, context: ssl.SSLContext) -> tuple[int, bytes]:
-    parts = _parts(url)
-    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    head = [
-        ("host", parts.netloc),
-        ("content-type", "application/json"),
-        ("content-length", str(len(body))),
-        ("connection", "close"),
-    ]
-    try:
-        async with asyncio.timeout(TIMEOUT):
-            reader, writer = await _connect(parts, context)
-            try:
-                state = h11.Connection(h11.CLIENT)
-                data = state.send(h11.Request(method="POST", target=target, headers=head)) or b""
-                data += state.send(h11.Data(data=body)) or b""
-                writer.write(data + (state.send(h11.EndOfMessage()) or b""))
-                await writer.drain()
-                return await _answer(state, reader)
-            finally:
-                await _close(writer)
-    except TimeoutError:
-        raise AwayError(f"{url} did not answer within {TIMEOUT:g} s") from None
-    except (OSError, h11.ProtocolError) as error:
-        raise AwayError(f"{url} could not be asked: {error}") from None
-
-
-async def _answer(state: h11.Connection, reader: asyncio.StreamReader) -> tuple[int, bytes]:
-    status, body = 0, bytearray()
-    while True:
-        event = state.next_event()
-        if event is h11.NEED_DATA:
-            state.receive_data(await reader.read(16 * 1024))
-        elif isinstance(event, h11.Response):
-            status = event.status_code
-        elif isinstance(event, h11.Data):
-            body += event.data
-            if len(body) > MOST:
-                raise OSError(f"its answer is longer than {MOST} bytes")
-        elif isinstance(event, h11.EndOfMessage):
-            return status, bytes(body)
-        elif isinstance(event, h11.ConnectionClosed):
-            raise OSError("it closed the connection")
-
-
-def _parts(url: str) -> SplitResult:
-    parts = urlsplit(url)
-    if parts.scheme != "https" or not parts.hostname:
-        raise AwayError(f"{url} is no URL of an external CA: it must begin with https://")
-    return parts
-
-
-async def _connect(parts: SplitResult, context: ssl.SSLContext) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    return await asyncio.open_connection(
-        parts.hostname, parts.port or 443, ssl=context, ssl_shutdown_timeout=_SHUTDOWN, limit=64 * 1024
-    )
-
-
-async def _close(writer: asyncio.StreamWriter) -> None:
-    writer.close()
-    try:
-        async with asyncio.timeout(2 * _SHUTDOWN):
-            await writer.wait_closed()
-    except OSError:
-        writer.transport.abort()
+        await asking.reach(url, context, timeout=TIMEOUT)
+    except asking.NoAnswerError as error:
+        raise AwayError(str(error)) from error
 
 
 def _words(told: dict[str, Any]) -> str:

@@ -49,6 +49,14 @@ class Admission(Protocol):
         ...
 
 
+class OtherDoor(Protocol):
+    """What else the listener serves (``home_server``)."""
+
+    async def answer(self, method: bytes, path: str, body: bytes, ip: str, source: str) -> Answer | None:
+        """None: the path is none of this door's."""
+        ...
+
+
 def refusal_of(refusal: Refusal) -> JoinRefused:
     """A refusal of the use case as one of the join: what may pass, or a request that cannot be granted."""
     if isinstance(refusal, JoinRefused):
@@ -89,7 +97,7 @@ class JoinServer:
 
     ``context`` gives the TLS settings and is asked at each new connection, so a renewed certificate needs no restart;
     ``root_pem`` gives the root's exact bytes; ``clock`` is monotonic, in seconds; ``managers`` gives the control
-    addresses of the others, told to those who cannot be let in here now.
+    addresses of the others, told to those who cannot be let in here now; ``home`` is the door of members.
     """
 
     def __init__(
@@ -101,8 +109,10 @@ class JoinServer:
         clock: Callable[[], float],
         limits: Limits | None = None,
         managers: Callable[[], Sequence[str]] = tuple,
+        home: OtherDoor | None = None,
     ) -> None:
         self._admission = admission
+        self._home = home
         self._managers = managers
         self._context = context
         self._root_pem = root_pem
@@ -235,7 +245,10 @@ class JoinServer:
             if request.method != b"POST":
                 return error_answer(405, "only POST is possible here", ("allow", "POST"))
             return await self._join(body, ip, source)
-        return error_answer(404, "page not found")
+        answer: Answer | None = None
+        if self._home is not None:
+            answer = await self._home.answer(bytes(request.method), path, body, ip, source)
+        return answer or error_answer(404, "page not found")
 
     async def _join(self, body: bytes, ip: str, source: str) -> Answer:
         with acting(Actor("join", address=ip)):
