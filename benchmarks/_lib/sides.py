@@ -75,9 +75,10 @@ class Queenright(Side):
 
     name = "queenright"
 
-    def __init__(self, hosts: list[Host]) -> None:
+    def __init__(self, hosts: list[Host], environment: dict[str, str] | None = None) -> None:
         super().__init__(hosts)
         self.pids: dict[str, int] = {}  # by host name
+        self._environment = environment or {}
 
     def socket(self, host: Host) -> str:
         return str(host.folder / "engine.sock")
@@ -101,7 +102,11 @@ class Queenright(Side):
             *(sys.executable, "-m", "queenright", "run"),
             *("--state-dir", str(host.folder / "state"), "--socket", self.socket(host)),
             *("--docker-socket", host.docker_socket, "--socket-group", "root"),
-            env={"PYTHONPATH": str(SOURCE), "PYTHONPYCACHEPREFIX": str(host.folder.parent / "bytecode")},
+            env={
+                "PYTHONPATH": str(SOURCE),
+                "PYTHONPYCACHEPREFIX": str(host.folder.parent / "bytecode"),
+                **self._environment,
+            },
         )
         until(lambda: api.call("GET", "/queenright/v1/status")["ready"], f"queenright of {host.name}", every=0.01)
         elapsed = time.monotonic() - began

@@ -99,9 +99,35 @@ options:
   node_cert_expiry:
     description:
       - >-
-        How long a node's certificate is valid, V(1h) at least.
+        How long a node's certificate is valid, V(30m) at least.
       - >-
         If it was never set, V(2160h) applies.
+    type: str
+  ca_key_algorithm:
+    description:
+      - >-
+        The kind of key of roots that the swarm makes; the present root keeps its own.
+      - >-
+        If it was never set, V(p256) applies.
+    type: str
+    choices:
+      - p256
+      - p384
+  ca_rotation_grace:
+    description:
+      - >-
+        Time for which a change of the root waits for a node that is down. Then it is left behind, and finds
+        home when it is up again.
+      - >-
+        If it was never set, V(1m) applies.
+    type: str
+  ca_expired_grace:
+    description:
+      - >-
+        Time after the end of a node's certificate in which the node may come back by proof of its key; as
+        long, a root that was replaced is remembered.
+      - >-
+        If it was never set, V(720h) applies.
     type: str
   mesh_backend:
     description:

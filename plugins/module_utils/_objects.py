@@ -10,12 +10,11 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.queenright.swarm.plugins.module_utils._engine import Engine, EngineError
+from ansible_collections.queenright.swarm.plugins.module_utils._engine import Engine
 from ansible_collections.queenright.swarm.plugins.module_utils._resource import (
     Result,
     apply,
@@ -26,8 +25,6 @@ from ansible_collections.queenright.swarm.plugins.module_utils._resource import 
 from ansible_collections.queenright.swarm.plugins.module_utils._spec.fields import encode, merge, option_names
 from ansible_collections.queenright.swarm.plugins.module_utils._spec.service import ServiceSpec
 from ansible_collections.queenright.swarm.plugins.module_utils._standing import standing
-
-ROTATION_TRIES = 5
 
 Json = t.Dict[str, t.Any]
 
@@ -102,73 +99,6 @@ def _readiness(engine: Engine, services: t.List[Json]) -> t.List[Json]:
 def _publishes(service: Json) -> bool:
     ports = (service.get("Endpoint") or {}).get("Ports") or []
     return any(port.get("PublishMode") != "host" for port in ports)
-
-
-# -- the CA
-
-
-def authority(module: AnsibleModule, engine: Engine) -> Result:
-    """Show the swarm's CA; change its options and make join tokens anew where that is asked."""
-    params = module.params
-    if _to_be_foreseen(module, engine):
-        return _foreseen_authority(module)
-    options = said(module, ["node_cert_expiry"])
-    result = {"changed": False, "actions": [], "changes": {}, "diff": {"before": {}, "after": {}}}  # type: Result
-    if options:
-        result = apply(module, engine, "swarm", "", options).result("swarm")
-        del result["id"], result["swarm"]
-    actions = _rotations(params)
-    if actions:
-        result["changed"] = True
-        result["actions"] = result["actions"] + actions
-        if not module.check_mode:
-            _rotate(engine, params)
-    document = engine.get("/swarm")
-    result.update(_shown(document))
-    if params["return_join_tokens"]:
-        tokens = document["JoinTokens"]
-        result["join_tokens"] = {"worker": tokens["Worker"], "manager": tokens["Manager"]}
-    return result
-
-
-def _foreseen_authority(module: AnsibleModule) -> Result:
-    actions = _rotations(module.params)
-    shown = {"root_certificate": "", "root_digest": "", "issuer_subject": "", "issuer_public_key": ""}
-    changed = bool(actions or said(module, ["node_cert_expiry"]))
-    return dict(shown, changed=changed, actions=actions, changes={}, diff={}, cluster_id="", needs_manager=True)
-
-
-def _rotations(params: Json) -> t.List[str]:
-    return ["rotate the join token of %ss" % role for role in ("worker", "manager") if params["rotate_%s_token" % role]]
-
-
-def _rotate(engine: Engine, params: Json) -> None:
-    """Make tokens anew; somebody else's write in between is no reason to fail."""
-    for attempt in range(1, ROTATION_TRIES + 1):
-        document = engine.get("/swarm")
-        query = {
-            "version": document["Version"]["Index"],
-            "rotateWorkerToken": str(params["rotate_worker_token"]).lower(),
-            "rotateManagerToken": str(params["rotate_manager_token"]).lower(),
-        }
-        try:
-            engine.post("/swarm/update", document["Spec"], query)
-            return
-        except EngineError as error:
-            if "out of sequence" not in str(error) or attempt == ROTATION_TRIES:
-                raise
-
-
-def _shown(document: Json) -> Json:
-    info = document["TLSInfo"]
-    certificate = info.get("TrustRoot") or ""
-    return {
-        "cluster_id": document["ID"],
-        "root_certificate": certificate,
-        "root_digest": "sha256:%s" % hashlib.sha256(certificate.encode("utf-8")).hexdigest(),
-        "issuer_subject": info.get("CertIssuerSubject") or "",
-        "issuer_public_key": info.get("CertIssuerPublicKey") or "",
-    }
 
 
 # -- the swarm

@@ -87,7 +87,7 @@ STAGES: tuple[Stage, ...] = (
     _pytest(
         "unit",
         "unit tests of the runtime and the plugins",
-        ["-n2", "tests/unit", "tests/runtime"],
+        ["-n2", "tests/unit", "tests/runtime", "tests/fuzz"],
         lane=FAST,
         timeout=900,
     ),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 
 from .codecs import BOOL, DURATION, INT, LABELS, STR
-from .fields import Inline, opt
+from .fields import Inline, NestedList, opt
 
 WORKER = "worker"
 MANAGER = "manager"
@@ -18,6 +18,9 @@ PAUSE = "pause"
 DRAIN = "drain"
 NFTABLES = "nftables"
 IPVS = "ipvs"
+CFSSL = "cfssl"
+P256 = "p256"
+P384 = "p384"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,17 +102,69 @@ class DispatcherSpec:
 
 
 @dataclasses.dataclass(frozen=True)
+class ExternalCA:
+    protocol: str | None = opt(
+        "Protocol", STR, "How the authority is spoken to.", choices=(CFSSL,), default_doc="V(cfssl)"
+    )
+    url: str | None = opt("URL", STR, "Where it signs, as V(https://ca.example:8888/api/v1/cfssl/sign).", required=True)
+    options: dict[str, str] = opt("Options", LABELS, "Options of the protocol.", option="")
+    ca_cert: str | None = opt(
+        "CACert",
+        STR,
+        "The root certificate (PEM) that it signs under; its own certificate for TLS must lead there too. Without it, "
+        "the root of the swarm.",
+    )
+
+
+@dataclasses.dataclass(frozen=True)
 class CAConfig:
-    REFUSED = {
-        "ExternalCAs": "an external CA is not supported by this version of queenright",
-        "SigningCACert": "replacing the root CA is not supported by this version of queenright",
-        "SigningCAKey": "replacing the root CA is not supported by this version of queenright",
-    }
+    """The key of a root that is brought along (C(SigningCAKey)) is no part of it: it is taken, and never shown."""
 
     node_cert_expiry: int | None = opt(
-        "NodeCertExpiry", DURATION, "How long a node's certificate is valid, V(1h) at least.", default_doc="V(2160h)"
+        "NodeCertExpiry", DURATION, "How long a node's certificate is valid, V(30m) at least.", default_doc="V(2160h)"
+    )
+    external_cas: tuple[ExternalCA, ...] = opt(
+        "ExternalCAs",
+        NestedList(ExternalCA),
+        "Authorities outside of the swarm that sign its certificates, tried in this order.",
+        option="",
+        level=4,
+    )
+    signing_ca_cert: str | None = opt(
+        "SigningCACert", STR, "The root certificate that the swarm was told to use (PEM).", option="", level=4
     )
     force_rotate: int | None = opt("ForceRotate", INT, "Counter of root CA rotations.", option="")
+    key_algorithm: str | None = opt(
+        "KeyAlgorithm",
+        STR,
+        "The kind of key of roots that the swarm makes; the present root keeps its own.",
+        option="ca_key_algorithm",
+        no_log=False,  # it is no key
+        choices=(P256, P384),
+        default_doc="V(p256)",
+        own=True,
+        level=4,
+    )
+    rotation_grace: int | None = opt(
+        "RotationGrace",
+        DURATION,
+        "Time for which a change of the root waits for a node that is down. Then it is left behind, and finds home "
+        "when it is up again.",
+        option="ca_rotation_grace",
+        default_doc="V(1m)",
+        own=True,
+        level=4,
+    )
+    expired_grace: int | None = opt(
+        "ExpiredGrace",
+        DURATION,
+        "Time after the end of a node's certificate in which the node may come back by proof of its key; as long, a "
+        "root that was replaced is remembered.",
+        option="ca_expired_grace",
+        default_doc="V(720h)",
+        own=True,
+        level=4,
+    )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -372,7 +372,18 @@ async def test_a_clock_far_from_the_manager_s_is_said_once(
         for number in (1, 2):
             agent.managers["m"].news.put_nowait(told(at=NOW + seconds * SECOND))
             await until(lambda: len(agent.news) == number)  # noqa: B023
+        assert agent.loop.state.skew == -seconds * SECOND
     assert caplog.text.count("certificates need right clocks") == said
+
+
+async def test_another_certificate_opens_another_session_at_once() -> None:
+    agent = Agent("m")
+    agent.loop._pause.next = lambda: 3600.0  # type: ignore[method-assign]
+    async with running(agent):
+        manager = await opened(agent)
+        agent.loop.certificate_changed()
+        await until(lambda: manager.opened == 2)
+        await opened(agent, session_id="s2")
 
 
 async def test_a_redirect_is_followed_at_once_and_the_leader_is_preferred() -> None:

@@ -36,12 +36,14 @@ async def test_the_status_answers_everywhere() -> None:
         "ready": True,
         "started_at": "0001-01-01T00:00:00Z",
         "tasks": {"running": 0, "total": 0},
+        "clock_skew": 0.0,
     }
     world = World.make()
     manager = await Api.manager(world).get(f"{V1}/status")
     assert (manager["state"], manager["role"], manager["node_id"]) == ("active", "manager", world.manager_id)
     assert manager["managers"] == [{"node_id": world.manager_id, "addr": "192.0.2.1:2377"}]
     state = LocalState(state="error", role="worker", error="e", started_at=START, tasks_running=1, tasks_total=2)
+    assert (await Api(Host(LocalState(clock_skew=-61_234_567_890))).get(f"{V1}/status"))["clock_skew"] == -61.235
     broken = await Api(Host(state)).get(f"{V1}/status")
     assert (broken["error"], broken["tasks"]) == ("e", {"running": 1, "total": 2})
     assert broken["started_at"] == "2023-11-14T22:13:20.000000000Z"

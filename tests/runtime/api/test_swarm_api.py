@@ -51,6 +51,9 @@ MANAGER_CALLS = [
     ("POST", "/secrets/create", {}),
     ("GET", "/configs", None),
     ("POST", "/queenright/v1/apply", {}),
+    ("GET", "/queenright/v1/ca", None),
+    ("POST", "/queenright/v1/ca", {}),
+    ("POST", "/queenright/v1/ca/revoke", {}),
     ("POST", "/queenright/v1/tickets", {}),
     ("GET", "/queenright/v1/wait?kind=node&id=x", None),
 ]
@@ -284,11 +287,8 @@ async def test_each_token_is_rotated_alone() -> None:
     ("change", "status", "words"),
     [
         ({"Name": "other"}, 400, "modification of cluster name is not allowed"),
-        ({"CAConfig": {"NodeCertExpiry": 3_599_000_000_000}}, 400, "minimum certificate expiry time is: 1h0m0s"),
-        ({"CAConfig": {"NodeCertExpiry": -1}}, 400, "minimum certificate expiry time is: 1h0m0s"),
-        ({"CAConfig": {"ForceRotate": 1}}, 501, "rotating the root CA is not supported"),
-        ({"CAConfig": {"ExternalCAs": [{"URL": "https://x"}]}}, 400, "external CA is not supported"),
-        ({"CAConfig": {"SigningCACert": "x"}}, 400, "replacing the root CA is not supported"),
+        ({"CAConfig": {"NodeCertExpiry": 1_799_000_000_000}}, 400, "minimum certificate expiry time is: 30m0s"),
+        ({"CAConfig": {"NodeCertExpiry": -1}}, 400, "minimum certificate expiry time is: 30m0s"),
         ({"Dispatcher": {"HeartbeatPeriod": -1}}, 400, "heartbeat time period cannot be a negative duration"),
         ({"Dispatcher": {"HeartbeatPeriod": 999_999_999}}, 400, "minimum heartbeat time period is: 1s"),
         ({"Dispatcher": {"Silence": -1}}, 400, "silence cannot be a negative duration"),

@@ -151,9 +151,30 @@ class Certificates:
 
     def __init__(self) -> None:
         self.issued: list[dict[str, Any]] = []
+        self.roots = 0
 
-    def make_root(self, now: int) -> RootCA:
-        return RootCA("-----ROOT-----\n", "-----KEY-----\n")
+    def make_root(self, now: int, algorithm: str = "p256") -> RootCA:
+        self.roots += 1
+        number = self.roots if self.roots > 1 else ""
+        return RootCA(f"-----ROOT{number}-----\n", f"-----KEY{number}-----\n")
+
+    def read_root(self, certificates: str, key: str, now: int) -> RootCA:
+        if not certificates.startswith("-----ROOT"):
+            raise InvalidArgument("the certificate cannot be read")
+        return RootCA(certificates, key)
+
+    def cross_sign(self, old: RootCA, new: RootCA) -> str:
+        return f"{new.certificate.strip()} by {old.certificate}"
+
+    def root_request(self, new: RootCA) -> str:
+        return f"request {new.certificate}"
+
+    def check_cross_signed(self, cross_signed: str, old: str, new: str) -> None:
+        if cross_signed != f"{new.strip()} by {old}":
+            raise InvalidArgument("what was signed is not the new root below the present one")
+
+    def issuer(self, root: RootCA) -> tuple[str, str]:
+        return f"subject of {root.certificate}", f"key of {root.certificate}"
 
     def issue(
         self, root: RootCA, csr: bytes, *, node_id: str, role: str, cluster_id: str, validity: int, now: int

@@ -410,7 +410,7 @@ async def test_the_same_decisions_said_again_are_no_change() -> None:
 async def test_swarm_wishes_that_cannot_be_are_refused() -> None:
     world = World.make()
     with pytest.raises(InvalidArgument, match="minimum certificate expiry"):
-        await apply(world, "swarm", "", {"node_cert_expiry": "30m"}, dry_run=True)
+        await apply(world, "swarm", "", {"node_cert_expiry": "29m"}, dry_run=True)
     with pytest.raises(InvalidArgument, match="is not removed"):
         await apply(world, "swarm", "", state="absent")
     with pytest.raises(SpecError, match="there is no such option"):

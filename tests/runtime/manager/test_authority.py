@@ -219,7 +219,7 @@ async def test_node_and_spent_ticket_are_one_entry() -> None:
     world = World.make()
     secret = await ticket(world)
     await admit(world, secret)
-    assert [type(change).__name__ for change in world.proposer.batches[-1]] == ["Create", "Delete"]
+    assert [type(change).__name__ for change in world.proposer.batches[-1]] == ["Create", "Create", "Delete"]
 
 
 async def test_only_the_digest_of_a_ticket_is_stored() -> None:

@@ -15,7 +15,6 @@ from queenright.model.errors import InvalidArgument, Refusal, Unimplemented
 from queenright.model.ids import is_id
 from queenright.model.tokens import parse_join_secret
 from queenright.spec.cluster import SwarmSpec
-from queenright.spec.fields import SpecError
 
 
 def test_a_founded_swarm_has_root_tokens_and_one_manager() -> None:
@@ -78,7 +77,7 @@ def test_what_init_says_is_kept() -> None:
         ({"data_path_port": 49152}, "Datapath port must be between 1024 and 49151"),
         ({"availability": "asleep"}, 'invalid Availability: "asleep"'),
         ({"spec": {"Name": "mine"}}, 'swarm spec must be named "default"'),
-        ({"spec": {"CAConfig": {"NodeCertExpiry": 1}}}, "minimum certificate expiry time is: 1h0m0s"),
+        ({"spec": {"CAConfig": {"NodeCertExpiry": 1}}}, "minimum certificate expiry time is: 30m0s"),
         ({"spec": {"Dispatcher": {"HeartbeatPeriod": 1}}}, "minimum heartbeat time period"),
     ],
 )
@@ -90,8 +89,9 @@ def test_options_that_cannot_be_are_refused_before_anything_is_made(values: dict
 def test_what_a_later_version_brings_is_said_clearly() -> None:
     with pytest.raises(Unimplemented):
         settings_of(InitOptions(spec={"EncryptionConfig": {"AutoLockManagers": True}}))
-    with pytest.raises(SpecError, match="external CA"):
-        settings_of(InitOptions(spec={"CAConfig": {"ExternalCAs": [{}]}}))
+    for ca in ({"ExternalCAs": [{"URL": "https://ca/sign"}]}, {"SigningCACert": "PEM"}):
+        with pytest.raises(Unimplemented, match="found the swarm first"):
+            settings_of(InitOptions(spec={"CAConfig": ca}))
     assert issubclass(Unimplemented, Refusal)
 
 

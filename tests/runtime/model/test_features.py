@@ -11,9 +11,22 @@ from laws.builders import service, task
 from queenright.edge.raft.engine import FEATURE_LEVEL
 from queenright.model import features
 from queenright.model.changes import Create, Delete
-from queenright.model.objects import CLASSES, Attachment, Cluster, GenericResource, Network, Node, Secret, Service, Task
+from queenright.model.objects import (
+    CLASSES,
+    Attachment,
+    Certificate,
+    Cluster,
+    FormerRoot,
+    GenericResource,
+    Network,
+    Node,
+    RootRotation,
+    Secret,
+    Service,
+    Task,
+)
 from queenright.spec import fields
-from queenright.spec.cluster import NodeSpec, SwarmSpec
+from queenright.spec.cluster import CAConfig, ExternalCA, NodeSpec, SwarmSpec
 from queenright.spec.service import ServiceSpec
 
 PLAIN = {
@@ -117,6 +130,15 @@ def test_the_mesh_came_with_level_three(options: dict[str, Any], level: int) -> 
     assert features.needed([Create(Network(id="n"))]) == 3
     for one in (Node(id="n", spec=NodeSpec(mesh_backend="ipvs")), Cluster(id="c", spec=SwarmSpec(mesh_backend="ipvs"))):
         assert features.needed([Create(one)]) == 3
+
+
+def test_the_life_of_trust_came_with_level_four() -> None:
+    assert features.needed([Create(Certificate(id="1a", node_id="n"))]) == 4
+    for trust in ({"intermediates": "PEM"}, {"root_rotation": RootRotation()}, {"former_roots": (FormerRoot(),)}):
+        assert features.needed([Create(Cluster(id="c", **trust))]) == 4  # type: ignore[arg-type]
+    for ca in (CAConfig(key_algorithm="p384"), CAConfig(external_cas=(ExternalCA(url="https://ca/sign"),))):
+        assert features.needed([Create(Cluster(id="c", spec=SwarmSpec(ca=ca)))]) == 4
+    assert features.needed([Create(Cluster(id="c", spec=SwarmSpec(ca=CAConfig(node_cert_expiry=1))))]) == 1
 
 
 def test_members_show_each_other_the_level_of_their_release() -> None:

@@ -13,6 +13,7 @@ from laws.builders import cluster, node, service, spec, task
 from queenright.model.changes import Batch, Conflict, Create, Delete, Update
 from queenright.model.objects import (
     CLASSES,
+    Certificate,
     Cluster,
     Config,
     Network,
@@ -30,7 +31,7 @@ from queenright.spec.service import EndpointSpec, Port
 
 WEB = service("web")
 EACH: list[Any] = [cluster(), node("h1"), WEB, task(WEB, "t1"), Ticket(id="k")]
-EACH += [Secret(id="s"), Config(id="c"), Registry(id="r"), Network(id="n")]
+EACH += [Secret(id="s"), Config(id="c"), Registry(id="r"), Network(id="n"), Certificate(id="1a")]
 each_kind = pytest.mark.parametrize("row", EACH, ids=lambda row: row.kind)
 
 WANTED = {"NEW", "PENDING", "ASSIGNED", "ACCEPTED", "PREPARING", "READY", "STARTING", "RUNNING"}
@@ -48,6 +49,7 @@ def test_every_kind_is_known_by_its_word() -> None:
         "config": "Config",
         "registry": "Registry",
         "network": "Network",
+        "certificate": "Certificate",
     }
     assert {type(row) for row in EACH} == set(CLASSES.values())
 

@@ -42,7 +42,8 @@ def pem_request(builder: x509.CertificateSigningRequestBuilder, key: object) -> 
 
 def test_the_root_is_a_p256_authority_for_twenty_years(root: Root) -> None:
     certificate = load(root.certificate_pem)
-    assert certificate.subject.rfc4514_string() == certificate.issuer.rfc4514_string() == "CN=swarm-ca"
+    assert certificate.subject.rfc4514_string() == certificate.issuer.rfc4514_string()
+    assert certificate.subject.rfc4514_string().startswith("CN=swarm-ca-")
     key = certificate.public_key()
     assert isinstance(key, ec.EllipticCurvePublicKey)
     assert key.curve.name == "secp256r1"
@@ -233,12 +234,19 @@ def test_a_key_digest_names_its_kind() -> None:
     assert len(key_digest(key)) == len("sha256:") + 64
 
 
-def test_less_than_an_hour_is_refused(root: Root) -> None:
+def test_less_than_half_an_hour_is_refused(root: Root) -> None:
     signer, request = LocalSigner(root), make_csr(make_key())
-    with pytest.raises(PkiError, match="at least 1:00:00"):
-        signer.issue(request, WORKER, now=NOW, validity=timedelta(minutes=59, seconds=59))
-    issued = signer.issue(request, WORKER, now=NOW, validity=timedelta(hours=1))
-    assert issued.identity.not_after == MINUTE + timedelta(hours=1)
+    with pytest.raises(PkiError, match="at least 0:30:00"):
+        signer.issue(request, WORKER, now=NOW, validity=timedelta(minutes=29, seconds=59))
+    issued = signer.issue(request, WORKER, now=NOW, validity=timedelta(minutes=30))
+    assert issued.identity.not_after == MINUTE + timedelta(minutes=30)
+
+
+def test_a_short_certificate_begins_a_tenth_of_its_life_early(root: Root) -> None:
+    signer, request = LocalSigner(root), make_csr(make_key())
+    for hours, minutes in ((0.5, 3), (1, 6), (5, 30), (10, 60), (2160, 60)):
+        issued = signer.issue(request, WORKER, now=MINUTE, validity=timedelta(hours=hours))
+        assert MINUTE - issued.identity.not_before == timedelta(minutes=minutes)
 
 
 def test_a_certificate_ends_with_its_root_at_the_latest(root: Root) -> None:

@@ -184,7 +184,7 @@ def test_a_damaged_file_of_keys_is_refused_at_every_byte_and_left_alone(path: pa
     ("change", "words"),
     [
         ({"magic": "other"}, "is no file of keys"),
-        ({"format": 2}, "format 2, this release knows 1"),
+        ({"format": 3}, "format 3, this release knows 2"),
         ({"keys": ""}, "is damaged"),
         ({"keys": "AAAA"}, "is damaged"),
         ({"check": None}, "is damaged"),

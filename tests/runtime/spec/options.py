@@ -326,6 +326,9 @@ _SWARM: list[tuple[str, Any, str, Any]] = [
     ("dispatcher_restart_grace", "2m", "Dispatcher.RestartGrace", 120 * SECOND),
     ("mesh_backend", "ipvs", "MeshBackend", "ipvs"),
     ("node_cert_expiry", "90d", "CAConfig.NodeCertExpiry", 2160 * HOUR),
+    ("ca_key_algorithm", "p384", "CAConfig.KeyAlgorithm", "p384"),
+    ("ca_rotation_grace", "10m", "CAConfig.RotationGrace", 600 * SECOND),
+    ("ca_expired_grace", "720h", "CAConfig.ExpiredGrace", 720 * HOUR),
 ]
 _NODE: list[tuple[str, Any, str, Any]] = [
     ("labels", {"zone": "a"}, "Labels", {"zone": "a"}),
@@ -402,6 +405,7 @@ CHOICES = {
     "role": ("worker", "manager"),
     "availability": ("active", "pause", "drain"),
     "mesh_backend": ("nftables", "ipvs"),
+    "ca_key_algorithm": ("p256", "p384"),
 }
 """All words that an option takes."""
 

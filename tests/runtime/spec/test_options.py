@@ -315,9 +315,6 @@ def test_nothing_else_is_required() -> None:
             "TaskTemplate.ContainerSpec.Privileges.CredentialSpec",
             "Windows",
         ),
-        (SwarmSpec, {"CAConfig": {"ExternalCAs": [{"URL": "x"}]}}, "CAConfig.ExternalCAs", "external CA"),
-        (SwarmSpec, {"CAConfig": {"SigningCACert": "x"}}, "CAConfig.SigningCACert", "root CA"),
-        (SwarmSpec, {"CAConfig": {"SigningCAKey": "x"}}, "CAConfig.SigningCAKey", "root CA"),
         (SwarmSpec, {"TaskDefaults": {"LogDriver": {"Name": "x"}}}, "TaskDefaults", "defaults of tasks"),
     ],
 )
@@ -329,3 +326,17 @@ def test_what_cannot_be_had_is_refused_with_a_reason_and_never_dropped(
     assert refused.value.path == path
     for nothing in (None, {}):
         assert fields.decode(record, put({}, path, nothing)) == fields.decode(record, {})
+
+
+def test_authorities_outside_are_read_and_shown_as_docker_does() -> None:
+    body = {"Protocol": "cfssl", "URL": "https://ca:8888/api/v1/cfssl/sign", "Options": {"a": "b"}, "CACert": "PEM"}
+    spec = fields.decode(SwarmSpec, {"CAConfig": {"ExternalCAs": [body], "SigningCACert": "PEM2"}})
+    assert fields.encode(spec)["CAConfig"] == {"ExternalCAs": [body], "SigningCACert": "PEM2"}
+    with pytest.raises(SpecError, match="none of cfssl") as refused:
+        fields.decode(SwarmSpec, {"CAConfig": {"ExternalCAs": [body | {"Protocol": "scep"}]}})
+    assert refused.value.path == "CAConfig.ExternalCAs[0].Protocol"
+
+
+def test_the_key_of_a_root_is_never_held_by_a_specification() -> None:
+    spec = fields.decode(SwarmSpec, {"CAConfig": {"SigningCACert": "PEM", "SigningCAKey": "hush-hush"}})
+    assert "hush-hush" not in f"{spec!r}{fields.encode(spec)}"

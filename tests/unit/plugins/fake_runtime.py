@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import http.server
 import json
 import os
@@ -34,6 +35,7 @@ NO_LEADER = (
     "The swarm does not have a leader. It's possible that too few managers are online. "
     "Make sure more than half of the managers are online."
 )
+SERIAL = "5f3a01c2"
 SETTLED = {"default_addr_pool": ["10.0.0.0/8"], "subnet_size": 24, "data_path_port": 4789}
 
 
@@ -53,6 +55,10 @@ class FakeSwarm:
         self.spec = spec or SwarmSpec()
         self.version = 7
         self.tokens = {"Worker": "SWMTKN-1-root-workersecret0", "Manager": "SWMTKN-1-root-managersecret0"}
+        self.root = "-----BEGIN CERTIFICATE-----"
+        self.rotations: list[Json] = []  # what the next looks at a rotation find
+        self.looks = 2
+        self.revoked: dict[str, str] = {}
         self.tickets: dict[str, Json] = {}
         self.services: dict[str, t.Any] = {}
         self.auths: dict[str, str] = {}
@@ -292,6 +298,44 @@ class FakeRuntime:
             if query.get(f"rotate{role}Token") == "true":
                 swarm.tokens[role] = re.sub(r"\d+$", lambda found: str(int(found.group()) + 1), swarm.tokens[role])
 
+    def authority(self, query: Json, body: t.Any) -> Json:
+        swarm = self._managed()
+        rotation = swarm.rotations.pop(0) if swarm.rotations else None
+        root = swarm.root
+        return {
+            "cluster_id": swarm.cluster_id,
+            "root_certificate": root,
+            "root_digest": f"sha256:{hashlib.sha256(root.encode()).hexdigest()}",
+            "issuer_subject": "c3ViamVjdA==",
+            "issuer_public_key": "a2V5",
+            "certificates": [
+                {"serial": "5f3a01c2", "node_id": "nodeh1", "revoked_at": swarm.revoked.get("5f3a01c2", "")}
+            ],
+            "left_behind": [],
+            "rotation": rotation,
+            "has_key": True,
+        }
+
+    def declare(self, query: Json, body: Json) -> Json:
+        swarm = self._managed()
+        wanted = body.get("ca_cert") or ("-----BEGIN NEW-----" if body.get("rotate") else swarm.root)
+        changed = wanted != swarm.root
+        if changed and not query.get("dry_run"):
+            swarm.root = wanted
+            waiting = [{"id": "nodeh2", "hostname": "h2", "state": "ready"}]
+            swarm.rotations = [{"total": 2, "turned": 1, "waiting": waiting, "left": []}] * swarm.looks
+        actions = ["rotate the root certificate"] if changed else []
+        return {"changed": changed, "actions": actions, "before": {}, "after": {}, "diff": {}}
+
+    def revoke(self, query: Json, body: Json) -> Json:
+        swarm = self._managed()
+        if body["serial"] != "5f3a01c2":
+            raise RefusalError(404, f"no certificate with the serial {body['serial']!r} was issued")
+        changed = "5f3a01c2" not in swarm.revoked
+        if changed and not query.get("dry_run"):
+            swarm.revoked["5f3a01c2"] = "2026-01-01T00:00:00Z"
+        return {"changed": changed, "node_id": "nodeh1", "shut_out": True}
+
     def apply(self, query: Json, body: Json) -> Json:
         swarm, dry = self._managed(), query.get("dry_run") == "1"
         if self.cut:
@@ -435,6 +479,9 @@ _ROUTES = (
     (("POST", "/swarm/init"), "init"),
     (("POST", "/swarm/join"), "join"),
     (("POST", "/swarm/update"), "update"),
+    (("GET", "/queenright/v1/ca"), "authority"),
+    (("POST", "/queenright/v1/ca"), "declare"),
+    (("POST", "/queenright/v1/ca/revoke"), "revoke"),
     (("GET", "/swarm"), "inspect"),
     (("GET", "/services"), "services"),
     (("GET", "/tasks"), "tasks"),

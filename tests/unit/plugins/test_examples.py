@@ -33,6 +33,9 @@ VARIABLES = {
     "vault_join_token": "SWMTKN-1-root-workersecret0",
     "vault_registry_password": "s3cr3t",
     "vault_db_password": "s3cr3t",
+    "vault_house_key": "s3cr3t",
+    "house_certificates": "-----BEGIN-HOUSE-----",
+    "outside_root": "-----BEGIN-OUTSIDE-----",
 }
 
 

@@ -11,6 +11,7 @@ dead a moment ago is not asked again at once, though others may not know yet.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
@@ -62,12 +63,15 @@ class Assignee(Protocol):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class SessionState:
-    """What can be said of the connection. ``manager`` is "" while there is none."""
+    """What can be said of the connection. ``manager`` is "" while there is none; ``skew``: by how many nanoseconds this
+    node's clock was ahead of that manager's when it was heard last.
+    """
 
     manager: str = ""
     session_id: str = ""
     error: str = "no manager has been asked yet"
     removed: bool = False
+    skew: int = 0
 
 
 class _Pause:
@@ -119,6 +123,7 @@ class SessionLoop:
         self._next: tuple[str, str] | None = None  # where a manager sent this node
         self._hops = 0
         self._shunned: dict[str, int] = {}  # managers that failed since the last session
+        self._certified = asyncio.Event()  # there is a certificate, or a root, that the open session does not use
         self.state = SessionState()
 
     async def run(self) -> None:
@@ -128,6 +133,8 @@ class SessionLoop:
             self._next = None
             try:
                 await self._hold(node_id, addr)
+                if self._certified.is_set():
+                    continue  # nothing broke
             except RedirectError as redirect:
                 if self._follow_redirect(node_id, redirect):
                     continue
@@ -176,7 +183,12 @@ class SessionLoop:
             except (LinkError, TimeoutError) as error:
                 log.warning("the manager was not told of the restart: %s", error)
 
+    def certificate_changed(self) -> None:
+        """The next session uses it; the one that is open ends soon."""
+        self._certified.set()
+
     async def _hold(self, node_id: str, addr: str) -> None:
+        self._certified.clear()
         description = await self._describe()  # before the link: an engine is waited for, and nothing is open meanwhile
         link = self._connector.connect(node_id, addr)
         news_stream = link.session(description, self._addr)
@@ -231,11 +243,13 @@ class SessionLoop:
 
     def _take_news(self, news: SessionNews) -> None:
         self._remotes.replace(news.managers)
-        skew = abs(self._wall() - news.manager_time)
-        if skew > SKEW_WORTH_SAYING and not self._skew_said:
+        skew = self._wall() - news.manager_time
+        self.state = dataclasses.replace(self.state, skew=skew)
+        if abs(skew) > SKEW_WORTH_SAYING and not self._skew_said:
             self._skew_said = True
             log.warning(
-                "this node's clock is %.0f s away from the manager's; certificates need right clocks", skew / SECOND
+                "this node's clock is %.0f s away from the manager's; certificates need right clocks",
+                abs(skew) / SECOND,
             )
         self._on_news(news)
 
@@ -278,7 +292,12 @@ class SessionLoop:
 
     async def _watch_description(self, known: NodeDescription) -> None:
         while True:
-            await asyncio.sleep(DESCRIBE_EVERY)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(DESCRIBE_EVERY):
+                    await self._certified.wait()
+            if self._certified.is_set():
+                log.info("this node has another certificate; opening a new session")
+                return
             if await self._describe() != known:
                 log.info("this machine's description changed; opening a new session")
                 return

@@ -3,19 +3,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import ssl
+from collections.abc import Iterator
 
 from queenright.edge.http import join_server
+from queenright.edge.pki import authority, possession, succession
 from queenright.edge.pki.authority import LocalSigner, Root, Subject, create_root
+from queenright.edge.pki.describe import authority_info, issuer_info
 from queenright.edge.pki.errors import PkiError
 from queenright.edge.pki.keys import csr_key_digest
 from queenright.edge.pki.keystore import KeyStore, NodeCredentials
 from queenright.edge.pki.peer import IdentityCache, read_identity
 from queenright.manager.ports import IssuedCertificate, Peer, RootCA
 from queenright.model import tokens
-from queenright.model.errors import InvalidArgument
+from queenright.model.errors import InvalidArgument, PermissionDenied
 from queenright.model.identity import Identity, Role
+from queenright.spec.cluster import P256
 
 SECOND = 1_000_000_000
 
@@ -33,9 +38,32 @@ def nanoseconds(moment: datetime.datetime) -> int:
 class PkiMaker:
     """See ``manager.ports.CertificateMaker``."""
 
-    def make_root(self, now: int) -> RootCA:
-        root = create_root(utc(now))
+    def make_root(self, now: int, algorithm: str = P256) -> RootCA:
+        root = create_root(utc(now), algorithm=algorithm)
         return RootCA(root.certificate_pem.decode("ascii"), root.key_pem.decode("ascii"))
+
+    def read_root(self, certificates: str, key: str, now: int) -> RootCA:
+        with _refusing():
+            found = succession.read_import(_ascii(certificates), _ascii(key), utc(now))
+        return RootCA(
+            found.root_pem.decode("ascii"), found.key_pem.decode("ascii"), found.intermediates_pem.decode("ascii")
+        )
+
+    def cross_sign(self, old: RootCA, new: RootCA) -> str:
+        with _refusing():
+            return succession.cross_sign(root_of(old), new.certificate.encode("ascii")).decode("ascii")
+
+    def root_request(self, new: RootCA) -> str:
+        with _refusing():
+            return succession.root_request(root_of(new)).decode("ascii")
+
+    def check_cross_signed(self, cross_signed: str, old: str, new: str) -> None:
+        with _refusing():
+            succession.check_cross_signed(_ascii(cross_signed), old.encode("ascii"), new.encode("ascii"))
+
+    def issuer(self, root: RootCA) -> tuple[str, str]:
+        with _refusing():
+            return authority_info((root.intermediates + root.certificate).encode("ascii"))
 
     def issue(
         self, root: RootCA, csr: bytes, *, node_id: str, role: str, cluster_id: str, validity: int, now: int
@@ -43,40 +71,70 @@ class PkiMaker:
         unit: Role = "manager" if role == "manager" else "worker"
         if unit != role:
             raise InvalidArgument(f"a node is a worker or a manager, not {role!r}")
-        try:
-            signer = LocalSigner(Root(root.certificate.encode("ascii"), root.key.encode("ascii")))
-            issued = signer.issue(
+        with _refusing():
+            issued = LocalSigner(root_of(root)).issue(
                 csr,
                 Subject(node_id, cluster_id, unit),
                 now=utc(now),
                 validity=datetime.timedelta(microseconds=validity // 1000),
             )
-        except PkiError as error:
-            raise InvalidArgument(str(error)) from error
-        return IssuedCertificate(
-            issued.chain_pem.decode("ascii"), issued.serial, nanoseconds(issued.identity.not_after)
-        )
+        return as_issued(issued)
 
     def key_digest(self, csr: bytes) -> str:
-        try:
+        with _refusing():
             return csr_key_digest(csr)
-        except PkiError as error:
-            raise InvalidArgument(str(error)) from error
 
     def root_digest(self, certificate: str) -> str:
         return f"sha256:{tokens.root_digest(certificate.encode('ascii')).hex()}"
 
 
+def root_of(root: RootCA) -> Root:
+    """The same in the form of the room of certificates."""
+    texts = (root.certificate, root.key, root.intermediates, root.cross_signed)
+    return Root(*(text.encode("ascii") for text in texts))
+
+
+def as_issued(issued: authority.IssuedCertificate) -> IssuedCertificate:
+    """The same in the form of the managers."""
+    identity = issued.identity
+    ends = nanoseconds(identity.not_after), nanoseconds(identity.not_before)
+    return IssuedCertificate(issued.chain_pem.decode("ascii"), issued.serial, *ends)
+
+
+def _ascii(text: str) -> bytes:
+    try:
+        return text.encode("ascii")
+    except UnicodeEncodeError:
+        raise PkiError("the certificate or its key is no PEM text") from None
+
+
+@contextlib.contextmanager
+def _refusing() -> Iterator[None]:
+    """What the room of certificates cannot take is refused for good."""
+    try:
+        yield
+    except PkiError as error:
+        raise InvalidArgument(str(error)) from error
+
+
 class PeerReader:
-    """Reads callers' certificates for the authorisation of calls; known ones from a cache."""
+    """Reads callers' certificates for the authorisation of calls; known ones from a cache. Raises PermissionDenied."""
 
     def __init__(self) -> None:
         self._cache = IdentityCache()
 
     def __call__(self, certificate_pem: bytes) -> Peer:
-        identity: Identity = self._cache.identity(certificate_pem)
+        try:
+            identity: Identity = self._cache.identity(certificate_pem)
+        except PkiError as error:
+            raise PermissionDenied(str(error)) from None
         return Peer(
-            identity.node_id, identity.cluster_id, identity.role, identity.serial, nanoseconds(identity.not_after)
+            identity.node_id,
+            identity.cluster_id,
+            identity.role,
+            identity.serial,
+            nanoseconds(identity.not_after),
+            nanoseconds(identity.not_before),
         )
 
 
@@ -101,12 +159,23 @@ class Credentials:
         """What the certificate says of this member."""
         return self._identity
 
-    def replace(self, key_pem: bytes, chain_pem: bytes) -> None:
-        """Put another key and certificate in force, on disk first. The root stays.
+    @property
+    def issuer_key(self) -> str:
+        """The public key of whoever issued the certificate, as nodes are asked for it (see ``Node.renew_for``)."""
+        return issuer_info(self._held.chain_pem, self._held.root_pem)[1]
+
+    def replace(self, key_pem: bytes, chain_pem: bytes, root_pem: bytes = b"") -> None:
+        """Put another key and certificate in force, on disk first. The roots stay, if no others are given.
 
         Raises PkiError or OSError; then those of before stay in force, and the next start may find either.
         """
-        self._store.save(NodeCredentials(key_pem, chain_pem, self._held.root_pem))
+        self._store.save(NodeCredentials(key_pem, chain_pem, root_pem or self._held.root_pem))
+        self._read()
+        self._context = None
+
+    def trust(self, root_pem: bytes) -> None:
+        """Trust other roots from now on, on disk first. Raises PkiError or OSError."""
+        self._store.save(NodeCredentials(self._held.key_pem, self._held.chain_pem, root_pem))
         self._read()
         self._context = None
 
@@ -117,6 +186,14 @@ class Credentials:
     def for_grpc(self) -> tuple[bytes, bytes, bytes]:
         """(private key, certificate chain, trusted roots), PEM each; also asked on gRPC's own thread."""
         return self._for_grpc
+
+    def prove(self, challenge: bytes, request: bytes) -> bytes:
+        """That this node has the key of its certificate (see ``possession``)."""
+        return possession.prove(self._held.key_pem, challenge, request)
+
+    def show(self, context: ssl.SSLContext) -> None:
+        """Have a client show this member's certificate. Blocking and short; raises OSError."""
+        context.load_cert_chain(self._store.certificate_path, self._store.key_path)
 
     def root_pem(self) -> bytes:
         return self._held.root_pem

@@ -4,11 +4,16 @@
 The steps are ordered so that the host may die after any of them. On the way up: certificate, state file, log. On the
 way down: state file, log, certificate. So the state file is the truth about what to start, the store (told by session
 news) the truth about what to be, and the certificate is renewed until it says the same.
+
+The certificate is renewed by time as well, and when the swarm changes its root: the roots that are trusted come with
+the session's news, and a new one only if it was signed by one that is trusted.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import dataclasses
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Protocol
@@ -18,7 +23,8 @@ from queenright.app import certificates
 from queenright.app.addressing import CONTROL_PORT
 from queenright.app.certificates import Credentials
 from queenright.app.state import MemberState, StateError
-from queenright.edge.pki import peer
+from queenright.decide import renewal_time
+from queenright.edge.pki import peer, succession
 from queenright.edge.pki.errors import PkiError
 from queenright.edge.pki.keys import make_csr
 from queenright.lib.addresses import parse
@@ -35,6 +41,14 @@ PASSING = (LinkError, OSError, PkiError, Refusal, StateError)  # worth another t
 Renew = Callable[[bytes, str], Awaitable[bytes]]
 """(certificate request, control address) -> certificate chain. With an address it is asked to be a manager there; an
 unspecified host in it means: where you see me. With "" it is for the role that the node counts as."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Roots:
+    """The roots that a member shall trust (PEM), and roots as signed by those before them."""
+
+    trusted: bytes
+    path: tuple[bytes, ...] = ()
 
 
 class Hands(Protocol):
@@ -68,6 +82,10 @@ class Hands(Protocol):
         """There is another one; whoever uses it shall know."""
         ...
 
+    async def roots_changed(self) -> None:
+        """Other roots are trusted; connections that may be opened anew shall go by them. Sessions ask for them anew."""
+        ...
+
 
 def duty(role: str, node: Node) -> str:
     """What a node that is a ``role`` now shall be. A wish to be a worker counts once the managers have let it go."""
@@ -90,20 +108,33 @@ class Changing:
         self._node: Node | None = None
         self._renewed = -1  # the version of the node that asked to count as manager
         self._told = ""  # the control address that the managers were told last
+        self._roots: Roots | None = None
+        self._dice = dice
+        self._failed = 0  # tries to renew in time that came to nothing, one after the other
+        self._due = self._renewal_due()
         self._woken = asyncio.Event()
         self.problem = ""
 
-    def heard(self, node: Node) -> None:
-        """A manager said what this node is; acted upon soon."""
-        self._node = node
+    def heard(self, node: Node, roots: Roots | None = None) -> None:
+        """A manager said what this node is, and what it shall trust; acted upon soon."""
+        self._node, self._roots = node, roots or self._roots
         self._woken.set()
+
+    def certified(self) -> None:
+        """There is another certificate that was not asked for here."""
+        self._due, self._failed = self._renewal_due(), 0
 
     async def run(self) -> None:
         """Until cancelled. What does not work is tried again until it does, or until the swarm says otherwise."""
         while True:
-            await self._woken.wait()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(renewal_time.next_look(self._clock.wall(), self._due) or None):
+                    await self._woken.wait()
+            if self._clock.wall() >= self._due:
+                await self._renew_in_time()
+            if not self._woken.is_set() or self._node is None:
+                continue
             self._woken.clear()
-            assert self._node is not None
             try:
                 await self._agree(self._node)
             except PASSING as error:
@@ -115,7 +146,42 @@ class Changing:
                 self.problem = ""
                 self._backoff.reset()
 
+    def _renewal_due(self) -> int:
+        """When the certificate in force is to be renewed, nanoseconds since the epoch."""
+        held = self._credentials.identity
+        ends = certificates.nanoseconds(held.not_before), certificates.nanoseconds(held.not_after)
+        return renewal_time.renew_at(*ends, self._dice())
+
+    async def _renew_in_time(self) -> None:
+        """Another certificate for what this node is; later if it cannot be had now."""
+        try:
+            await self._certify(self._credentials.identity.role, "")
+        except PASSING as error:
+            wait = renewal_time.again(self._failed)
+            self._failed += 1
+            self._due = self._clock.wall() + int(wait * renewal_time.SECOND)
+            log.warning("the certificate could not be renewed, again in %.0f s: %s", wait, error)
+
     async def _agree(self, node: Node) -> None:
+        if self._roots is not None and self._roots.trusted != self._credentials.root_pem():
+            await self._trust(self._roots)
+        await self._be(node)
+        if node.renew_for and node.renew_for != self._credentials.issuer_key:
+            await self._certify(self._credentials.identity.role, "")
+            if node.renew_for != self._credentials.issuer_key:
+                raise PkiError("the manager gave a certificate that is not of the issuer that it asks for")
+
+    async def _trust(self, roots: Roots) -> None:
+        """Trust what the swarm trusts, if what is trusted now says that it may be."""
+        held = self._credentials
+        if not succession.leads(held.root_pem(), roots.trusted, list(roots.path)):
+            raise PkiError("the manager names a root that none of those trusted here has signed: it is not taken")
+        peer.verify(roots.trusted, held.chain_pem(), certificates.utc(self._clock.wall()))
+        held.trust(roots.trusted)
+        await self._hands.roots_changed()
+        log.info("the roots that this node trusts are others now")
+
+    async def _be(self, node: Node) -> None:
         if duty(self._hands.state.role, node) == MANAGER:
             await self._go_up(node)
         elif node.version >= self._hands.state.role_version:
@@ -154,5 +220,6 @@ class Changing:
         if found.role != role:
             raise PkiError(f"the manager gave a certificate for a {found.role}, this node shall be a {role}")
         self._credentials.replace(key, chain)
+        self.certified()
         await self._hands.certificate_changed()
         log.info("the certificate is a %s's now", role, extra={"serial": found.serial})

@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from queenright import __version__
-from queenright.app import logs, systemd, world
+from queenright.app import logs, strictness, systemd, world
 from queenright.app import settings as settings_room
 from queenright.app.host import Host
 from queenright.app.settings import Settings, SettingsError
 from queenright.edge.http import listener
+from queenright.edge.http.api.audit import AuditHandlers
 from queenright.edge.http.api.errors import map_error
 from queenright.edge.http.api.routes import Routes
 from queenright.edge.http.engine_routes import EngineRoutes
@@ -29,7 +30,7 @@ from queenright.edge.http.listener import ListenError, Listening
 from queenright.edge.http.router import Router
 from queenright.edge.http.server import Server
 from queenright.edge.http.upstream import Upstream
-from queenright.lib import atomic, memory
+from queenright.lib import memory
 from queenright.lib.tasks import Background
 
 log = logging.getLogger(__name__)
@@ -50,6 +51,8 @@ def run(settings: Settings, flags: Mapping[str, Any], config: Path | None) -> in
     except OSError as error:
         print(f"queenright: the log file {settings.log_file} cannot be written: {error}", file=sys.stderr)
         return 1
+    if ignored := strictness.without_proxies(os.environ):
+        log.warning("proxies of the environment are ignored: %s", ", ".join(ignored))
     try:
         return asyncio.run(_Daemon(settings, flags, config).main())
     except (StartError, ListenError) as error:
@@ -102,6 +105,7 @@ class _Daemon:
             stale=routes.stale,
         ).register(router)
         routes.register(router)
+        AuditHandlers(logs.keep_trail().lines).register(router)
         return Server(router, upstream, map_error=map_error)
 
     async def _stop(self, host: Host, server: Server) -> None:
@@ -148,8 +152,10 @@ class _Daemon:
         """One daemon per state directory."""
         directory = self._settings.state_dir
         try:
-            atomic.private_directory(directory)
+            strictness.private_state(directory)
             handle = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        except strictness.LooseError as error:
+            raise StartError(str(error)) from error
         except OSError as error:
             raise StartError(f"the state directory {directory} cannot be used: {error}") from error
         try:

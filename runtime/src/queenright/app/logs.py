@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import collections
 import datetime
 import json
 import logging
@@ -11,11 +12,14 @@ import re
 import sys
 from pathlib import Path
 
+from queenright.manager.audit import LOGGER
+
 _SECRET = re.compile(
     r"(SWMTKN|SWMKEY|QRTICKET)-[0-9]-[A-Za-z0-9+/-]+"
     r"|-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(-----END [A-Z ]*PRIVATE KEY-----|$)",
     re.DOTALL,
 )
+TRAIL = 2000  # lines of the audit that are remembered
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
@@ -41,6 +45,32 @@ class JsonFormatter(logging.Formatter):
         if record.exc_info:
             line["error"] = self.formatException(record.exc_info)
         return redact(json.dumps(line, default=str, ensure_ascii=False))
+
+
+class Trail(logging.Handler):
+    """The last lines of the audit, oldest first, as they are in the log."""
+
+    def __init__(self, most: int = TRAIL) -> None:
+        super().__init__()
+        self.setFormatter(JsonFormatter())
+        self._lines: collections.deque[str] = collections.deque(maxlen=most)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._lines.append(self.format(record))
+
+    def lines(self) -> list[str]:
+        return list(self._lines)
+
+
+def keep_trail() -> Trail:
+    """Begin to remember the audit's lines. They are written whatever the log's level is."""
+    audit = logging.getLogger(LOGGER)
+    audit.setLevel(logging.INFO)
+    for earlier in [handler for handler in audit.handlers if isinstance(handler, Trail)]:
+        audit.removeHandler(earlier)
+    trail = Trail()
+    audit.addHandler(trail)
+    return trail
 
 
 def configure(level: str, file: Path | None) -> None:

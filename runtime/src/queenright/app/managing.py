@@ -16,7 +16,9 @@ from typing import Any
 from queenright.app import world
 from queenright.app.addressing import Addresses
 from queenright.app.certificates import Credentials, PeerReader, PkiMaker
+from queenright.app.homecoming import HomePeers
 from queenright.app.logbook import Logbook
+from queenright.app.outside import OutsideAuthorities
 from queenright.app.relaying import Door, ToLeader
 from queenright.app.state import StateError
 from queenright.edge.docker.distribution import Distribution
@@ -25,21 +27,26 @@ from queenright.edge.grpc.leader_logs import LeaderLogs
 from queenright.edge.grpc.peers import GrpcPeers
 from queenright.edge.grpc.ports import Forwarding
 from queenright.edge.grpc.server import ControlServer, ServerError
+from queenright.edge.http.home_server import ForwardedHome, HomeDoor, ask_leader
 from queenright.edge.http.join_forwarding import ForwardedAdmission
 from queenright.edge.http.join_server import JoinServer
 from queenright.edge.raft import Member, RaftError, RaftLog, Sealer
+from queenright.lib.tasks import Background
 from queenright.manager.authority import Authority
 from queenright.manager.context import Context
 from queenright.manager.control import Control
 from queenright.manager.dispatch import Dispatcher
+from queenright.manager.homecoming import Homecoming
 from queenright.manager.leading import Leading
 from queenright.manager.log_reader import LogReader, LogSource
 from queenright.manager.logs import LogBroker
 from queenright.manager.ports import Clock, LocalState
 from queenright.manager.proposer import LogProposer, StoreMachine
+from queenright.manager.tidying import Tidying
 from queenright.model import features
 from queenright.model.changes import Change
 from queenright.model.errors import Refusal, Unavailable
+from queenright.model.home import HomeGrant, HomeRequest
 from queenright.spec.cluster import MANAGER
 from queenright.store.store import Store
 from queenright.wire.logs import unpack_lines
@@ -104,7 +111,10 @@ class Managing:
         proposer = LogProposer(book, clock, book, level=lambda: features.level_of(self.store.cluster))
         self._registries = Distribution(str(docker_socket))
         context = Context(self.store, proposer, clock, world.ids, book, self._registries)
-        authority = Authority(context, PkiMaker())
+        self._tidying = Tidying(context)
+        self._background = Background(lambda name, error: on_fatal(error))
+        authority = Authority(context, PkiMaker(), OutsideAuthorities(credentials))
+        self._homecoming = Homecoming(context, authority.signing, HomePeers())
         self._logs = LogBroker(self.store, clock, world.ids, redirect=self.leader)
         self._for_grpc = credentials.for_grpc
         self._dispatcher = Dispatcher(
@@ -128,13 +138,7 @@ class Managing:
         )
         self.to_leader = ToLeader(credentials.for_grpc, self.leader)
         self._control_server = self._make_control_server(credentials, clock, gateway, authority)
-        self._join_server = JoinServer(
-            Door(authority, lambda: self._log.is_leader, self.to_leader),
-            context=credentials.tls_context,
-            root_pem=credentials.root_pem,
-            clock=clock.mono,
-            managers=lambda: [addr for node_id, addr in self._managers() if node_id != self._identity.node_id],
-        )
+        self._join_server = self._make_join_server(credentials, clock, authority)
         self._serving = False
         self._moved = asyncio.Event()
 
@@ -143,16 +147,27 @@ class Managing:
     ) -> ControlServer:
         return ControlServer(
             self._dispatcher,
-            Authorizer(self.store, self._identity.cluster_id, clock, PeerReader()),
+            Authorizer(self.store, self._identity.cluster_id, clock, PeerReader(), self._is_revoked),
             credentials.for_grpc,
             raft=self._log.reception,
             heard=self._peers.heard,
             forwarding=gateway,
-            admitting=ForwardedAdmission(authority),
+            admitting=ForwardedHome(ForwardedAdmission(authority).admit, self._homecoming.come),
             renewing=authority,
             logs=self._logs,
             leader=self.leader,
             confirm=self.control.fresh,
+            seen=self._tidying.seen,
+        )
+
+    def _make_join_server(self, credentials: Credentials, clock: Clock, authority: Authority) -> JoinServer:
+        return JoinServer(
+            Door(authority, lambda: self._log.is_leader, self.to_leader),
+            context=credentials.tls_context,
+            root_pem=lambda: self._pinned_root(credentials),
+            clock=clock.mono,
+            managers=lambda: [addr for node_id, addr in self._managers() if node_id != self._identity.node_id],
+            home=HomeDoor(self._come_home, clock=clock.mono, dice=world.random_bytes),
         )
 
     # -- life
@@ -194,6 +209,7 @@ class Managing:
             raise OSError(str(error)) from error
         await self._join_server.start(listen.host, listen.port + 1)
         self._serving = True
+        self._background.start(self._tidying.run(), "tidying")
         if self._log.is_leader:
             self._leading.changed(True, self._log.term)
 
@@ -203,6 +219,7 @@ class Managing:
         """
         await self._hand_over()
         self._serving = False
+        await self._background.stop()
         await self._join_server.stop(0.2)
         await self._leading.stop()
         await self._control_server.stop(0.5)
@@ -317,6 +334,22 @@ class Managing:
         """How many voters answer, this one included, and how many there are."""
         voters = [member for member in self._log.members() if member.voter]
         return sum(self._reaches(member) for member in voters), len(voters)
+
+    def _pinned_root(self, credentials: Credentials) -> bytes:
+        """The root that join tokens pin, byte for byte; this manager may trust the one to be as well."""
+        cluster = self.store.cluster
+        return cluster.root_certificate.encode("ascii") if cluster is not None else credentials.root_pem()
+
+    async def _come_home(self, request: HomeRequest) -> HomeGrant:
+        """A member whose certificate opens no connection any more; the leader decides."""
+        if self._log.is_leader:
+            return await self._homecoming.come(request)
+        return await ask_leader(self.to_leader.admit, request)
+
+    def _is_revoked(self, serial: str) -> bool:
+        """Whether the certificate was revoked by name."""
+        held = self.store.certificates.get(serial)
+        return held is not None and bool(held.revoked_at)
 
     def _met_epoch(self, member_id: str, epoch: int) -> None:
         self._log.reception.met_epoch(member_id, epoch)

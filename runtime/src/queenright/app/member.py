@@ -11,7 +11,8 @@ from typing import Any
 from queenright.app import sealing, world
 from queenright.app.addressing import Addresses, host_of
 from queenright.app.certificates import Credentials
-from queenright.app.changing import Changing
+from queenright.app.changing import Changing, Roots
+from queenright.app.homecoming import WayHome
 from queenright.app.managing import Managing
 from queenright.app.relaying import ToLeader
 from queenright.app.settings import Settings
@@ -90,6 +91,14 @@ class Member:
             on_failure=lambda name, error: self._failed(error),
         )
         self._changing = Changing(self, self._credentials, self._working.renew, clock, world.dice)
+        self._way_home = WayHome(
+            self._credentials,
+            clock,
+            world.dice,
+            managers=lambda: [addr for _, addr in self.state.managers],
+            in_session=lambda: bool(self._working.state.session_id) or self._working.state.removed,
+            certified=self._came_home,
+        )
         self._background = Background(lambda name, error: self._failed(error))
         self._turn = asyncio.Lock()  # the manager half is started and stopped by one at a time
 
@@ -109,6 +118,7 @@ class Member:
             await self._stop_managing()
             raise
         self._background.start(self._changing.run(), "changing")
+        self._background.start(self._way_home.run(), "way-home")
 
     async def stop(self, *, restarting: bool) -> None:
         """End the daemon's part; containers stay."""
@@ -203,8 +213,18 @@ class Member:
         """See ``changing.Hands``."""
         return self._addresses.advertise or str(self._addresses.listen)
 
+    async def _came_home(self) -> None:
+        self._changing.certified()
+        await self.certificate_changed()
+
+    async def roots_changed(self) -> None:
+        """See ``changing.Hands``."""
+        if self._managing is not None:
+            await self._managing.certificate_changed()
+
     async def certificate_changed(self) -> None:
         """See ``changing.Hands``."""
+        self._working.session.certificate_changed()
         if self._managing is not None:
             await self._managing.certificate_changed()
 
@@ -266,6 +286,7 @@ class Member:
             ready=bool(session.session_id) and not failure,
             tasks_running=running,
             tasks_total=total,
+            clock_skew=session.skew,
         )
         return state if managing is None else managing.describe(state)
 
@@ -286,7 +307,8 @@ class Member:
             except OSError as error:  # no reason to end a session; the next news tries again
                 self.state = told
                 log.warning("what is known of the managers cannot be written to %s: %s", self._file.path, error)
-        self._changing.heard(news.node)
+        path = tuple(step.encode("ascii", "replace") for step in news.root_path)
+        self._changing.heard(news.node, Roots(news.root_certificate.encode("ascii", "replace"), path))
 
     def _on_removed(self) -> None:
         """The swarm knows this node no more: a manager half would only knock at closed doors."""

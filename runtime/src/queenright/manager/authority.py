@@ -19,8 +19,9 @@ from queenright.lib import addresses
 from queenright.lib.addresses import Address
 from queenright.manager.checks import check_labels
 from queenright.manager.context import MOST_TRIES, Context
-from queenright.manager.ports import CertificateMaker, IssuedCertificate
+from queenright.manager.ports import CertificateMaker, IssuedCertificate, Outside
 from queenright.manager.renewal import Renewals, Renewed
+from queenright.manager.signing import Signing
 from queenright.model.changes import Change, Create, Delete, Update
 from queenright.model.errors import InvalidArgument, OutOfSequence, Unavailable
 from queenright.model.identity import Role
@@ -76,14 +77,15 @@ class _Leave:
 class Authority:
     """Admission of nodes; fulfils the join listener's ``Admission``. And the certificates of those that are members."""
 
-    def __init__(self, context: Context, certificates: CertificateMaker) -> None:
+    def __init__(self, context: Context, certificates: CertificateMaker, outside: Outside | None = None) -> None:
         self._context = context
         self._certificates = certificates
-        self._renewals = Renewals(context, certificates)
+        self.signing = Signing(context, certificates, outside)
+        self._renewals = Renewals(context, self.signing)
 
     def over(self, context: Context) -> Authority:
         """The same over another store and proposer."""
-        return Authority(context, self._certificates)
+        return Authority(context, self._certificates, self.signing.outside)
 
     # -- tickets
 
@@ -155,20 +157,23 @@ class Authority:
             and now - known.created_at <= REPEAT_LIFE
             and request.secret.pins(cluster.root_certificate.encode())
         ):
-            certificate = self._certificate(cluster, known.id, known.role, request.csr_pem)
+            certificate = await self._certificate(cluster, known.id, known.role, request.csr_pem)
             again = dataclasses.replace(
                 known,
                 serial=certificate.serial,
                 previous_serial=known.serial,
                 manager_addr=str(_address(request, source_ip)) if known.role == MANAGER else "",
             )
-            await self._context.write([Update(again)])
+            serials = (certificate.serial, known.serial)
+            records = self.signing.records(known.id, known.role, certificate, *serials)
+            await self._context.write([Update(again), *records])
             return self._grant(cluster, again, certificate)
         leave = self._leave(cluster, request, key_digest, now)
         address = _address(request, source_ip)
         if known is not None:
             node_id = self._context.ids()
-        certificate = self._certificate(cluster, node_id, leave.role, request.csr_pem)
+        certificate = await self._certificate(cluster, node_id, leave.role, request.csr_pem)
+        leave = self._leave(self._context.cluster, request, key_digest, now)  # signing may have taken its time
         node = Node(
             id=node_id,
             spec=NodeSpec(role=leave.role, availability=leave.availability, labels=leave.labels),
@@ -177,7 +182,8 @@ class Authority:
             manager_addr=str(address) if leave.role == MANAGER else "",
             serial=certificate.serial,
         )
-        await self._context.write([Create(node), *leave.uses])
+        records = self.signing.records(node_id, leave.role, certificate, certificate.serial)
+        await self._context.write([Create(node), *records, *leave.uses])
         log.info("a node has joined", extra={"node": node_id, "role": leave.role, "address": node.status.addr})
         return self._grant(cluster, node, certificate)
 
@@ -236,9 +242,9 @@ class Authority:
         """See ``Renewals.renew``."""
         return await self._renewals.renew(node_id, csr_pem, control_addr, serial)
 
-    def _certificate(self, cluster: Cluster, node_id: str, role: str, csr: bytes) -> IssuedCertificate:
+    async def _certificate(self, cluster: Cluster, node_id: str, role: str, csr: bytes) -> IssuedCertificate:
         try:
-            return self._renewals.issue(cluster, node_id, role, csr)
+            return await self.signing.issue(cluster, node_id, role, csr)
         except InvalidArgument as error:
             raise BadRequest(str(error)) from None
 

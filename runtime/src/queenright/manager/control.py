@@ -7,6 +7,7 @@ from queenright.manager import texts
 from queenright.manager.apply import Applier
 from queenright.manager.authority import Authority
 from queenright.manager.context import Context
+from queenright.manager.control_ca import AuthorityControl
 from queenright.manager.control_cluster import ClusterControl
 from queenright.manager.control_data import DataControl
 from queenright.manager.control_networks import Networks
@@ -40,7 +41,8 @@ class Control:
         self.networks = Networks(context)
         self.services = Services(context, self.networks)
         self.nodes = Nodes(context)
-        self.cluster = ClusterControl(context)
+        self.cluster = ClusterControl(context, authority.signing)
+        self.ca = AuthorityControl(context, self.cluster, authority.signing)
         self.secrets = DataControl(context, SECRET)
         self.configs = DataControl(context, CONFIG)
         self.applier = Applier(

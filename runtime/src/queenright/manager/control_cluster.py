@@ -6,12 +6,14 @@ from __future__ import annotations
 import dataclasses
 
 from queenright.manager.context import Context
+from queenright.manager.roots import Roots
+from queenright.manager.signing import Signing
 from queenright.manager.swarm_spec import check_swarm, normal
 from queenright.model.changes import Update
-from queenright.model.errors import FailedPrecondition, OutOfSequence
+from queenright.model.errors import FailedPrecondition, InvalidArgument, OutOfSequence
 from queenright.model.objects import Cluster
 from queenright.model.tokens import SECRET_BYTES, make_join_token
-from queenright.spec.cluster import SwarmSpec
+from queenright.spec.cluster import CAConfig, SwarmSpec
 from queenright.spec.fields import keep_own
 
 
@@ -27,12 +29,13 @@ class Rotation:
 class ClusterControl:
     """Writes to the cluster object."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, signing: Signing) -> None:
         self._context = context
+        self._roots = Roots(context, signing)
 
-    async def update(self, version: int, spec: SwarmSpec, rotation: Rotation) -> None:
+    async def update(self, version: int, spec: SwarmSpec, rotation: Rotation, signing_key: str = "") -> None:
         """Put another spec in force; it must be whole, what it leaves out is unset, except what clients of the Engine
-        API do not know. Then rotate.
+        API do not know. Then rotate. ``signing_key`` is that of the spec's root certificate, if it brings one along.
         """
         cluster = self._context.cluster
         if cluster.version != version:
@@ -40,11 +43,25 @@ class ClusterControl:
         if rotation.unlock_key:
             raise FailedPrecondition("cannot rotate the unlock key because autolock is not turned on", plain=True)
         spec = keep_own(cluster.spec, spec)
-        await self._context.write([Update(self.rotated(self.changed(cluster, spec), rotation))])
+        check_swarm(spec)
+        after = await self._roots.changed(cluster, normal(spec), signing_key)
+        await self._context.write([Update(self.rotated(after, rotation))])
+
+    async def rooted(self, cluster: Cluster, ca: CAConfig, signing_key: str) -> Cluster:
+        """The cluster with another declaration of its root in force, if that is allowed; nothing is written."""
+        spec = dataclasses.replace(cluster.spec, ca=ca)
+        check_swarm(spec)
+        return await self._roots.changed(cluster, normal(spec), signing_key)
 
     def changed(self, cluster: Cluster, spec: SwarmSpec) -> Cluster:
-        """The cluster with ``spec`` in force, if that is allowed."""
-        check_swarm(spec, cluster.spec)
+        """The cluster with ``spec`` in force, if that is allowed. What concerns the root is not changed by this."""
+        check_swarm(spec)
+        held, ca = cluster.spec.ca, spec.ca
+        for name in ("external_cas", "signing_ca_cert", "force_rotate"):
+            if (getattr(ca, name) or None) != (getattr(held, name) or None):
+                raise InvalidArgument(
+                    "the root of a swarm is changed by itself, not along with other options", plain=True
+                )
         return dataclasses.replace(cluster, spec=normal(spec))
 
     def rotated(self, cluster: Cluster, rotation: Rotation) -> Cluster:

@@ -17,7 +17,7 @@ from queenright.decide import defaults
 from queenright.decide.base import SECOND
 from queenright.decide.liveness import Beat
 from queenright.lib.tasks import Background
-from queenright.manager import texts
+from queenright.manager import signing, texts
 from queenright.manager.assigning import Assigning, other_credentials
 from queenright.manager.description import cleaned, cleaned_address
 from queenright.manager.networking import Networking
@@ -27,7 +27,7 @@ from queenright.manager.registering import Registrar
 from queenright.manager.statuses import Statuses
 from queenright.model.errors import InvalidArgument, NotFound, NotLeading, PermissionDenied, Unavailable
 from queenright.model.mesh_rows import NetworksSet, NetworksState
-from queenright.model.objects import Node, NodeDescription, Object, Registry, Service, Task, TaskStatus
+from queenright.model.objects import Cluster, Node, NodeDescription, Object, Registry, Service, Task, TaskStatus
 from queenright.model.states import NodeState
 from queenright.spec.cluster import MANAGER
 from queenright.store.store import Event, Store
@@ -38,6 +38,7 @@ log = logging.getLogger(__name__)
 SETTLE = 0.005  # seconds in which further changes join an assignment message
 STOPPING = "the manager is stopping"
 BROKEN = "its stream broke"
+MOST_STEPS = 3  # from root to root that news tell of: who missed more of them holds no session
 
 
 @dataclasses.dataclass(slots=True, eq=False)
@@ -184,8 +185,9 @@ class Dispatcher:
         node, cluster = self._store.nodes.get(session.node_id), self._store.cluster
         if node is None or cluster is None:
             raise PermissionDenied(f"node {session.node_id} was removed from swarm")
-        news = (self._managers(), self.period, cluster.root_certificate, self._clock.wall())
-        return SessionNews(session.id, node, *news, self._ping_period if session.pinged else 0)
+        news = (self._managers(), self.period, signing.trusted(cluster), self._clock.wall())
+        path = signing.path(cluster)[:MOST_STEPS]
+        return SessionNews(session.id, node, *news, self._ping_period if session.pinged else 0, path)
 
     @property
     def _ping_period(self) -> int:
@@ -292,6 +294,9 @@ class Dispatcher:
                         self._node_moved(value, event)
                     elif isinstance(value, Service | Registry) and other_credentials(event):
                         self._credentials_moved(value)
+                    elif isinstance(value, Cluster) and _roots(event.before) != _roots(event.after):
+                        for session in self._sessions.values():
+                            session.tell()
 
     def _mark(self, task: Task) -> None:
         session = self._sessions.get(task.node_id)
@@ -345,6 +350,11 @@ class Dispatcher:
             if task is not None and task.node_id != node_id:
                 raise PermissionDenied(f"task {task_id} is not on this node")
         await self._statuses.take(updates)
+
+
+def _roots(value: Object | None) -> str:
+    """What members shall trust."""
+    return signing.trusted(value) if isinstance(value, Cluster) else ""
 
 
 def _manager(node: Object | None) -> tuple[str, str] | None:

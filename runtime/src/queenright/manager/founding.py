@@ -11,7 +11,7 @@ from queenright.manager.ports import CertificateMaker, InitOptions, IssuedCertif
 from queenright.manager.swarm_spec import NAME, certificate_validity, check_swarm, normal, with_defaults
 from queenright.model import features
 from queenright.model.changes import Change, Create
-from queenright.model.errors import InvalidArgument
+from queenright.model.errors import InvalidArgument, Unimplemented
 from queenright.model.objects import Cluster, Node, NodeStatus
 from queenright.model.tokens import SECRET_BYTES, make_join_token
 from queenright.spec.cluster import ACTIVE, DRAIN, MANAGER, PAUSE, NodeSpec, SwarmSpec
@@ -53,6 +53,8 @@ def settings_of(options: InitOptions) -> Settings:
     if (given.name or NAME) != NAME:
         raise InvalidArgument('swarm spec must be named "default"', plain=True)
     check_swarm(given)
+    if given.ca.external_cas or given.ca.signing_ca_cert:
+        raise Unimplemented("a swarm is founded with a root of its own: found the swarm first, then rotate its root")
     spec = with_defaults(normal(given))
     subnet_size = options.subnet_size or SUBNET_SIZE
     pools = tuple(_pool(text, subnet_size) for text in options.default_addr_pool or ADDR_POOL)

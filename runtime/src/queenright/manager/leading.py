@@ -21,6 +21,7 @@ from queenright.manager.members import Members
 from queenright.manager.ports import Consensus
 from queenright.manager.proposer import LogProposer
 from queenright.manager.reconcile import Reconciler
+from queenright.manager.turning import Rooting
 
 log = logging.getLogger(__name__)
 
@@ -120,6 +121,7 @@ class Leading:
         self._members = Members(context, self._consensus, proposer, self._node_id, self._dice)
         self._work.start(self._run(self._reconciler.run, term), "reconcile")
         self._work.start(self._run(self._members.run, term), "members")
+        self._work.start(self._run(Rooting(context, proposer).run, term), "rooting")
         log.info("this manager leads the swarm", extra={"term": term})
 
     async def _run(self, part: Callable[[], Awaitable[None]], term: int) -> None:

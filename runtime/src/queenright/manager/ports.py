@@ -12,6 +12,8 @@ from typing import Any, Protocol
 
 from queenright.decide.roles import Seat
 from queenright.model.changes import Change
+from queenright.model.home import HomeRequest
+from queenright.spec.cluster import P256, ExternalCA
 
 
 class Clock(Protocol):
@@ -141,25 +143,55 @@ class Proposer(Protocol):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class RootCA:
-    """A certificate authority; both in PEM, byte for byte as made."""
+    """A certificate authority; all in PEM, byte for byte as made.
+
+    ``key`` is that of the first of the ``intermediates``, or of the root where there are none; an authority outside of
+    the swarm has it if it is empty. ``cross_signed`` is the root as signed by the one before it.
+    """
 
     certificate: str
     key: str = dataclasses.field(repr=False)
+    intermediates: str = ""
+    cross_signed: str = ""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class IssuedCertificate:
-    """A node's certificate chain (PEM), its serial in hexadecimal and its end (nanoseconds since the epoch)."""
+    """A node's certificate chain (PEM), its serial in hexadecimal, and its ends (nanoseconds since the epoch)."""
 
     chain: str
     serial: str
     not_after: int
+    not_before: int = 0
 
 
 class CertificateMaker(Protocol):
-    """Signing (``edge/pki``). ``now`` and times in nanoseconds since the epoch, ``validity`` in nanoseconds."""
+    """Signing (``edge/pki``). ``now`` and times in nanoseconds since the epoch, ``validity`` in nanoseconds.
 
-    def make_root(self, now: int) -> RootCA: ...
+    InvalidArgument says what cannot be taken.
+    """
+
+    def make_root(self, now: int, algorithm: str = P256) -> RootCA: ...
+
+    def read_root(self, certificates: str, key: str, now: int) -> RootCA:
+        """A root that was brought along, or an intermediate and what leads from it to its root, checked."""
+        ...
+
+    def cross_sign(self, old: RootCA, new: RootCA) -> str:
+        """The new root as signed by the old one."""
+        ...
+
+    def root_request(self, new: RootCA) -> str:
+        """What an authority outside needs to sign the new root: a CSR with its name, made with its key."""
+        ...
+
+    def check_cross_signed(self, cross_signed: str, old: str, new: str) -> None:
+        """Refuse what is not the new root as signed by the old one."""
+        ...
+
+    def issuer(self, root: RootCA) -> tuple[str, str]:
+        """Subject and public key of what signs, base64 of DER each."""
+        ...
 
     def issue(
         self, root: RootCA, csr: bytes, *, node_id: str, role: str, cluster_id: str, validity: int, now: int
@@ -176,6 +208,45 @@ class CertificateMaker(Protocol):
 
     def root_digest(self, certificate: str) -> str:
         """``sha256:<hex>`` of the PEM bytes."""
+        ...
+
+
+class HomeReader(Protocol):
+    """Finds out who comes home (``edge/pki``)."""
+
+    def holder(self, request: HomeRequest, roots: Sequence[str]) -> Peer:
+        """Whose certificate it is, which may have ended, below one of the roots (PEM).
+
+        Raises JoinRefused for one that is none of ours, and where the proof does not hold.
+        """
+        ...
+
+
+class Outside(Protocol):
+    """Authorities outside of the swarm. ``cas`` are tried in their order.
+
+    Raises Unavailable where none could be asked (worth another try), InvalidArgument where one refused for good.
+    """
+
+    async def sign(
+        self,
+        cas: Sequence[ExternalCA],
+        root: RootCA,
+        csr: bytes,
+        *,
+        node_id: str,
+        role: str,
+        cluster_id: str,
+        validity: int,
+        now: int,
+    ) -> IssuedCertificate:
+        """As ``CertificateMaker.issue``; what came back was checked."""
+        ...
+
+    async def cross_sign(self, cas: Sequence[ExternalCA], old: str, new: RootCA) -> str: ...
+
+    async def check(self, cas: Sequence[ExternalCA], root: str) -> None:
+        """Return if one of them is reached, and shows a certificate that leads to the root."""
         ...
 
 
@@ -202,6 +273,7 @@ class LocalState:
     has_quorum: bool = True
     stale: bool = False
     raft: dict[str, Any] | None = None
+    clock_skew: int = 0  # nanoseconds by which this host's clock was ahead of the leading manager's
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -216,7 +288,7 @@ class InitOptions:
     subnet_size: int = 0
     force_new_cluster: bool = False
     availability: str = ""
-    spec: dict[str, Any] = dataclasses.field(default_factory=dict)
+    spec: dict[str, Any] = dataclasses.field(default_factory=dict, repr=False)  # may bring a key
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -262,10 +334,11 @@ class Host(Protocol):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Peer:
-    """Who a certificate says it is. ``role``: worker or manager; ``not_after`` in nanoseconds since the epoch."""
+    """Who a certificate says it is. ``role``: worker or manager; its dates in nanoseconds since the epoch."""
 
     node_id: str
     cluster_id: str
     role: str
     serial: str
     not_after: int
+    not_before: int = 0

@@ -15,12 +15,11 @@ from queenright.decide.roles import wish
 from queenright.lib import addresses
 from queenright.manager import texts
 from queenright.manager.context import MOST_TRIES, Context
-from queenright.manager.ports import CertificateMaker, IssuedCertificate, RootCA
-from queenright.manager.swarm_spec import certificate_validity
+from queenright.manager.signing import Signing
 from queenright.model.changes import Update
 from queenright.model.errors import InvalidArgument, NotFound, OutOfSequence, Unavailable
 from queenright.model.identity import Role
-from queenright.model.objects import Cluster, Node
+from queenright.model.objects import Node
 from queenright.spec.cluster import MANAGER, WORKER
 
 log = logging.getLogger(__name__)
@@ -36,23 +35,11 @@ class Renewed(NamedTuple):
 
 
 class Renewals:
-    """Issues node certificates, and renews them."""
+    """Renews the certificates of members."""
 
-    def __init__(self, context: Context, certificates: CertificateMaker) -> None:
+    def __init__(self, context: Context, signing: Signing) -> None:
         self._context = context
-        self._certificates = certificates
-
-    def issue(self, cluster: Cluster, node_id: str, role: str, csr: bytes) -> IssuedCertificate:
-        """The one place where node certificates are issued, whatever the reason. Raises InvalidArgument."""
-        return self._certificates.issue(
-            RootCA(cluster.root_certificate, cluster.root_key),
-            csr,
-            node_id=node_id,
-            role=role,
-            cluster_id=cluster.id,
-            validity=certificate_validity(cluster.spec),
-            now=self._context.clock.wall(),
-        )
+        self._signing = signing
 
     async def renew(self, node_id: str, csr_pem: bytes, control_addr: str, serial: str) -> Renewed:
         """A certificate for a member, for the role that counts next.
@@ -80,15 +67,19 @@ class Renewals:
         addr = _control_addr(control_addr, node)
         promoted = node.role == WORKER and wish(node) == MANAGER and bool(addr)
         role: Role = "manager" if promoted or node.role == MANAGER else "worker"
-        certificate = self.issue(self._context.cluster, node.id, role, csr_pem)
+        cluster = self._context.cluster
+        certificate = await self._signing.issue(cluster, node.id, role, csr_pem)
+        held = serial or node.serial
         after = dataclasses.replace(
             node,
             role=role,
             manager_addr=(addr or node.manager_addr) if role == MANAGER else "",
             serial=certificate.serial,
-            previous_serial=serial or node.serial,
+            previous_serial=held,
+            renew_for="",
         )
-        await self._context.write([Update(after)])
+        records = self._signing.records(node.id, role, certificate, certificate.serial, held)
+        await self._context.write([Update(after), *records])
         if promoted:
             log.info("a node becomes a manager", extra={"node": node.id, "address": addr})
         return Renewed(certificate.chain.encode(), role)

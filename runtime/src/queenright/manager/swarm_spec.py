@@ -20,7 +20,7 @@ from queenright.spec.fields import encode
 
 SECOND = 1_000_000_000
 HOUR = 3600 * SECOND
-LEAST_EXPIRY = HOUR
+LEAST_EXPIRY = HOUR // 2
 LEAST_HEARTBEAT = SECOND
 LEAST_SILENCE = SECOND
 LEAST_PING = SECOND // 10
@@ -76,21 +76,22 @@ def _fill(value: Any, default: Any) -> Any:
     return dataclasses.replace(value, **changes)
 
 
-def check_swarm(spec: SwarmSpec, stored: SwarmSpec = DEFAULT) -> None:
-    """Refuse a spec that cannot be. ``stored`` is the present one: what a later version will bring may not change."""
+def check_swarm(spec: SwarmSpec) -> None:
+    """Refuse a spec that cannot be."""
     check_values(encode(spec))
     if (spec.name or NAME) != NAME:
         raise InvalidArgument("modification of cluster name is not allowed")
     expiry = spec.ca.node_cert_expiry
     if expiry and expiry < LEAST_EXPIRY:
-        raise InvalidArgument("minimum certificate expiry time is: 1h0m0s")
+        raise InvalidArgument("minimum certificate expiry time is: 30m0s")
     _check_heartbeat(spec.dispatcher.heartbeat_period)
     _check_patience(spec.dispatcher)
     _check_raft(spec.raft)
     if spec.encryption.autolock:
         raise Unimplemented("autolock of managers is not supported by this version of queenright")
-    if (spec.ca.force_rotate or 0) != (stored.ca.force_rotate or 0):
-        raise Unimplemented("rotating the root CA is not supported by this version of queenright")
+    for name in ("rotation_grace", "expired_grace"):
+        if (getattr(spec.ca, name) or 0) < 0:
+            raise InvalidArgument(f"{name.replace('_', ' ')} cannot be a negative duration")
 
 
 def _check_heartbeat(period: int | None) -> None:

@@ -15,7 +15,7 @@ from queenright.model.changes import Change, Delete
 from queenright.model.objects import Cluster, Node, Object, Service, Task
 from queenright.spec.fields import level_of as level_of_spec
 
-LEVEL = 3
+LEVEL = 4
 """The level of this release."""
 
 NEEDS: Mapping[str, int] = {
@@ -28,6 +28,7 @@ NEEDS: Mapping[str, int] = {
     "config": 2,
     "registry": 2,
     "network": 3,
+    "certificate": 4,
 }
 """The level that changes of a kind of object need."""
 
@@ -71,4 +72,6 @@ def _content(value: Object, seen: dict[int, int]) -> int:
         if level is None:
             level = seen[key] = level_of_spec(value.spec)
         return level
+    if isinstance(value, Cluster) and (value.root_rotation or value.former_roots or value.intermediates):
+        return 4
     return level_of_spec(value.spec) if isinstance(value, Cluster | Node) else 1

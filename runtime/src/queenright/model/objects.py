@@ -13,6 +13,7 @@ import ipaddress
 from typing import ClassVar
 
 from queenright.model.states import NodeState, TaskState, UpdateState
+from queenright.model.trust import Certificate, FormerRoot, RootRotation
 from queenright.spec.cluster import ACTIVE, WORKER, NodeSpec, SwarmSpec
 from queenright.spec.data import ConfigSpec, RegistrySpec, SecretSpec
 from queenright.spec.network import NetworkSpec
@@ -21,7 +22,11 @@ from queenright.spec.service import EndpointSpec, GenericResource, Port, Service
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Cluster:
-    """The swarm itself; there is one. ``id`` is also the organisation in every certificate."""
+    """The swarm itself; there is one. ``id`` is also the organisation in every certificate.
+
+    ``root_key`` is of what signs certificates: the root, or the first of the ``intermediates`` below it. It is empty
+    where an authority outside signs.
+    """
 
     kind: ClassVar[str] = "cluster"
     id: str
@@ -37,6 +42,9 @@ class Cluster:
     subnet_size: int = 24
     data_path_port: int = 4789
     feature_level: int = 0
+    intermediates: str = ""
+    root_rotation: RootRotation | None = None
+    former_roots: tuple[FormerRoot, ...] = ()
 
     def __repr__(self) -> str:
         return f"Cluster(id={self.id!r}, version={self.version})"  # keys and tokens stay out of logs and tracebacks
@@ -107,6 +115,7 @@ class Node:
     serial: str = ""  # of the certificate in use, hexadecimal
     previous_serial: str = ""
     attachments: tuple[Attachment, ...] = ()
+    renew_for: str = ""  # the issuer's public key that its next certificate shall be signed with; empty: as it is
 
     @property
     def availability(self) -> str:
@@ -370,16 +379,18 @@ class Network:
         return bool(self.spec.ingress)
 
 
-Object = Cluster | Node | Service | Task | Ticket | Secret | Config | Registry | Network
+Object = Cluster | Node | Service | Task | Ticket | Secret | Config | Registry | Network | Certificate
 CLASSES: dict[str, type[Object]] = {
-    cls.kind: cls for cls in (Cluster, Node, Service, Task, Ticket, Secret, Config, Registry, Network)
+    cls.kind: cls for cls in (Cluster, Node, Service, Task, Ticket, Secret, Config, Registry, Network, Certificate)
 }
 
 __all__ = [
     "CLASSES",
     "Attachment",
+    "Certificate",
     "Cluster",
     "Config",
+    "FormerRoot",
     "GenericResource",
     "Network",
     "Node",
@@ -387,6 +398,7 @@ __all__ = [
     "NodeStatus",
     "Object",
     "Registry",
+    "RootRotation",
     "Secret",
     "Service",
     "Subnet",

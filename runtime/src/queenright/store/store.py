@@ -16,6 +16,7 @@ from queenright.lib.records import changed
 from queenright.model.changes import Batch, Change, Conflict, Delete
 from queenright.model.errors import InvalidArgument, NotFound
 from queenright.model.objects import (
+    Certificate,
     Cluster,
     Config,
     Network,
@@ -81,7 +82,7 @@ class Subscription:
 
 class Store:
     """Tables ``clusters``, ``nodes``, ``services``, ``tasks``, ``tickets``, ``secrets``, ``configs``, ``registries``,
-    ``networks``; ``index`` is that of the last applied entry, ``history`` what the last ones did.
+    ``networks``, ``certificates``; ``index`` is that of the last applied entry, ``history`` what the last ones did.
     """
 
     def __init__(self) -> None:
@@ -105,6 +106,7 @@ class Store:
         self.configs = cast("tables.Table[Config]", self._tables["config"])
         self.registries = cast("tables.Table[Registry]", self._tables["registry"])
         self.networks = cast("tables.Table[Network]", self._tables["network"])
+        self.certificates = cast("tables.Table[Certificate]", self._tables["certificate"])
 
     # -- reading
 

@@ -8,6 +8,7 @@ from typing import Any, Generic, TypeVar
 
 from queenright.model.objects import (
     Attachment,
+    Certificate,
     Cluster,
     Config,
     Network,
@@ -23,7 +24,7 @@ from queenright.model.states import TaskState
 from queenright.spec.network import PREDEFINED
 from queenright.spec.service import EndpointSpec, Port, ServiceSpec, TaskSpec
 
-T = TypeVar("T", Cluster, Node, Service, Task, Ticket, Secret, Config, Registry, Network)
+T = TypeVar("T", Cluster, Node, Service, Task, Ticket, Secret, Config, Registry, Network, Certificate)
 _EMPTY: Mapping[str, object] = {}
 INGRESS = ""  # stands for the id of the ingress network, whatever that is
 HEAD = 2  # letters of an id by which rows are found for people's abbreviations
@@ -337,6 +338,11 @@ def networks() -> Table[Network]:
     )
 
 
+def certificates() -> Table[Certificate]:
+    """Indexes: node."""
+    return Table({"node": lambda certificate: (certificate.node_id,)})
+
+
 AnyTable = (
     Table[Cluster]
     | Table[Node]
@@ -347,6 +353,7 @@ AnyTable = (
     | Table[Config]
     | Table[Registry]
     | Table[Network]
+    | Table[Certificate]
 )
 
 
@@ -362,6 +369,7 @@ def all_tables() -> dict[str, AnyTable]:
         "config": configs(),
         "registry": registries(),
         "network": networks(),
+        "certificate": certificates(),
     }
 
 
@@ -371,6 +379,7 @@ __all__ = [
     "Object",
     "Table",
     "all_tables",
+    "certificates",
     "clusters",
     "config_ids",
     "configs",

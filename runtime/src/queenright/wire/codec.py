@@ -27,7 +27,12 @@ def _object_from(message: pb.Object) -> Object:
     kind = message.WhichOneof("object")
     if kind is None:
         raise CodecError("an object of a kind that this version does not know")
-    return cast(Object, from_message(cast(type, objects.CLASSES[kind]), getattr(message, kind)))
+    try:
+        return cast(Object, from_message(cast(type, objects.CLASSES[kind]), getattr(message, kind)))
+    except CodecError:
+        raise
+    except ValueError as error:
+        raise CodecError(str(error)) from error
 
 
 def encode_object(value: Object) -> bytes:

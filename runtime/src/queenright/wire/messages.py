@@ -18,6 +18,7 @@ PART_BYTES = 1 << 20  # an assignment message stays below this (a single larger 
 class SessionNews:
     """What an agent is told when its session opens and after each change.
 
+    ``root_certificate`` holds the roots to trust now, ``root_path`` why a new one of them may be.
     ``heartbeat``, ``manager_time`` and ``ping`` (the time between two pings, 0: there are none) in nanoseconds.
     """
 
@@ -28,6 +29,7 @@ class SessionNews:
     root_certificate: str
     manager_time: int
     ping: int = 0
+    root_path: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -112,6 +114,7 @@ def session_message(told: SessionNews | Ping) -> pb.SessionMessage:
         root_certificate=told.root_certificate,
         manager_time=told.manager_time,
         ping_ns=told.ping,
+        root_path=told.root_path,
     )
     to_message(told.node, message.node)
     return message
@@ -128,6 +131,7 @@ def read_session_message(message: pb.SessionMessage) -> SessionNews | Ping:
         root_certificate=message.root_certificate,
         manager_time=message.manager_time,
         ping=message.ping_ns,
+        root_path=tuple(message.root_path),
     )
 
 

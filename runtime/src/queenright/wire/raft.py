@@ -21,6 +21,9 @@ class Entry(NamedTuple):
     idx: int
     term: int
 
+    def __repr__(self) -> str:
+        return f"Entry(idx={self.idx}, term={self.term}, {len(self.command)} bytes)"  # a command may hold a key
+
 
 @dataclass(frozen=True, slots=True)
 class AppendEntries:

@@ -160,7 +160,7 @@ def _add_records(target: Any, item: Any) -> None:
 
 
 def from_message(cls: type[T], message: Any) -> T:
-    """Make a record from a message of the same name."""
+    """Make a record from a message of the same name. Raises ValueError for one without what it must have."""
     plan = _plan(cls)
     fields = plan.fields
     values: dict[str, Any] = {}
@@ -171,7 +171,10 @@ def from_message(cls: type[T], message: Any) -> T:
     for field in plan.stubborn:
         if field.name not in values:
             values[field.name] = field.read(getattr(message, field.name))
-    return cls(**values)
+    try:
+        return cls(**values)
+    except TypeError as error:
+        raise ValueError(f"a {cls.__name__} without all that it must have: {error}") from error
 
 
 def _same(value: Any) -> Any:

@@ -9,7 +9,7 @@ import base64
 import json
 
 import pytest
-from ansible_collections.queenright.swarm.plugins.module_utils import _resource
+from ansible_collections.queenright.swarm.plugins.module_utils import _authority, _resource
 from ansible_collections.queenright.swarm.plugins.modules import (
     swarm_ca,
     swarm_node,
@@ -250,6 +250,50 @@ def test_the_validity_of_certificates_is_set_once(manager, triple) -> None:
     done, _again = triple(swarm_ca, socket=manager.socket, node_cert_expiry="24h")
     assert done["changes"] == {"CAConfig.NodeCertExpiry": {"before": None, "after": 86400 * 10**9}}
     triple(swarm_ca, socket=manager.socket, node_cert_expiry=None)
+
+
+def test_the_root_is_replaced_and_waited_for(manager, run_module, monkeypatch) -> None:
+    monkeypatch.setattr(_authority, "LOOK_EVERY", 0.01)
+    before = manager.swarm.root
+    foreseen = run_module(swarm_ca, check=True, socket=manager.socket, rotate=True)
+    assert (foreseen["changed"], manager.swarm.root) == (True, before)
+    done = run_module(swarm_ca, socket=manager.socket, rotate=True)
+    assert foreseen["actions"] == done["actions"] == ["rotate the root certificate"]
+    assert done["root_certificate"] == manager.swarm.root != before
+    assert done["rotation"] == {} and not manager.swarm.rotations
+
+
+def test_a_root_is_brought_along_once_and_its_key_is_never_shown(manager, run_module) -> None:
+    root = {"ca_cert": "-----BEGIN MINE-----", "ca_key": "hush-hush"}
+    done = run_module(swarm_ca, socket=manager.socket, wait=False, **root)
+    again = run_module(swarm_ca, socket=manager.socket, wait=False, **root)
+    assert (done["changed"], again["changed"]) == (True, False)
+    assert "hush-hush" not in str(done)
+
+
+def test_who_has_not_turned_in_time_is_named(manager, run_module, monkeypatch) -> None:
+    monkeypatch.setattr(_authority, "LOOK_EVERY", 0.01)
+    manager.swarm.looks = 10_000
+    failed = run_module(swarm_ca, socket=manager.socket, rotate=True, wait_timeout=0)
+    assert failed["failed"] and "1 of 2 nodes have turned" in failed["msg"]
+    assert failed["reasons"] == ["node h2 (ready) has yet to turn"]
+
+
+def test_a_certificate_is_revoked_once(manager, run_module) -> None:
+    foreseen = run_module(swarm_ca, check=True, socket=manager.socket, revoke="5f3a01c2")
+    assert foreseen["changed"] and not manager.swarm.revoked
+    done = run_module(swarm_ca, socket=manager.socket, revoke="5f3a01c2")
+    assert done["actions"] == foreseen["actions"] == ["revoke certificate 5f3a01c2 of node nodeh1"]
+    assert not run_module(swarm_ca, socket=manager.socket, revoke="5f3a01c2")["changed"]
+    assert "no certificate with the serial" in run_module(swarm_ca, socket=manager.socket, revoke="6a")["msg"]
+
+
+def test_what_is_said_of_the_root_reaches_the_manager_as_it_was_said(manager, run_module) -> None:
+    cas = [{"url": "https://ca/sign"}]
+    run_module(swarm_ca, socket=manager.socket, external_cas=cas)
+    assert manager.called("/queenright/v1/ca")[-1] is None  # the last call only looks
+    sent = [body for body in manager.called("/queenright/v1/ca") if body]
+    assert sent == [{"external_cas": cas}]
 
 
 # -- those that only look

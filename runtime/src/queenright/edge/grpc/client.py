@@ -12,8 +12,8 @@ import grpc.aio
 
 from queenright.agent.link import LinkError, NoLeaderError, RedirectError
 from queenright.edge.grpc import options
+from queenright.edge.grpc.authorize import REFUSAL
 from queenright.edge.grpc.connection import write
-from queenright.edge.grpc.gate import REFUSAL
 from queenright.edge.grpc.log_pipe import GrpcLogPipe
 from queenright.edge.grpc.ports import Certificates
 from queenright.model.errors import NotLeading

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from queenright.edge.grpc.gate import Gate, Told
+from queenright.edge.grpc.gate import Gate, Told, source
 from queenright.edge.grpc.ports import Admitting, Forwarding, Renewing
+from queenright.manager.audit import acting, member
 from queenright.wire import messages
 from queenright.wire.gen import control_pb2 as pb
 from queenright.wire.gen import control_pb2_grpc
@@ -24,15 +25,17 @@ class ControlService(control_pb2_grpc.ControlServicer):
         self._gate = gate
 
     async def Forward(self, request: pb.ForwardRequest, context: Any) -> pb.ForwardResponse:
-        await self._gate.admit(f"/{CONTROL}/Forward", request, context)
+        peer = await self._gate.admit(f"/{CONTROL}/Forward", request, context)
         async with Told(context):
-            answer = await self._forwarding.forward(messages.read_forward_request(request))
+            with acting(member(peer, source(context))):
+                answer = await self._forwarding.forward(messages.read_forward_request(request))
             return messages.forward_response(answer)
 
     async def Admit(self, request: pb.AdmitRequest, context: Any) -> pb.AdmitResponse:
-        await self._gate.admit(f"/{CONTROL}/Admit", request, context)
+        peer = await self._gate.admit(f"/{CONTROL}/Admit", request, context)
         async with Told(context):
-            return pb.AdmitResponse(body=await self._admitting.admit(request.body, request.source))
+            with acting(member(peer, source(context))):
+                return pb.AdmitResponse(body=await self._admitting.admit(request.body, request.source))
 
 
 class CertificatesService(control_pb2_grpc.CertificatesServicer):
@@ -45,7 +48,8 @@ class CertificatesService(control_pb2_grpc.CertificatesServicer):
     async def Renew(self, request: pb.RenewRequest, context: Any) -> pb.RenewResponse:
         peer = await self._gate.admit(f"/{CERTIFICATES}/Renew", request, context)
         async with Told(context):
-            chain, role = await self._renewing.renew(
-                peer.node_id, request.csr, request.control_addr, serial=peer.serial
-            )
+            with acting(member(peer, source(context))):
+                chain, role = await self._renewing.renew(
+                    peer.node_id, request.csr, request.control_addr, serial=peer.serial
+                )
             return pb.RenewResponse(chain=chain, role=role)

@@ -5,22 +5,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any, TypeVar
 
 import grpc
 
-from queenright.edge.grpc.authorize import Authorizer, DeniedError
+from queenright.edge.grpc.authorize import REFUSAL, TABLE, Authorizer, DeniedError
+from queenright.edge.grpc.live import Live
+from queenright.edge.grpc.objects import Objects, check_lists
 from queenright.edge.grpc.ports import Confirm
 from queenright.manager.ports import Peer
-from queenright.model.errors import NotLeading, Refusal
+from queenright.model.errors import NotLeading, PermissionDenied, Refusal
 
 log = logging.getLogger(__name__)
 
-REFUSAL = "queenright-refusal"
-"""Trailing metadata that names the class of a refusal: what has it was said by a use case, not by the network."""
 LONGEST_TEXT = 2000  # characters of an error text; metadata has little room
 CONFIRM_TIMEOUT = 5.0
+BETWEEN_MANAGERS = "/queenright.v1.Raft/"  # served by all managers, for which the barrier of the leader is no help
 FIRST_MESSAGE = 5.0  # seconds for whoever opens a stream; members send it with the call
 
 T = TypeVar("T")
@@ -41,12 +42,24 @@ class Gate:
     """Stands before every method.
 
     A no of the store is told only after ``confirm`` returned: the store of a manager that does not lead, or no longer,
-    may lack a node that has joined since, and a node that hears that it was removed goes for good.
+    may lack a node that has joined since, and a node that hears that it was removed goes for good. ``follows`` says
+    whether this manager's store is recent enough for it to end what other managers tell it.
     """
 
-    def __init__(self, authorizer: Authorizer, confirm: Confirm | None = None) -> None:
+    def __init__(
+        self,
+        authorizer: Authorizer,
+        objects: Objects,
+        confirm: Confirm | None = None,
+        *,
+        seen: Callable[[Peer], None] = lambda peer: None,
+        follows: Callable[[], bool] = lambda: True,
+    ) -> None:
         self.authorizer = authorizer
+        self.live = Live(authorizer, self.judge, seen)
+        self._objects = objects
         self._confirm = confirm
+        self._follows = follows
 
     async def admit(self, method: str, request: object | None, context: Any) -> Peer:
         """Who calls; ends the call of whom may not, and one whose message cannot be read (None)."""
@@ -59,15 +72,44 @@ class Gate:
     async def identify(self, method: str, context: Any) -> Peer:
         """Who calls by the certificate alone; ends the call of whom may not."""
         try:
-            return self.authorizer.identify(method, context.auth_context())
+            peer = self.authorizer.identify(method, context.auth_context())
+            self.live.enter(method, peer, context)
         except DeniedError as denied:
             await self.refuse(method, denied, context)
             raise
+        return peer
+
+    async def judge(self, method: str, peer: Peer) -> DeniedError | None:
+        """Why a caller may not go on with what it began; None if it may, or if this manager cannot tell."""
+        try:
+            self.authorizer.require_dates(peer)
+        except DeniedError as denied:
+            return denied
+        first = self._denied(method, peer)
+        if first is None:
+            return None
+        if method.startswith(BETWEEN_MANAGERS):
+            return first if self._follows() else None
+        if self._confirm is None:
+            return first
+        try:
+            await self._confirmed(method, peer)
+        except NotLeading:
+            return None
+        return self._denied(method, peer)
+
+    def _denied(self, method: str, peer: Peer) -> DeniedError | None:
+        try:
+            self.authorizer.require(method, peer)
+        except DeniedError as denied:
+            return denied
+        return None
 
     async def require(self, method: str, peer: Peer, context: Any) -> None:
         """Ends the call of whom the store refuses. Raises NotLeading if that cannot be told here."""
         try:
             self.authorizer.require(method, peer)
+            self.live.admitted(peer)
         except DeniedError as denied:
             if self._confirm is None:
                 await self.refuse(method, denied, context)
@@ -88,11 +130,23 @@ class Gate:
             raise NotLeading(f"only the leader can tell whether node {peer.node_id} may do this") from None
 
     async def readable(self, method: str, request: object | None, peer: Peer, context: Any) -> None:
-        """Ends the call if its message could not be read."""
+        """Ends the call if its message could not be read, or touches what is not the caller's."""
+        name = method.rpartition("/")[2]
         if request is None:
-            name = method.rpartition("/")[2]
             log.warning("refused %s from node %s: the message cannot be read", name, peer.node_id)
-            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"the message of {name} cannot be read")
+            text = f"the message of {name} cannot be read, or is longer than {TABLE[method].longest} bytes"
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, text)
+        async with Told(context):
+            self.check(method, peer, request)
+
+    def check(self, method: str, peer: Peer, message: Any) -> None:
+        """Raise a Refusal for a message that touches what is not the caller's, or has too long a list."""
+        check_lists(message)
+        try:
+            TABLE[method].rule.check(self._objects, peer, message)
+        except PermissionDenied as refusal:
+            log.warning("refused %s from node %s: %s", method.rpartition("/")[2], peer.node_id, refusal)
+            raise
 
     @staticmethod
     async def first(method: str, peer: Peer, requests: AsyncIterator[T], context: Any) -> T | None:
@@ -111,7 +165,7 @@ class Gate:
     async def refuse(method: str, denied: DeniedError, context: Any) -> None:
         """End the call."""
         log.warning("refused %s from %s: %s", method.rpartition("/")[2], context.peer(), denied)
-        await context.abort(denied.code, str(denied), ((REFUSAL, "PermissionDenied"),))
+        await context.abort(denied.code, str(denied), denied.metadata)
 
 
 class Told:

@@ -9,8 +9,8 @@ from typing import Any
 import grpc
 import grpc.aio
 
+from queenright.edge.grpc.authorize import REFUSAL
 from queenright.edge.grpc.connection import open_channel
-from queenright.edge.grpc.gate import REFUSAL
 from queenright.edge.grpc.ports import Certificates
 from queenright.lib.tasks import Background
 from queenright.model import errors

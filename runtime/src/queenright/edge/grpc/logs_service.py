@@ -10,6 +10,7 @@ from typing import Any
 from queenright.edge.grpc.gate import Gate, Told
 from queenright.manager.dispatch import Dispatcher
 from queenright.manager.logs import LogBroker
+from queenright.manager.ports import Peer
 from queenright.model.errors import InvalidArgument
 from queenright.model.logs import LogPublication
 from queenright.wire import logs
@@ -39,13 +40,15 @@ class LogsService(logs_pb2_grpc.LogsServicer):
 
     async def Publish(self, requests: AsyncIterator[pb.LogPublication | None], context: Any) -> pb.LogPublished:
         method = f"/{NAME}/Publish"
-        peer = await self._gate.admit(method, "read later", context)
+        peer = await self._gate.identify(method, context)
         async with Told(context):
+            await self._gate.require(method, peer, context)
             first = await self._gate.first(method, peer, aiter(requests), context)
             await self._gate.readable(method, first, peer, context)
             assert first is not None
             self._dispatcher.session(peer.node_id, first.session_id)
-            await self._broker.publish(peer.node_id, first.session_id, first.subscription_id, _given(first, requests))
+            given = self._given(method, peer, first, requests)
+            await self._broker.publish(peer.node_id, first.session_id, first.subscription_id, given)
         return pb.LogPublished()
 
     async def Read(self, request: pb.LogReadRequest, context: Any) -> AsyncGenerator[pb.LogRead, None]:
@@ -56,14 +59,14 @@ class LogsService(logs_pb2_grpc.LogsServicer):
                 async for part in parts:
                     yield logs.read_message(part)
 
-
-async def _given(
-    first: pb.LogPublication, rest: AsyncIterator[pb.LogPublication | None]
-) -> AsyncIterator[LogPublication]:
-    """What a node gives. Raises InvalidArgument for a message that cannot be read."""
-    if first.task_id:
-        yield logs.read_publication(first)
-    async for message in rest:
-        if message is None:
-            raise InvalidArgument("the message of Publish cannot be read")
-        yield logs.read_publication(message)
+    async def _given(
+        self, method: str, peer: Peer, first: pb.LogPublication, rest: AsyncIterator[pb.LogPublication | None]
+    ) -> AsyncIterator[LogPublication]:
+        """What a node gives. Raises a Refusal for a message that cannot be read or is not the node's to send."""
+        if first.task_id:
+            yield logs.read_publication(first)
+        async for message in rest:
+            if message is None:
+                raise InvalidArgument("the message of Publish cannot be read")
+            self._gate.check(method, peer, message)
+            yield logs.read_publication(message)

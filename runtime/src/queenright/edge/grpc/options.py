@@ -6,7 +6,8 @@ from __future__ import annotations
 MAX_MESSAGE = 4 << 20
 MAX_BULK = 8 << 20
 """For what managers send each other: batches of log entries, forwarded requests with their bodies."""
-_ROOM = 64 << 10  # what a message has around its body
+ROOM = 64 << 10
+"""What a message has around its body."""
 
 ADMITTED = "queenright-admitted"
 """Initial metadata with which a manager lets another one's messages in. A refused call has none."""
@@ -35,11 +36,15 @@ def _watched(every: int, timeout: int) -> Options:
 
 SERVER: Options = (
     ("grpc.so_reuseport", 0),  # a second daemon on the port is an error, not a rival
-    ("grpc.max_receive_message_length", MAX_BULK + _ROOM),  # where less is allowed, the method's reader says so
-    ("grpc.max_send_message_length", MAX_BULK + _ROOM),
+    ("grpc.max_receive_message_length", MAX_BULK + ROOM),  # where less is allowed, the method's reader says so
+    ("grpc.max_send_message_length", MAX_BULK + ROOM),
     ("grpc.http2.lookahead_bytes", 2 << 20),  # a batch of entries comes in one go, without asking for more room
     ("grpc.http2.bdp_probe", 0),  # so nothing is to be found out about how much room a connection needs
     ("grpc.http2.max_frame_size", 1 << 20),
+    ("grpc.server_handshake_timeout_ms", 10_000),  # whoever connects and says nothing
+    ("grpc.max_connection_idle_ms", 300_000),  # and whoever calls nothing; sessions and streams of managers do
+    ("grpc.max_concurrent_streams", 4096),  # of one connection; how many calls a node may have is for the gate
+    ("grpc.max_metadata_size", 16 << 10),
     *_watched(20_000, 10_000),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.min_ping_interval_without_data_ms", 500),  # quiet streams of managers are watched closely
@@ -62,7 +67,7 @@ def manager(server_name: str, *, bulk: bool = False) -> Options:
     ``bulk``: whatever is asked waits behind megabytes, on a slow line for long.
     """
     return (
-        *_common(server_name, MAX_BULK + _ROOM),
+        *_common(server_name, MAX_BULK + ROOM),
         *(_watched(10_000, 20_000) if bulk else _watched(2_000, 5_000)),
         ("grpc.initial_reconnect_backoff_ms", 50),
         ("grpc.max_reconnect_backoff_ms", 1_000),

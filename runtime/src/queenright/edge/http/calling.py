@@ -8,7 +8,10 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from queenright.edge.http.errors import ApiError
+from queenright.edge.http.messages import Request, Response
+from queenright.edge.http.router import Pass
 from queenright.edge.http.stream import PeerGoneError
+from queenright.manager.audit import record
 
 T = TypeVar("T")
 
@@ -33,3 +36,19 @@ async def answered(call: Awaitable[T], map_error: MapError, name: str) -> T:
             raise known from error
         _log.exception("%s failed", name)
         raise ApiError(500, f"internal error in queenright: {type(error).__name__}: {error}") from error
+
+
+async def written(request: Request, call: Awaitable[Response | Pass]) -> Response | Pass:
+    """What ``call`` gives, or raises; either is written down in the audit, unless it turns out to be dockerd's."""
+    status = 0
+    try:
+        response = await call
+        status = response.status if isinstance(response, Response) else 0
+        return response
+    except ApiError as error:
+        status = error.status
+        raise
+    finally:
+        if status:
+            dry = request.flag("dry_run")
+            record("write", outcome=status, method=request.method, path=request.path, dry_run=dry or None)

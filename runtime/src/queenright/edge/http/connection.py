@@ -3,11 +3,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import enum
 import logging
+from collections.abc import Coroutine
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
-from queenright.edge.http.calling import MapError, answered
+from queenright.edge.http.caller import NOBODY, Caller
+from queenright.edge.http.calling import MapError, answered, written
 from queenright.edge.http.errors import ApiError, RequestError
 from queenright.edge.http.framing import FramingError, Sized
 from queenright.edge.http.heads import MAX_HEAD, RequestHead, head_end, parse_request
@@ -17,8 +21,13 @@ from queenright.edge.http.router import Pass, Route, Router
 from queenright.edge.http.stream import PeerGoneError, Stream
 from queenright.edge.http.upstream import Upstream
 from queenright.edge.http.writing import send_response
+from queenright.manager.audit import acting, record
+
+T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
+HEAD_TIME = 30.0  # seconds for the rest of a head, once its first byte came
+BODY_TIME = 60.0  # and for the body of a call of ours, of which there are at most some megabytes
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -46,10 +55,11 @@ class Phase(enum.Enum):
 class Connection:
     """Serves one client until it or the server ends the connection."""
 
-    def __init__(self, stream: Stream, site: Site) -> None:
+    def __init__(self, stream: Stream, site: Site, caller: Caller = NOBODY) -> None:
         self.phase = Phase.IDLE
         self._stream = stream
         self._site = site
+        self._caller = caller
         self._proxy = Proxy(stream, site.upstream)
         self._last = False
         self._unread = False  # some of the request may still be on its way, though it was answered
@@ -81,7 +91,9 @@ class Connection:
         head = None
         self._unread = True
         try:
-            raw = await self._read_head()
+            if not self._stream.buffer and not await self._stream.more():
+                return False
+            raw = await self._in_time(self._read_head(), HEAD_TIME, "head")
             if not raw:
                 return False
             head = parse_request(raw)
@@ -97,18 +109,30 @@ class Connection:
             self.phase = Phase.STREAM
             return await self._proxy.exchange(head)
         route, params = found
+        if route.root and not self._caller.is_root:
+            raise self._not_root(head)
         self.phase = Phase.STREAM if route.abandon else Phase.OWN
-        raw, body = await self._read_body(head)
+        raw, body = await self._in_time(self._read_body(head), BODY_TIME, "body")
         self._unread = False
         identity = await self._site.upstream.identity()
         if identity is not None and head.version_text:
             identity.check(head.version_text)
         request = Request(head.method, head.path, head.version, head.query(), head.headers, body, params)
+        request.caller = self._caller
         response = await self._call(route, request)
         if isinstance(response, Pass):
             self.phase = Phase.STREAM
             return await self._proxy.exchange(head, raw)
         return await self._respond(head, response, keep=True)
+
+    @staticmethod
+    async def _in_time(reading: Coroutine[Any, Any, T], seconds: float, what: str) -> T:
+        """What is read; a client that is too slow is told so, and does not hold its connection."""
+        try:
+            async with asyncio.timeout(seconds):
+                return await reading
+        except TimeoutError:
+            raise RequestError(408, f"the {what} of the request did not arrive within {seconds:g} s") from None
 
     async def _read_head(self) -> bytes:
         """The bytes of the next head; none if the client ended before it."""
@@ -146,6 +170,12 @@ class Connection:
                 raise self._too_large()
         return bytes(raw), bytes(body)
 
+    def _not_root(self, head: RequestHead) -> ApiError:
+        with acting(self._caller.actor):
+            record("write", outcome=403, method=head.method, path=head.path)
+        who = f"user {self._caller.uid}" if self._caller.uid >= 0 else "an unknown user"
+        return ApiError(403, f"{head.method} {head.path} is for root only, and {who} asks: use sudo")
+
     def _too_large(self) -> RequestError:
         return RequestError(413, f"the body of the request is longer than {self._site.max_body} bytes")
 
@@ -154,7 +184,9 @@ class Connection:
         call = route.handler(request)
         if route.abandon:
             call = self._stream.while_present(call)
-        return await answered(call, self._site.map_error, f"{request.method} {request.path}")
+        with acting(self._caller.actor):
+            answer = answered(call, self._site.map_error, f"{request.method} {request.path}")
+            return await (answer if route.reads else written(request, answer))
 
     async def _respond(self, head: RequestHead | None, response: Response, *, keep: bool) -> bool:
         """Send the answer to a call of ours; True if another request may follow."""

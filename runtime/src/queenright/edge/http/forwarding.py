@@ -10,6 +10,7 @@ import re
 from typing import TYPE_CHECKING, Final, Protocol
 from urllib.parse import parse_qs, urlencode
 
+from queenright.edge.http.caller import NOBODY
 from queenright.edge.http.errors import ApiError
 from queenright.edge.http.heads import parse_version
 from queenright.edge.http.messages import Request, Response
@@ -30,6 +31,8 @@ HERE: Final = "x-queenright-here"
 """Header between managers: the control address of the manager that was asked."""
 AGAIN: Final = "x-queenright-again"
 """Header between managers: the call may have been done before, in the leadership of this term."""
+ORIGIN: Final = "x-queenright-origin"
+"""Header between managers: which process of the host that was asked does it, for the audit."""
 NOT_LEADER: Final = "x-queenright-not-leader"
 """Header between managers: this one does not lead, and has done nothing."""
 
@@ -66,6 +69,8 @@ def to_call(request: Request, *, key: str, here: str) -> ForwardCall:
     headers = {name: request.headers[name] for name in _KEPT if name in request.headers}
     if here:
         headers[HERE] = here
+    if request.caller != NOBODY:
+        headers[ORIGIN] = str(request.caller)
     return ForwardCall(
         method=request.method,
         path=request.path,

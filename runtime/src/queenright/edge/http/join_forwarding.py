@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 
 from queenright.edge.http import join_messages
 from queenright.edge.http.join_server import Admission, refusal_of
+from queenright.manager.audit import record
 from queenright.model.errors import Refusal
 from queenright.model.join import JoinGrant, JoinRefused, JoinRequest, NotLeader
 
@@ -47,6 +48,10 @@ class ForwardedAdmission:
     async def admit(self, body: bytes, source: str) -> bytes:
         """The grant or the refusal. ``source`` is the address that the other manager saw."""
         try:
-            return join_messages.encode_grant(await self._admission.admit(join_messages.decode_request(body), source))
+            grant = await self._admission.admit(join_messages.decode_request(body), source)
         except Refusal as refusal:
-            return join_messages.encode_refusal(refusal_of(refusal))[1]
+            refused = refusal_of(refusal)
+            record("join", outcome=refused.reason, address=source)
+            return join_messages.encode_refusal(refused)[1]
+        record("join", node=grant.node_id, role=grant.role, address=source)
+        return join_messages.encode_grant(grant)

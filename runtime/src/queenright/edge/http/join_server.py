@@ -23,6 +23,7 @@ import h11
 from queenright.edge.http import join_limits, join_messages
 from queenright.edge.http.join_exchange import SHUTDOWN, Answer, MalformedError, close, error_answer, receive, send
 from queenright.edge.http.join_limits import Connections, TokenBuckets, plain_ip, source_of
+from queenright.manager.audit import Actor, acting, record
 from queenright.model.errors import Refusal
 from queenright.model.join import (
     BadRequest,
@@ -45,6 +46,14 @@ class Admission(Protocol):
 
         Asked again with the same key (an answer may get lost on its way), it gives the same membership again.
         """
+        ...
+
+
+class OtherDoor(Protocol):
+    """What else the listener serves (``home_server``)."""
+
+    async def answer(self, method: bytes, path: str, body: bytes, ip: str, source: str) -> Answer | None:
+        """None: the path is none of this door's."""
         ...
 
 
@@ -88,7 +97,7 @@ class JoinServer:
 
     ``context`` gives the TLS settings and is asked at each new connection, so a renewed certificate needs no restart;
     ``root_pem`` gives the root's exact bytes; ``clock`` is monotonic, in seconds; ``managers`` gives the control
-    addresses of the others, told to those who cannot be let in here now.
+    addresses of the others, told to those who cannot be let in here now; ``home`` is the door of members.
     """
 
     def __init__(
@@ -100,8 +109,10 @@ class JoinServer:
         clock: Callable[[], float],
         limits: Limits | None = None,
         managers: Callable[[], Sequence[str]] = tuple,
+        home: OtherDoor | None = None,
     ) -> None:
         self._admission = admission
+        self._home = home
         self._managers = managers
         self._context = context
         self._root_pem = root_pem
@@ -234,12 +245,21 @@ class JoinServer:
             if request.method != b"POST":
                 return error_answer(405, "only POST is possible here", ("allow", "POST"))
             return await self._join(body, ip, source)
-        return error_answer(404, "page not found")
+        answer: Answer | None = None
+        if self._home is not None:
+            answer = await self._home.answer(bytes(request.method), path, body, ip, source)
+        return answer or error_answer(404, "page not found")
 
     async def _join(self, body: bytes, ip: str, source: str) -> Answer:
+        with acting(Actor("join", address=ip)):
+            return await self._audited_join(body, ip, source)
+
+    async def _audited_join(self, body: bytes, ip: str, source: str) -> Answer:
         try:
             grant = await self._admit(body, ip, source)
         except JoinRefused as refusal:
+            if not isinstance(refusal, JoinLimited):
+                record("join", outcome=refusal.reason)
             # A flood of tries is refused by the limit; it shall not flood the log.
             log.log(
                 logging.DEBUG if isinstance(refusal, JoinLimited) else logging.WARNING,
@@ -255,6 +275,7 @@ class JoinServer:
         except Exception:
             log.exception("join from %s failed", ip)
             return error_answer(500, "the manager failed to answer; its log says why")
+        record("join", node=grant.node_id, role=grant.role)
         log.info("node %s joined as %s from %s", grant.node_id, grant.role, ip)
         return Answer(200, join_messages.encode_grant(grant))
 

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mappi
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from queenright.edge.http.caller import NOBODY, Caller
 from queenright.edge.http.errors import ApiError
 from queenright.edge.http.filters import Filters, parse_filters
 from queenright.edge.http.slicing import slices
@@ -27,7 +28,8 @@ class Request:
 
     ``path`` comes without ``/vX.Y`` and percent-decoded; ``version`` is None where the client named none; header names
     are in lower case, repeated headers joined by ``, ``; ``body`` is whole and decoded; ``params`` holds what the
-    ``{name}`` parts of the route's pattern matched; ``forwarded``: another manager handed it on to this one.
+    ``{name}`` parts of the route's pattern matched; ``forwarded``: another manager handed it on to this one;
+    ``caller``: the process that asks, on the host that was asked.
     """
 
     method: str
@@ -38,6 +40,7 @@ class Request:
     body: bytes = b""
     params: dict[str, str] = field(default_factory=dict)
     forwarded: bool = False
+    caller: Caller = NOBODY
 
     def json(self) -> dict[str, Any]:
         """The body as a JSON object; an empty body, ``null`` included, is ``{}``.

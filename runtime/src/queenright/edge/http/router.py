@@ -31,8 +31,8 @@ class Route:
 
     ``local``: about this host alone, whoever leads the swarm; ``repeatable``: done twice it is as if done once;
     ``plans``: the handler itself minds the parameter ``dry_run``; ``led``: only the leader knows the answer, so that a
-    read is handed on to it like a write; ``ours``: which of these requests are not dockerd's
-    after all (None: all of them).
+    read is handed on to it like a write; ``root``: only for processes of root; ``ours``: which of these requests are
+    not dockerd's after all (None: all of them).
     """
 
     method: str
@@ -44,6 +44,7 @@ class Route:
     plans: bool = False
     ours: Callable[[Request], bool] | None = None
     led: bool = False
+    root: bool = False
 
     @property
     def pattern(self) -> str:
@@ -86,18 +87,19 @@ class Router:
         plans: bool = False,
         ours: Callable[[Request], bool] | None = None,
         led: bool = False,
+        root: bool = False,
     ) -> None:
         """Serve ``method`` on ``pattern`` (``/services/{id}/update``; a ``{name}`` matches one segment).
 
         Patterns without names win over those with names. By default a handler runs to its end even if its client goes
         away, so that nothing is left half done; ``abandon`` is for calls that only wait or read. ``local``,
-        ``repeatable``, ``plans``, ``ours`` and ``led``: see `Route`.
+        ``repeatable``, ``plans``, ``ours``, ``led`` and ``root``: see `Route`.
         """
         segments = tuple(pattern.split("/"))
         rows = self._routes.setdefault((method, len(segments)), [])
         if any(row.segments == segments for row in rows):
             raise ValueError(f"{method} {pattern} has a handler already")
-        rows.append(Route(method, segments, handler, abandon, local, repeatable, plans, ours, led))
+        rows.append(Route(method, segments, handler, abandon, local, repeatable, plans, ours, led, root))
         rows.sort(key=lambda row: [segment.startswith("{") for segment in row.segments])
 
     def __iter__(self) -> Iterator[Route]:

@@ -8,6 +8,7 @@ import logging
 import socket
 from collections.abc import Iterable
 
+from queenright.edge.http.caller import caller_of
 from queenright.edge.http.calling import MapError
 from queenright.edge.http.connection import Connection, Phase, Site
 from queenright.edge.http.errors import ApiError
@@ -17,6 +18,7 @@ from queenright.edge.http.stream import Stream
 from queenright.edge.http.upstream import Upstream
 
 MAX_BODY = 4 * 1024 * 1024
+MOST_CONNECTIONS = 4096
 ACCEPT_PAUSE = 0.5
 
 _log = logging.getLogger(__name__)
@@ -82,7 +84,13 @@ class Server:
                 _log.warning("the host socket cannot accept a client: %s", error)
                 await asyncio.sleep(ACCEPT_PAUSE)
                 continue
-            connection = Connection(Stream(sock), self._site)
+            if len(self._connections) >= MOST_CONNECTIONS:
+                _log.warning("the host socket has %d clients: one more is refused", len(self._connections))
+                sock.close()
+                await asyncio.sleep(0)
+                continue
+            caller = caller_of(sock)
+            connection = Connection(Stream(sock), self._site, caller)
             task = asyncio.create_task(connection.serve())
             self._connections[task] = connection
             task.add_done_callback(self._connections.pop)

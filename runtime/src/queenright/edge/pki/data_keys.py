@@ -2,7 +2,7 @@
 """The data keys of a node: a file of their own (0600) beside what they seal, never within it.
 
 The first key of the file seals what is written from now on, the others still open what they had sealed. All of them are
-one value in the file: that is what an unlock key may wrap.
+one value in the file. Where managers are locked (``locking``), that value is closed: the file has format 2 then.
 """
 
 from __future__ import annotations
@@ -11,15 +11,18 @@ import base64
 import binascii
 import hashlib
 import json
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from queenright.edge.pki.errors import KeyStoreError
-from queenright.edge.pki.keystore import read_private
+from queenright.edge.pki.errors import KeyStoreError, LockedError
+from queenright.edge.pki.locking import Lock
+from queenright.edge.pki.private_files import read_private
 from queenright.lib import atomic
 
 KEY_BYTES = 32
 FORMAT = 1
+LOCKED_FORMAT = 2
 MAGIC = "queenright-data-keys"
 _ID_BYTES = 8
 _CHECK_BYTES = 16
@@ -53,14 +56,19 @@ class KeyFile:
     safe, and OSError when the disk fails.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, lock: Lock | None = None) -> None:
         self.path = path
+        self._lock = lock
 
     def load(self) -> DataKeys | None:
         """The keys, or None where there are none yet."""
+        return self._load()[0]
+
+    def _load(self) -> tuple[DataKeys | None, bool]:
+        """The keys, and whether the file is closed as it is to be."""
         content = read_private(self.path)
         if content is None:
-            return None
+            return None, True
         try:
             data = json.loads(content)
             known = data["magic"] == MAGIC
@@ -69,11 +77,21 @@ class KeyFile:
             raise self._damaged() from None
         if not known:
             raise KeyStoreError(f"{self.path} is no file of keys")
-        if number != FORMAT:
+        wanted = self._lock is not None and self._lock.engaged
+        if number == FORMAT:
+            return self._read(data), not wanted
+        if number != LOCKED_FORMAT:
             raise KeyStoreError(
-                f"{self.path} has format {number}, this release knows {FORMAT}: start the newer one again"
+                f"{self.path} has format {number}, this release knows {LOCKED_FORMAT}: start the newer one again"
             )
-        return self._read(data)
+        keys, current = self._open(data)
+        return keys, wanted and current
+
+    def conform(self) -> None:
+        """Close the file with the lock as it is now, or write it in clear where there is none any more."""
+        known, settled = self._load()
+        if known is not None and not settled:
+            self._write(known.keys)
 
     def add(self, key: bytes) -> DataKeys:
         """Seal with ``key`` (32 bytes) from now on; those that are there still open. Durable when this returns."""
@@ -92,12 +110,12 @@ class KeyFile:
 
     def _write(self, keys: tuple[bytes, ...]) -> DataKeys:
         value = b"".join(keys)
-        data = {
-            "magic": MAGIC,
-            "format": FORMAT,
-            "keys": base64.b64encode(value).decode("ascii"),
-            "check": _check(value),
-        }
+        data: dict[str, object] = {"magic": MAGIC}
+        if self._lock is not None and self._lock.engaged:
+            closed = self._lock.close(self.path.name, value)
+            data.update(format=LOCKED_FORMAT, closed=closed, crc=zlib.crc32(closed.encode()))
+        else:
+            data.update(format=FORMAT, keys=base64.b64encode(value).decode("ascii"), check=_check(value))
         atomic.replace_file(self.path, (json.dumps(data, indent=1) + "\n").encode())
         return DataKeys(keys)
 
@@ -107,7 +125,26 @@ class KeyFile:
             check = data["check"]
         except (KeyError, binascii.Error):
             raise self._damaged() from None
-        if not value or len(value) % KEY_BYTES or check != _check(value):
+        if check != _check(value):
+            raise self._damaged()
+        return self._split(value)
+
+    def _open(self, data: dict[str, object]) -> tuple[DataKeys, bool]:
+        closed = str(data.get("closed"))
+        if data.get("crc") != zlib.crc32(closed.encode()):
+            raise self._damaged()
+        if self._lock is None:
+            raise LockedError(self.path)
+        try:
+            value, current = self._lock.open(self.path.name, closed)
+        except LockedError:
+            raise
+        except KeyStoreError as error:
+            raise KeyStoreError(f"{self.path} {error}") from None
+        return self._split(value), current
+
+    def _split(self, value: bytes) -> DataKeys:
+        if not value or len(value) % KEY_BYTES:
             raise self._damaged()
         return DataKeys(tuple(value[at : at + KEY_BYTES] for at in range(0, len(value), KEY_BYTES)))
 

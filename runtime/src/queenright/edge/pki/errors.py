@@ -31,3 +31,14 @@ class CertificateNotYetValidError(PkiError):
 
 class KeyStoreError(PkiError):
     """A file of the key store is damaged, missing or not safe to use."""
+
+
+class LockedError(KeyStoreError):
+    """What is asked for is closed, and the unlock key was not given yet."""
+
+    def __init__(self, path: object) -> None:
+        super().__init__(f"the keys of this host are locked ({path}): unlock it first")
+
+
+class WrongKeyError(PkiError):
+    """The unlock key is not the one of this lock, which is whole."""

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
@@ -18,6 +19,7 @@ PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 MAX_REQUEST_BYTES = 16 * 1024
 _RSA_BITS = range(2048, 8192 + 1)  # above that, one check of a signature costs a manager too much
+_ENCRYPTED = b"-----BEGIN ENCRYPTED PRIVATE KEY-----"
 _STRONG_HASHES = (hashes.SHA256, hashes.SHA384, hashes.SHA512)
 
 
@@ -40,6 +42,33 @@ def load_key(key_pem: bytes, what: str = "the private key") -> PrivateKey:
     return key
 
 
+def is_encrypted(key_pem: bytes) -> bool:
+    """Whether this is a private key that a password opens."""
+    return _ENCRYPTED in key_pem
+
+
+def encrypt_key(key_pem: bytes, password: bytes) -> bytes:
+    """The same key as encrypted PKCS#8 PEM. ``password`` has 256 bits of its own: nobody gains by guessing."""
+    return load_key(key_pem).private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.BestAvailableEncryption(password),
+    )
+
+
+def open_key(key_pem: bytes, passwords: Sequence[bytes]) -> bytes | None:
+    """The key of an encrypted file in clear (PKCS#8 PEM), None if none of the passwords opens it."""
+    for password in passwords:
+        try:
+            key = serialization.load_pem_private_key(key_pem, password=password)
+        except UNREADABLE:
+            continue
+        return key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+    return None
+
+
 def public_key_digest(key: PublicKeyTypes) -> str:
     """``sha256:<hexadecimal>`` over the DER form (SubjectPublicKeyInfo) of a public key."""
     der = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
@@ -58,9 +87,9 @@ def make_csr(key_pem: bytes) -> bytes:
     return request.public_bytes(serialization.Encoding.PEM)
 
 
-def signature_hash(key: PrivateKey) -> hashes.SHA256 | hashes.SHA384 | hashes.SHA512:
+def signature_hash(key: PrivateKey | PublicKey) -> hashes.SHA256 | hashes.SHA384 | hashes.SHA512:
     """The hash that goes with a signing key: as strong as its curve, SHA-256 for RSA."""
-    bits = key.curve.key_size if isinstance(key, ec.EllipticCurvePrivateKey) else 256
+    bits = key.curve.key_size if isinstance(key, ec.EllipticCurvePrivateKey | ec.EllipticCurvePublicKey) else 256
     if bits <= 256:
         return hashes.SHA256()
     return hashes.SHA384() if bits <= 384 else hashes.SHA512()

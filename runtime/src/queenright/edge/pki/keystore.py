@@ -4,22 +4,30 @@
 ``swarm-root-ca.crt`` (0644), ``swarm-node.crt`` (0644, the chain) and ``swarm-node.key`` (0600). Key and certificate
 are replaced as a pair: the new certificate is put beside the old one, then the key is renamed into place, then the
 certificate; a power cut in between is finished at the next load. ``swarm-join.key`` (0600) is the key of a join that
-has not succeeded yet. The root's key is never here.
+has not succeeded yet. The root's key is never here. Where managers are locked (``locking``), both keys are encrypted.
 """
 
 from __future__ import annotations
 
-import os
 import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from queenright.edge.pki.errors import KeyStoreError, PkiError
-from queenright.edge.pki.keys import key_digest, load_key, make_key, public_key_digest
+from queenright.edge.pki.keys import (
+    encrypt_key,
+    is_encrypted,
+    key_digest,
+    load_key,
+    make_key,
+    open_key,
+    public_key_digest,
+)
+from queenright.edge.pki.locking import Lock
 from queenright.edge.pki.peer import read_chain
+from queenright.edge.pki.private_files import check_owner, read, refuse_link
 from queenright.lib import atomic
 
-_MAX_FILE = 256 * 1024
 _PUBLIC = 0o644
 _PRIVATE = 0o600
 
@@ -39,8 +47,9 @@ class KeyStore:
     Every method raises KeyStoreError for what is unsafe or damaged, and OSError when the disk fails.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, lock: Lock | None = None) -> None:
         self.directory = directory
+        self._lock = lock
         self.root_path = directory / "swarm-root-ca.crt"
         self.certificate_path = directory / "swarm-node.crt"
         self.key_path = directory / "swarm-node.key"
@@ -91,11 +100,11 @@ class KeyStore:
         read_chain(credentials.root_pem)
         self._make_directory()
         for path in (self.root_path, self._staged_path, self.key_path, self.certificate_path):
-            _refuse_link(path)
+            refuse_link(path)
         if self._file(self.root_path) != credentials.root_pem:
             atomic.replace_file(self.root_path, credentials.root_pem, mode=_PUBLIC)
         atomic.replace_file(self._staged_path, credentials.chain_pem, mode=_PUBLIC)
-        atomic.replace_file(self.key_path, credentials.key_pem, mode=_PRIVATE)
+        self._put_key(self.key_path, credentials.key_pem)
         self._staged_path.rename(self.certificate_path)
         atomic.sync_directory(self.directory)
         self._remove(self._pending_path)
@@ -106,7 +115,7 @@ class KeyStore:
         key = self._key(self._pending_path)
         if key is None:
             key = make_key()
-            atomic.replace_file(self._pending_path, key, mode=_PRIVATE)
+            self._put_key(self._pending_path, key)
         load_key(key, str(self._pending_path))
         return key
 
@@ -142,55 +151,56 @@ class KeyStore:
             return False
         if not stat.S_ISDIR(status.st_mode):
             raise KeyStoreError(f"{self.directory} is not a directory (or a link to one): move it out of the way")
-        _check_owner(self.directory, status)
+        check_owner(self.directory, status)
         return True
 
+    def conform(self) -> None:
+        """Encrypt the keys with the lock as it is now, or write them in clear where there is none any more."""
+        for path in (self.key_path, self._pending_path):
+            held = self._file(path, private=True)
+            if held is not None and not self._is_as_wanted(path, held):
+                key = self._key(path)
+                assert key is not None
+                self._put_key(path, key)
+
+    def password(self) -> bytes:
+        """What opens the file of the node's key; nothing, if it is in clear. Raises LockedError."""
+        return self._passwords(self.key_path)[0] if self._lock is not None and self._lock.engaged else b""
+
+    def _is_as_wanted(self, path: Path, held: bytes) -> bool:
+        encrypted, wanted = is_encrypted(held), self._lock is not None and self._lock.engaged
+        if not (encrypted and wanted):
+            return encrypted == wanted
+        return open_key(held, self._passwords(path)[:1]) is not None
+
+    def _put_key(self, path: Path, key_pem: bytes) -> None:
+        if self._lock is not None and self._lock.engaged:
+            key_pem = encrypt_key(key_pem, self._passwords(path)[0])
+        atomic.replace_file(path, key_pem, mode=_PRIVATE)
+
+    def _passwords(self, path: Path) -> list[bytes]:
+        return self._lock.passwords(path.name) if self._lock is not None else []
+
     def _key(self, path: Path) -> bytes | None:
-        return self._file(path, private=True)
+        """In clear. Raises KeyStoreError where it cannot be opened."""
+        held = self._file(path, private=True)
+        if held is None or not is_encrypted(held):
+            return held
+        key = open_key(held, self._passwords(path))
+        if key is None:
+            raise KeyStoreError(
+                f"{path} is encrypted, and does not open with the keys of this host's lock: restore all of the state "
+                "directory from the same backup, or leave the swarm and join again"
+            )
+        return key
 
     def _file(self, path: Path, *, private: bool = False) -> bytes | None:
         """The content of a regular file of ours, None where there is none."""
-        return _read(path, private=private)
+        return read(path, private=private)
 
     def _remove(self, path: Path) -> None:
         if path.exists() or path.is_symlink():
             atomic.remove_file(path)
-
-
-def read_private(path: Path) -> bytes | None:
-    """The content of a file that only its owner may read, None where there is none. Raises KeyStoreError or OSError."""
-    return _read(path, private=True)
-
-
-def _refuse_link(path: Path) -> None:
-    if path.is_symlink():
-        raise KeyStoreError(f"{path} is a symbolic link, which is not followed: put the file itself there")
-
-
-def _read(path: Path, *, private: bool) -> bytes | None:
-    _refuse_link(path)
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return None
-    with open(fd, "rb") as file:
-        status = os.fstat(fd)
-        if not stat.S_ISREG(status.st_mode) or status.st_size > _MAX_FILE:
-            raise KeyStoreError(f"{path} is not a regular file of at most {_MAX_FILE} bytes")
-        _check_owner(path, status)
-        if private and status.st_mode & 0o077:
-            raise KeyStoreError(
-                f"{path} may be read by others (mode {stat.S_IMODE(status.st_mode):04o}): if nobody copied the "
-                f"key, chmod 600 {path}; else leave the swarm and join again"
-            )
-        return file.read()
-
-
-def _check_owner(path: Path, status: os.stat_result) -> None:
-    if status.st_uid not in (os.geteuid(), 0):
-        raise KeyStoreError(f"{path} belongs to user {status.st_uid}: chown it to root")
-    if status.st_mode & 0o022:
-        raise KeyStoreError(f"{path} may be written by others: chmod go-w {path}")
 
 
 def _belong(key_pem: bytes, chain_pem: bytes) -> bool:

@@ -11,6 +11,8 @@ from itertools import pairwise
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 
 from queenright.edge.pki.errors import UNREADABLE, CertificateExpiredError, CertificateNotYetValidError, PkiError
@@ -19,11 +21,20 @@ from queenright.model.identity import ROLE_OF_UNIT, Identity
 from queenright.model.ids import is_id
 
 _STRONG_HASHES = (hashes.SHA256, hashes.SHA384, hashes.SHA512)
-_MAX_CHAIN = 4
+_MAX_CHAIN = 8
 
 
 def identity_of(certificate: x509.Certificate) -> Identity:
     """What a node certificate says. Raises PkiError when it is not exactly of the form the swarm issues."""
+    try:
+        return _identity_of(certificate)
+    except PkiError:
+        raise
+    except UNREADABLE:  # parts of a certificate are read when they are asked for
+        raise PkiError("the certificate is not of a node: a part of it cannot be read") from None
+
+
+def _identity_of(certificate: x509.Certificate) -> Identity:
     unit = _only(certificate, NameOID.ORGANIZATIONAL_UNIT_NAME, "organisational unit")
     role = ROLE_OF_UNIT.get(unit)
     if role is None:
@@ -55,7 +66,7 @@ def read_identity(certificate_pem: bytes) -> Identity:
 
 
 def read_chain(chain_pem: bytes) -> list[x509.Certificate]:
-    """The certificates of a PEM text, one to four. Raises PkiError when there are none or too many."""
+    """The certificates of a PEM text, one to eight. Raises PkiError when there are none or too many."""
     try:
         chain = x509.load_pem_x509_certificates(chain_pem)
     except UNREADABLE:
@@ -91,12 +102,12 @@ class IdentityCache:
         return known
 
 
-def verify(root_pem: bytes, chain_pem: bytes, now: datetime, *, key_pem: bytes | None = None) -> Identity:
-    """Who a chain belongs to, after all of it was checked at ``now`` (aware, UTC).
+def verify(root_pem: bytes, chain_pem: bytes, now: datetime | None, *, key_pem: bytes | None = None) -> Identity:
+    """Who a chain belongs to, after all of it was checked at ``now`` (aware, UTC; None: at whatever time).
 
-    Each certificate is signed by the next and the last by a root; each is valid now; the first is a node's (no
-    authority, for server and client); with ``key_pem``, it carries this private key's public half. Raises PkiError,
-    or its kinds CertificateExpiredError and CertificateNotYetValidError.
+    Each certificate is signed by the next and one of them by a root; each up to that root is valid now; the first is a
+    node's (no authority, for server and client); with ``key_pem``, it carries this private key's public half. Raises
+    PkiError, or its kinds CertificateExpiredError and CertificateNotYetValidError.
     """
     roots, chain = read_chain(root_pem), read_chain(chain_pem)
     leaf = chain[0]
@@ -106,17 +117,29 @@ def verify(root_pem: bytes, chain_pem: bytes, now: datetime, *, key_pem: bytes |
         raise PkiError("the certificate does not belong to this node's private key")
     _check_leaf(leaf)
     for certificate, issuer in pairwise(chain):
-        if not _issued(certificate, issuer):
+        if not issued(certificate, issuer):
             raise PkiError("the certificate chain is broken: a certificate is not signed by the next one")
-    root = next((root for root in roots if chain[-1] == root or _issued(chain[-1], root)), None)
-    if root is None:
+    anchored = _anchored(chain, roots)
+    if anchored is None:
         raise PkiError("the certificate was not issued by this cluster's root certificate")
-    for certificate in (*chain, root):
-        _check_time(certificate, now)
+    if now is not None:
+        for certificate in anchored:
+            _check_time(certificate, now)
     return identity_of(leaf)
 
 
-def _issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+def _anchored(chain: list[x509.Certificate], roots: list[x509.Certificate]) -> list[x509.Certificate] | None:
+    """The chain up to the first certificate that a root has signed, with that root. What follows leads to roots of
+    before.
+    """
+    for index, certificate in enumerate(chain):
+        root = next((root for root in roots if certificate == root or issued(certificate, root)), None)
+        if root is not None:
+            return [*chain[: index + 1], root]
+    return None
+
+
+def issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
     """Whether ``issuer`` is an authority, has the right name and signed ``certificate`` with a strong hash."""
     try:
         constraints = issuer.extensions.get_extension_for_class(x509.BasicConstraints).value
@@ -125,10 +148,28 @@ def _issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
             return False
         if not isinstance(certificate.signature_hash_algorithm, _STRONG_HASHES):
             return False
-        certificate.verify_directly_issued_by(issuer)
+        if certificate.issuer != issuer.subject:  # by their letters: authorities encode the same name in several ways
+            return False
+        _check_signature(certificate, issuer.public_key())
     except (*UNREADABLE, InvalidSignature, x509.ExtensionNotFound):
         return False
     return True
+
+
+def _check_signature(certificate: x509.Certificate, key: PublicKeyTypes) -> None:
+    """Raises InvalidSignature or ValueError."""
+    algorithm = certificate.signature_hash_algorithm
+    assert algorithm is not None  # it was found to be strong
+    signature, content = certificate.signature, certificate.tbs_certificate_bytes
+    if isinstance(key, ec.EllipticCurvePublicKey):
+        key.verify(signature, content, ec.ECDSA(algorithm))
+    elif isinstance(key, rsa.RSAPublicKey):
+        parameters = certificate.signature_algorithm_parameters
+        if not isinstance(parameters, padding.PKCS1v15):
+            raise ValueError("an RSA signature of a kind that is not taken")
+        key.verify(signature, content, parameters, algorithm)
+    else:
+        raise ValueError("a key of a kind that is not taken")
 
 
 def _check_leaf(leaf: x509.Certificate) -> None:

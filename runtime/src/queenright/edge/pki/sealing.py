@@ -95,6 +95,25 @@ class RecordSealer:
             self._load()
             self._add()
 
+    def conform(self) -> None:
+        """Have the file of the keys closed as it is to be. Raises KeyStoreError or OSError."""
+        with self._lock:
+            self._keys.conform()
+
+    @property
+    def rotating(self) -> bool:
+        """Whether there are keys on their way out. Raises KeyStoreError or OSError."""
+        with self._lock:
+            keys = self._load()
+        return keys is not None and len(keys.keys) > 1
+
+    def settle(self) -> None:
+        """Forget former keys: the caller knows that nothing is sealed with them any more. Raises KeyStoreError or
+        OSError."""
+        with self._lock:
+            self._keys.keep_current()
+            self._known = self._keys.load()
+
     def find(self, purpose: str, label: bytes) -> RecordSeal:
         """Raises KeyStoreError or OSError."""
         if label[:1] != bytes([ALGORITHM]):

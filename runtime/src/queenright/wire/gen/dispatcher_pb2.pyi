@@ -31,7 +31,7 @@ class ManagerPeer(_message.Message):
     def __init__(self, node_id: _Optional[str] = ..., addr: _Optional[str] = ..., weight: _Optional[int] = ...) -> None: ...
 
 class SessionMessage(_message.Message):
-    __slots__ = ("session_id", "node", "managers", "heartbeat_ns", "root_certificate", "manager_time", "redirect", "ping_ns")
+    __slots__ = ("session_id", "node", "managers", "heartbeat_ns", "root_certificate", "manager_time", "redirect", "ping_ns", "root_path")
     SESSION_ID_FIELD_NUMBER: _ClassVar[int]
     NODE_FIELD_NUMBER: _ClassVar[int]
     MANAGERS_FIELD_NUMBER: _ClassVar[int]
@@ -40,6 +40,7 @@ class SessionMessage(_message.Message):
     MANAGER_TIME_FIELD_NUMBER: _ClassVar[int]
     REDIRECT_FIELD_NUMBER: _ClassVar[int]
     PING_NS_FIELD_NUMBER: _ClassVar[int]
+    ROOT_PATH_FIELD_NUMBER: _ClassVar[int]
     session_id: str
     node: _objects_pb2.Node
     managers: _containers.RepeatedCompositeFieldContainer[ManagerPeer]
@@ -48,7 +49,8 @@ class SessionMessage(_message.Message):
     manager_time: int
     redirect: ManagerPeer
     ping_ns: int
-    def __init__(self, session_id: _Optional[str] = ..., node: _Optional[_Union[_objects_pb2.Node, _Mapping]] = ..., managers: _Optional[_Iterable[_Union[ManagerPeer, _Mapping]]] = ..., heartbeat_ns: _Optional[int] = ..., root_certificate: _Optional[str] = ..., manager_time: _Optional[int] = ..., redirect: _Optional[_Union[ManagerPeer, _Mapping]] = ..., ping_ns: _Optional[int] = ...) -> None: ...
+    root_path: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, session_id: _Optional[str] = ..., node: _Optional[_Union[_objects_pb2.Node, _Mapping]] = ..., managers: _Optional[_Iterable[_Union[ManagerPeer, _Mapping]]] = ..., heartbeat_ns: _Optional[int] = ..., root_certificate: _Optional[str] = ..., manager_time: _Optional[int] = ..., redirect: _Optional[_Union[ManagerPeer, _Mapping]] = ..., ping_ns: _Optional[int] = ..., root_path: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class HeartbeatRequest(_message.Message):
     __slots__ = ("session_id",)

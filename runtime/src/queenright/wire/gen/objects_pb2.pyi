@@ -40,13 +40,42 @@ class DispatcherSpec(_message.Message):
     restart_grace: int
     def __init__(self, heartbeat_period: _Optional[int] = ..., ping_period: _Optional[int] = ..., silence: _Optional[int] = ..., probe_grace: _Optional[int] = ..., restart_grace: _Optional[int] = ...) -> None: ...
 
+class ExternalCA(_message.Message):
+    __slots__ = ("protocol", "url", "options", "ca_cert")
+    class OptionsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    PROTOCOL_FIELD_NUMBER: _ClassVar[int]
+    URL_FIELD_NUMBER: _ClassVar[int]
+    OPTIONS_FIELD_NUMBER: _ClassVar[int]
+    CA_CERT_FIELD_NUMBER: _ClassVar[int]
+    protocol: str
+    url: str
+    options: _containers.ScalarMap[str, str]
+    ca_cert: str
+    def __init__(self, protocol: _Optional[str] = ..., url: _Optional[str] = ..., options: _Optional[_Mapping[str, str]] = ..., ca_cert: _Optional[str] = ...) -> None: ...
+
 class CAConfig(_message.Message):
-    __slots__ = ("node_cert_expiry", "force_rotate")
+    __slots__ = ("node_cert_expiry", "force_rotate", "external_cas", "signing_ca_cert", "key_algorithm", "rotation_grace", "expired_grace")
     NODE_CERT_EXPIRY_FIELD_NUMBER: _ClassVar[int]
     FORCE_ROTATE_FIELD_NUMBER: _ClassVar[int]
+    EXTERNAL_CAS_FIELD_NUMBER: _ClassVar[int]
+    SIGNING_CA_CERT_FIELD_NUMBER: _ClassVar[int]
+    KEY_ALGORITHM_FIELD_NUMBER: _ClassVar[int]
+    ROTATION_GRACE_FIELD_NUMBER: _ClassVar[int]
+    EXPIRED_GRACE_FIELD_NUMBER: _ClassVar[int]
     node_cert_expiry: int
     force_rotate: int
-    def __init__(self, node_cert_expiry: _Optional[int] = ..., force_rotate: _Optional[int] = ...) -> None: ...
+    external_cas: _containers.RepeatedCompositeFieldContainer[ExternalCA]
+    signing_ca_cert: str
+    key_algorithm: str
+    rotation_grace: int
+    expired_grace: int
+    def __init__(self, node_cert_expiry: _Optional[int] = ..., force_rotate: _Optional[int] = ..., external_cas: _Optional[_Iterable[_Union[ExternalCA, _Mapping]]] = ..., signing_ca_cert: _Optional[str] = ..., key_algorithm: _Optional[str] = ..., rotation_grace: _Optional[int] = ..., expired_grace: _Optional[int] = ...) -> None: ...
 
 class EncryptionConfig(_message.Message):
     __slots__ = ("autolock",)
@@ -82,7 +111,7 @@ class SwarmSpec(_message.Message):
     def __init__(self, name: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., orchestration: _Optional[_Union[Orchestration, _Mapping]] = ..., raft: _Optional[_Union[RaftSpec, _Mapping]] = ..., dispatcher: _Optional[_Union[DispatcherSpec, _Mapping]] = ..., ca: _Optional[_Union[CAConfig, _Mapping]] = ..., encryption: _Optional[_Union[EncryptionConfig, _Mapping]] = ..., mesh_backend: _Optional[str] = ...) -> None: ...
 
 class Cluster(_message.Message):
-    __slots__ = ("id", "version", "created_at", "updated_at", "spec", "root_certificate", "root_key", "worker_token", "manager_token", "default_addr_pool", "subnet_size", "data_path_port", "feature_level")
+    __slots__ = ("id", "version", "created_at", "updated_at", "spec", "root_certificate", "root_key", "worker_token", "manager_token", "default_addr_pool", "subnet_size", "data_path_port", "feature_level", "intermediates", "root_rotation", "former_roots")
     ID_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     CREATED_AT_FIELD_NUMBER: _ClassVar[int]
@@ -96,6 +125,9 @@ class Cluster(_message.Message):
     SUBNET_SIZE_FIELD_NUMBER: _ClassVar[int]
     DATA_PATH_PORT_FIELD_NUMBER: _ClassVar[int]
     FEATURE_LEVEL_FIELD_NUMBER: _ClassVar[int]
+    INTERMEDIATES_FIELD_NUMBER: _ClassVar[int]
+    ROOT_ROTATION_FIELD_NUMBER: _ClassVar[int]
+    FORMER_ROOTS_FIELD_NUMBER: _ClassVar[int]
     id: str
     version: int
     created_at: int
@@ -109,7 +141,60 @@ class Cluster(_message.Message):
     subnet_size: int
     data_path_port: int
     feature_level: int
-    def __init__(self, id: _Optional[str] = ..., version: _Optional[int] = ..., created_at: _Optional[int] = ..., updated_at: _Optional[int] = ..., spec: _Optional[_Union[SwarmSpec, _Mapping]] = ..., root_certificate: _Optional[str] = ..., root_key: _Optional[str] = ..., worker_token: _Optional[str] = ..., manager_token: _Optional[str] = ..., default_addr_pool: _Optional[_Iterable[str]] = ..., subnet_size: _Optional[int] = ..., data_path_port: _Optional[int] = ..., feature_level: _Optional[int] = ...) -> None: ...
+    intermediates: str
+    root_rotation: RootRotation
+    former_roots: _containers.RepeatedCompositeFieldContainer[FormerRoot]
+    def __init__(self, id: _Optional[str] = ..., version: _Optional[int] = ..., created_at: _Optional[int] = ..., updated_at: _Optional[int] = ..., spec: _Optional[_Union[SwarmSpec, _Mapping]] = ..., root_certificate: _Optional[str] = ..., root_key: _Optional[str] = ..., worker_token: _Optional[str] = ..., manager_token: _Optional[str] = ..., default_addr_pool: _Optional[_Iterable[str]] = ..., subnet_size: _Optional[int] = ..., data_path_port: _Optional[int] = ..., feature_level: _Optional[int] = ..., intermediates: _Optional[str] = ..., root_rotation: _Optional[_Union[RootRotation, _Mapping]] = ..., former_roots: _Optional[_Iterable[_Union[FormerRoot, _Mapping]]] = ...) -> None: ...
+
+class RootRotation(_message.Message):
+    __slots__ = ("certificate", "key", "intermediates", "cross_signed", "issuer_subject", "issuer_public_key", "started_at")
+    CERTIFICATE_FIELD_NUMBER: _ClassVar[int]
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    INTERMEDIATES_FIELD_NUMBER: _ClassVar[int]
+    CROSS_SIGNED_FIELD_NUMBER: _ClassVar[int]
+    ISSUER_SUBJECT_FIELD_NUMBER: _ClassVar[int]
+    ISSUER_PUBLIC_KEY_FIELD_NUMBER: _ClassVar[int]
+    STARTED_AT_FIELD_NUMBER: _ClassVar[int]
+    certificate: str
+    key: str
+    intermediates: str
+    cross_signed: str
+    issuer_subject: str
+    issuer_public_key: str
+    started_at: int
+    def __init__(self, certificate: _Optional[str] = ..., key: _Optional[str] = ..., intermediates: _Optional[str] = ..., cross_signed: _Optional[str] = ..., issuer_subject: _Optional[str] = ..., issuer_public_key: _Optional[str] = ..., started_at: _Optional[int] = ...) -> None: ...
+
+class FormerRoot(_message.Message):
+    __slots__ = ("certificate", "cross_signed", "until")
+    CERTIFICATE_FIELD_NUMBER: _ClassVar[int]
+    CROSS_SIGNED_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_FIELD_NUMBER: _ClassVar[int]
+    certificate: str
+    cross_signed: str
+    until: int
+    def __init__(self, certificate: _Optional[str] = ..., cross_signed: _Optional[str] = ..., until: _Optional[int] = ...) -> None: ...
+
+class Certificate(_message.Message):
+    __slots__ = ("id", "version", "created_at", "updated_at", "node_id", "role", "not_before", "not_after", "revoked_at")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    CREATED_AT_FIELD_NUMBER: _ClassVar[int]
+    UPDATED_AT_FIELD_NUMBER: _ClassVar[int]
+    NODE_ID_FIELD_NUMBER: _ClassVar[int]
+    ROLE_FIELD_NUMBER: _ClassVar[int]
+    NOT_BEFORE_FIELD_NUMBER: _ClassVar[int]
+    NOT_AFTER_FIELD_NUMBER: _ClassVar[int]
+    REVOKED_AT_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    version: int
+    created_at: int
+    updated_at: int
+    node_id: str
+    role: str
+    not_before: int
+    not_after: int
+    revoked_at: int
+    def __init__(self, id: _Optional[str] = ..., version: _Optional[int] = ..., created_at: _Optional[int] = ..., updated_at: _Optional[int] = ..., node_id: _Optional[str] = ..., role: _Optional[str] = ..., not_before: _Optional[int] = ..., not_after: _Optional[int] = ..., revoked_at: _Optional[int] = ...) -> None: ...
 
 class NodeSpec(_message.Message):
     __slots__ = ("name", "labels", "role", "availability", "mesh_backend")
@@ -214,7 +299,7 @@ class Attachment(_message.Message):
     def __init__(self, network_id: _Optional[str] = ..., addresses: _Optional[_Iterable[str]] = ..., aliases: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Node(_message.Message):
-    __slots__ = ("id", "version", "created_at", "updated_at", "spec", "role", "membership", "description", "status", "manager_addr", "serial", "previous_serial", "attachments")
+    __slots__ = ("id", "version", "created_at", "updated_at", "spec", "role", "membership", "description", "status", "manager_addr", "serial", "previous_serial", "attachments", "renew_for")
     ID_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     CREATED_AT_FIELD_NUMBER: _ClassVar[int]
@@ -228,6 +313,7 @@ class Node(_message.Message):
     SERIAL_FIELD_NUMBER: _ClassVar[int]
     PREVIOUS_SERIAL_FIELD_NUMBER: _ClassVar[int]
     ATTACHMENTS_FIELD_NUMBER: _ClassVar[int]
+    RENEW_FOR_FIELD_NUMBER: _ClassVar[int]
     id: str
     version: int
     created_at: int
@@ -241,7 +327,8 @@ class Node(_message.Message):
     serial: str
     previous_serial: str
     attachments: _containers.RepeatedCompositeFieldContainer[Attachment]
-    def __init__(self, id: _Optional[str] = ..., version: _Optional[int] = ..., created_at: _Optional[int] = ..., updated_at: _Optional[int] = ..., spec: _Optional[_Union[NodeSpec, _Mapping]] = ..., role: _Optional[str] = ..., membership: _Optional[str] = ..., description: _Optional[_Union[NodeDescription, _Mapping]] = ..., status: _Optional[_Union[NodeStatus, _Mapping]] = ..., manager_addr: _Optional[str] = ..., serial: _Optional[str] = ..., previous_serial: _Optional[str] = ..., attachments: _Optional[_Iterable[_Union[Attachment, _Mapping]]] = ...) -> None: ...
+    renew_for: str
+    def __init__(self, id: _Optional[str] = ..., version: _Optional[int] = ..., created_at: _Optional[int] = ..., updated_at: _Optional[int] = ..., spec: _Optional[_Union[NodeSpec, _Mapping]] = ..., role: _Optional[str] = ..., membership: _Optional[str] = ..., description: _Optional[_Union[NodeDescription, _Mapping]] = ..., status: _Optional[_Union[NodeStatus, _Mapping]] = ..., manager_addr: _Optional[str] = ..., serial: _Optional[str] = ..., previous_serial: _Optional[str] = ..., attachments: _Optional[_Iterable[_Union[Attachment, _Mapping]]] = ..., renew_for: _Optional[str] = ...) -> None: ...
 
 class SELinux(_message.Message):
     __slots__ = ("disable", "user", "role", "type", "level")
@@ -1093,7 +1180,7 @@ class Network(_message.Message):
     def __init__(self, id: _Optional[str] = ..., version: _Optional[int] = ..., created_at: _Optional[int] = ..., updated_at: _Optional[int] = ..., spec: _Optional[_Union[NetworkSpec, _Mapping]] = ..., vni: _Optional[int] = ..., subnets: _Optional[_Iterable[_Union[Subnet, _Mapping]]] = ..., error: _Optional[str] = ...) -> None: ...
 
 class Object(_message.Message):
-    __slots__ = ("cluster", "node", "service", "task", "ticket", "secret", "config", "registry", "network")
+    __slots__ = ("cluster", "node", "service", "task", "ticket", "secret", "config", "registry", "network", "certificate")
     CLUSTER_FIELD_NUMBER: _ClassVar[int]
     NODE_FIELD_NUMBER: _ClassVar[int]
     SERVICE_FIELD_NUMBER: _ClassVar[int]
@@ -1103,6 +1190,7 @@ class Object(_message.Message):
     CONFIG_FIELD_NUMBER: _ClassVar[int]
     REGISTRY_FIELD_NUMBER: _ClassVar[int]
     NETWORK_FIELD_NUMBER: _ClassVar[int]
+    CERTIFICATE_FIELD_NUMBER: _ClassVar[int]
     cluster: Cluster
     node: Node
     service: Service
@@ -1112,7 +1200,8 @@ class Object(_message.Message):
     config: Config
     registry: Registry
     network: Network
-    def __init__(self, cluster: _Optional[_Union[Cluster, _Mapping]] = ..., node: _Optional[_Union[Node, _Mapping]] = ..., service: _Optional[_Union[Service, _Mapping]] = ..., task: _Optional[_Union[Task, _Mapping]] = ..., ticket: _Optional[_Union[Ticket, _Mapping]] = ..., secret: _Optional[_Union[Secret, _Mapping]] = ..., config: _Optional[_Union[Config, _Mapping]] = ..., registry: _Optional[_Union[Registry, _Mapping]] = ..., network: _Optional[_Union[Network, _Mapping]] = ...) -> None: ...
+    certificate: Certificate
+    def __init__(self, cluster: _Optional[_Union[Cluster, _Mapping]] = ..., node: _Optional[_Union[Node, _Mapping]] = ..., service: _Optional[_Union[Service, _Mapping]] = ..., task: _Optional[_Union[Task, _Mapping]] = ..., ticket: _Optional[_Union[Ticket, _Mapping]] = ..., secret: _Optional[_Union[Secret, _Mapping]] = ..., config: _Optional[_Union[Config, _Mapping]] = ..., registry: _Optional[_Union[Registry, _Mapping]] = ..., network: _Optional[_Union[Network, _Mapping]] = ..., certificate: _Optional[_Union[Certificate, _Mapping]] = ...) -> None: ...
 
 class Delete(_message.Message):
     __slots__ = ("kind", "id", "version")

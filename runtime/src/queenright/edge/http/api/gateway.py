@@ -12,9 +12,10 @@ from queenright.edge.http.api.gate import Gate
 from queenright.edge.http.api.standing import Deposed, leadership, leads
 from queenright.edge.http.calling import answered
 from queenright.edge.http.errors import ApiError
-from queenright.edge.http.forwarding import AGAIN, NOT_LEADER, to_answer, to_request
+from queenright.edge.http.forwarding import AGAIN, NOT_LEADER, ORIGIN, to_answer, to_request
 from queenright.edge.http.messages import Request, Response, error_response
 from queenright.edge.http.router import Router
+from queenright.manager.audit import record
 from queenright.manager.control import Control
 from queenright.manager.ports import Host
 
@@ -40,10 +41,24 @@ class Gateway(Handlers):
 
     async def _serve(self, call: ForwardCall) -> ForwardAnswer:
         try:
-            response = await answered(self._answer(call), map_error, f"{call.method} {call.path}")
+            response = await self._audited(call)
         except ApiError as error:
             response = error_response(error)
         return await to_answer(response, self._index())
+
+    async def _audited(self, call: ForwardCall) -> Response:
+        """As the manager that was asked does, the leader writes it down, with who asked there as far as it says."""
+        status = 0
+        try:
+            response = await answered(self._answer(call), map_error, f"{call.method} {call.path}")
+            status = response.status
+            return response
+        except ApiError as error:
+            status = error.status
+            raise
+        finally:
+            origin = call.headers.get(ORIGIN, "")
+            record("write", outcome=status, method=call.method, path=call.path, origin=origin)
 
     async def _answer(self, call: ForwardCall) -> Response:
         found = self._table.find(call.method, call.path)

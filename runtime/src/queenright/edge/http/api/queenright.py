@@ -9,7 +9,7 @@ from typing import Any
 
 from queenright.edge.http.api.base import Handlers
 from queenright.edge.http.api.body import Body
-from queenright.edge.http.api.render import timestamp
+from queenright.edge.http.api.render import SECOND, timestamp
 from queenright.edge.http.errors import ApiError
 from queenright.edge.http.forwarding import AGAIN, HERE
 from queenright.edge.http.messages import Request, Response, json_response
@@ -70,6 +70,7 @@ class QueenrightHandlers(Handlers):
                 "ready": state.ready,
                 "started_at": timestamp(state.started_at),
                 "tasks": {"running": state.tasks_running, "total": state.tasks_total},
+                "clock_skew": round(state.clock_skew / SECOND, 3),
             }
         )
 

@@ -237,7 +237,9 @@ def _description(value: Node) -> Json:
 
 def cluster_info(value: Cluster, managers: tuple[Node, ...]) -> Json:
     """The swarm without its secrets, as in ``/info``. ``managers`` know who issued their certificates."""
-    issuer = next((one.description for one in managers if one.description.issuer_subject), None)
+    described = [one.description for one in managers if one.description.issuer_subject]
+    described.sort(key=lambda one: not one.trust_root.endswith(value.root_certificate))  # last who missed a change
+    issuer = value.root_rotation or next(iter(described), None)  # clients find out by it who has yet to turn
     document = meta(value)
     document["Spec"] = encode(value.spec)
     document["TLSInfo"] = _present(
@@ -247,7 +249,7 @@ def cluster_info(value: Cluster, managers: tuple[Node, ...]) -> Json:
             "CertIssuerPublicKey": issuer.issuer_public_key if issuer else "",
         }
     )
-    document["RootRotationInProgress"] = False
+    document["RootRotationInProgress"] = value.root_rotation is not None
     document["DefaultAddrPool"] = list(value.default_addr_pool)
     document["SubnetSize"] = value.subnet_size
     document["DataPathPort"] = value.data_path_port

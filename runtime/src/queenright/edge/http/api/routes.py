@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from queenright.edge.http.api.attaching import AttachingHandlers
+from queenright.edge.http.api.authority import AuthorityHandlers
 from queenright.edge.http.api.data import DataHandlers
 from queenright.edge.http.api.events import EventHandlers
 from queenright.edge.http.api.gate import Gate
@@ -56,6 +57,7 @@ class Routes:
             networks,
             AttachingHandlers(host, upstream),
             QueenrightHandlers(host, upstream, version),
+            AuthorityHandlers(host),
             EventHandlers(host, upstream),
             WatchHandlers(host),
         ):
@@ -68,7 +70,7 @@ class Routes:
     def register(self, router: Router) -> None:
         """Add all routes to ``router``."""
         for route in self._table:
-            router.add(route.method, route.pattern, self._gate.around(route), abandon=route.abandon)
+            router.add(route.method, route.pattern, self._gate.around(route), abandon=route.abandon, root=route.root)
 
     def swarm_state(self) -> str:
         """For the ``Swarm`` header of ``/_ping``."""

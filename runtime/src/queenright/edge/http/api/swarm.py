@@ -99,7 +99,8 @@ class SwarmHandlers(Handlers):
             manager_token=request.flag("rotateManagerToken"),
             unlock_key=request.flag("rotateManagerUnlockKey"),
         )
-        await control.cluster.update(version, read(SwarmSpec, request), rotation)
+        key = Body(Body.of(request).object("CAConfig")).text("SigningCAKey")
+        await control.cluster.update(version, read(SwarmSpec, request), rotation, key)
         return Response(200)
 
     async def unlock_key(self, request: Request) -> Response:
