@@ -56,11 +56,11 @@ def put(into: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
     return out
 
 
-def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """(dotted path, value) of everything in nested objects that is no object itself."""
+def leaves(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """(path, value) of everything in nested objects that is no object itself."""
     if isinstance(value, dict) and value:
         for key, item in value.items():
-            yield from leaves(item, f"{path}.{key}" if path else key)
+            yield from leaves(item, (*path, key))
     else:
         yield path, value
 

@@ -23,7 +23,7 @@ Body = dict[str, Any]
 TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=8)
 LISTS = ("publish", "mounts", "networks", "placement.preferences", "placement.platforms", "ulimits", "secrets")
 LISTS += ("configs", "reservations.generic_resources", "ipam_config")
-DEFAULTS = {"UpdateConfig.Parallelism": 1, "RollbackConfig.Parallelism": 1}
+DEFAULTS = {("UpdateConfig", "Parallelism"): 1, ("RollbackConfig", "Parallelism"): 1}
 """What may be left out when it is all that was said."""
 
 
@@ -82,7 +82,7 @@ def test_nothing_that_was_said_is_lost_or_altered(drawn: tuple[type, Body]) -> N
     for path, value in leaves(body):
         if path:  # something was said at all
             at = shown
-            for key in path.split("."):
+            for key in path:
                 at = at.get(key, {})
             assert at == value or (at == {} and DEFAULTS.get(path) == value), path
 
