@@ -77,7 +77,7 @@ class Snapshotter:
 
     def compacted(self, stale: bool) -> None:
         """The log was written anew, or left as it is: then it may be sealed with a former key."""
-        if not stale and self._latest is not None and not self._latest.outdated:
+        if not stale and not self._holds and self._latest is not None and not self._latest.outdated:
             self._sealed.set()
 
     def look(self, applier: Applier, machine: StateMachine) -> None:
