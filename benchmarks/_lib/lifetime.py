@@ -142,6 +142,7 @@ class Lifetime:
         """Of each host: what runs, since when, and how often it was restarted."""
         found = []
         for host in self.side.hosts:
+            host.engine.close()  # an engine hangs up on those who say nothing for minutes
             listed = host.engine.call("GET", "/containers/json")
             each = [host.engine.call("GET", f"/containers/{one['Id']}/json") for one in listed]
             found.append(sorted((one["Id"], one["State"]["StartedAt"], one["RestartCount"]) for one in each))

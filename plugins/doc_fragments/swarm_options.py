@@ -129,6 +129,13 @@ options:
       - >-
         If it was never set, V(720h) applies.
     type: str
+  autolock:
+    description:
+      - >-
+        Whether a manager needs the unlock key after a restart, see M(queenright.swarm.swarm_unlock).
+      - >-
+        If it was never set, V(false) applies.
+    type: bool
   mesh_backend:
     description:
       - >-

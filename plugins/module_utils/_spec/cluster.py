@@ -170,7 +170,11 @@ class CAConfig:
 @dataclasses.dataclass(frozen=True)
 class EncryptionConfig:
     autolock: bool | None = opt(
-        "AutoLockManagers", BOOL, "Whether managers need the unlock key after a restart.", option="", always=False
+        "AutoLockManagers",
+        BOOL,
+        "Whether a manager needs the unlock key after a restart, see M(queenright.swarm.swarm_unlock).",
+        always=False,
+        default_doc="V(false)",
     )
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 import pathlib
 import sqlite3
 import stat
@@ -10,10 +11,11 @@ import threading
 
 import pytest
 from runtime.agent.kit import make_task, until
-from runtime.sealers import sealer
+from runtime.sealers import HeldKeys, sealer
 
 from queenright.agent.database import DatabaseError, TaskDatabase
 from queenright.agent.task_file import APPLICATION_ID, VERSION
+from queenright.edge.pki.sealing import RecordSeal, RecordSealer
 from queenright.model.objects import TaskStatus
 from queenright.model.states import TaskState
 from queenright.spec.service import Port
@@ -201,3 +203,55 @@ async def test_many_writes_share_transactions(tmp_path: pathlib.Path) -> None:
 
 def _modes(folder: pathlib.Path) -> dict[str, int]:
     return {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()}
+
+
+async def test_everything_can_be_sealed_anew_while_it_is_used(tmp_path: pathlib.Path) -> None:
+    keys = HeldKeys(b"a" * 32)
+    held = RecordSealer(keys, "m1", os.urandom)  # type: ignore[arg-type]
+    first = TaskDatabase(tmp_path / "tasks.db", held, encode=encode_task, decode=decode_task)
+    await first.open()
+    task = make_task(env=("A=1",), healthcheck=None)
+    first.put(task, task.status)
+    first.put_rows({"net": b"row"})
+    held.rotate()
+    first.put_status("t1", FULL)
+    await first.reseal()
+    first.put(make_task("t2"), TaskStatus())
+    await first.close()
+    (newest, former) = keys.load().keys  # type: ignore[union-attr]
+    for key, opens in ((newest, True), (former, False)):
+        only = RecordSealer(HeldKeys(key), "m1", os.urandom)  # type: ignore[arg-type]
+        again = TaskDatabase(tmp_path / "tasks.db", only, encode=encode_task, decode=decode_task)
+        if opens:
+            assert next((record.task.id, record.status) for record in await again.open()) == ("t1", FULL)
+            assert again.rows == {"net": b"row"}
+        else:
+            with pytest.raises(DatabaseError, match="holds another one"):
+                await again.open()
+        await again.close()
+
+
+async def test_what_cannot_be_sealed_anew_stays_as_it_is(tmp_path: pathlib.Path) -> None:
+    class NoKey(RecordSealer):
+        def new(self, purpose: str) -> RecordSeal:
+            if self.broken:
+                raise OSError("no room")
+            return super().new(purpose)
+
+        broken = False
+
+    held = NoKey(HeldKeys(b"a" * 32), "m1", os.urandom)  # type: ignore[arg-type]
+    first = TaskDatabase(tmp_path / "tasks.db", held, encode=encode_task, decode=decode_task)
+    with pytest.raises(DatabaseError, match="is not open"):
+        await first.reseal()
+    await first.open()
+    first.put(make_task(), TaskStatus())
+    held.broken = True
+    with pytest.raises(DatabaseError, match="cannot be sealed anew: no room"):
+        await first.reseal()
+    first.put_status("t1", FULL)
+    await first.close()
+    held.broken = False
+    again = TaskDatabase(tmp_path / "tasks.db", held, encode=encode_task, decode=decode_task)
+    assert [record.status for record in await again.open()] == [FULL]
+    await again.close()

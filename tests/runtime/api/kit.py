@@ -18,7 +18,7 @@ from queenright.edge.http.router import Pass, Router
 from queenright.edge.http.upstream import Reply
 from queenright.manager import texts
 from queenright.manager.ports import InitOptions, JoinOptions, LocalState
-from queenright.model.errors import Unavailable
+from queenright.model.errors import AlreadyExists, Unavailable
 
 VERSION = (1, 41)
 
@@ -72,6 +72,13 @@ class Host:
         if self.state.role == "manager" and not force:
             raise Unavailable(texts.LAST_MANAGER_LEAVES, plain=True)
         self.calls.append(force)
+
+    async def unlock(self, key: str) -> None:
+        if self.state.state == "inactive":
+            raise Unavailable(texts.NOT_PART, plain=True)
+        if self.state.state != "locked":
+            raise AlreadyExists(texts.NOT_LOCKED, plain=True)
+        self.calls.append(key)
 
     async def pending_key_digest(self) -> str:
         return "sha256:" + "a" * 64

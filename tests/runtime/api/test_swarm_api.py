@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 
 import pytest
 from runtime.api.kit import Api, Host
 from runtime.api.managers import Managers
 from runtime.manager.kit import World
 
+from queenright.manager import texts
 from queenright.manager.ports import InitOptions, JoinOptions, LocalState
 
 DEFAULT_SPEC = json.loads(
@@ -295,7 +297,6 @@ async def test_each_token_is_rotated_alone() -> None:
         ({"Dispatcher": {"Silence": 999_999_999}}, 400, "minimum silence is: 1s"),
         ({"Dispatcher": {"PingPeriod": 1}}, 400, "minimum ping period is: 100ms"),
         ({"Dispatcher": {"PingPeriod": 5_000_000_000}}, 400, "must be shorter than the silence"),
-        ({"EncryptionConfig": {"AutoLockManagers": True}}, 501, "autolock of managers is not supported"),
         ({"Raft": {"ElectionTick": 1, "HeartbeatTick": 1}}, 400, "ElectionTick must be greater than HeartbeatTick"),
         ({"Raft": {"SnapshotInterval": -1}}, 400, "cannot be negative"),
         ({"Labels": {"a": 5}}, 400, "Labels"),
@@ -350,11 +351,38 @@ async def test_an_update_with_an_old_or_no_version_is_refused() -> None:
     assert "autolock is not turned on" in message
 
 
-async def test_there_is_no_unlock_key_and_nothing_to_unlock() -> None:
-    api = Api.manager(World.make())
+async def test_an_unlock_key_is_made_shown_and_dropped_with_autolock() -> None:
+    world = World.make()
+    api = Api.manager(world)
     assert await api.get("/swarm/unlockkey") == {"UnlockKey": ""}
-    assert await api.error("POST", "/swarm/unlock", {"UnlockKey": "SWMKEY-1-x"}) == (409, "swarm is not locked")
+    seen = []
+    locked = {**DEFAULT_SPEC, "EncryptionConfig": {"AutoLockManagers": True}}
+    for rotate in ("false", "false", "true", "true"):
+        version = world.context.cluster.version
+        await api.call("POST", f"/swarm/update?version={version}&rotateManagerUnlockKey={rotate}", locked)
+        key = (await api.get("/swarm/unlockkey"))["UnlockKey"]
+        assert re.fullmatch(r"SWMKEY-1-[A-Za-z0-9+/]{43}", key)
+        seen.append(key)
+    assert seen[0] == seen[1], "it stays until somebody rotates it"
+    assert len(set(seen)) == 3
+    assert key not in json.dumps(await api.get("/swarm"))
+    assert (await api.get("/swarm"))["Spec"]["EncryptionConfig"] == {"AutoLockManagers": True}
+    await api.call("POST", f"/swarm/update?version={world.context.cluster.version}", DEFAULT_SPEC)
+    assert await api.get("/swarm/unlockkey") == {"UnlockKey": ""}
+
+
+async def test_unlocking_is_the_host_s_affair_and_a_locked_host_says_so_to_all_calls() -> None:
+    body = {"UnlockKey": "SWMKEY-1-x"}
+    assert await Api.manager(World.make()).error("POST", "/swarm/unlock", body) == (409, "swarm is not locked")
     assert (await Api.outside().error("POST", "/swarm/unlock", {}))[0] == 503
+    locked = Api(Host(LocalState(state="locked", role="manager", node_id="n", error=texts.LOCKED)))
+    for method, path, body in (("GET", "/swarm", None), ("GET", "/nodes", None), ("POST", "/services/create", {})):
+        assert await locked.error(method, path, body) == (503, texts.LOCKED)
+    assert (await locked.raw("POST", "/swarm/unlock", {"UnlockKey": "SWMKEY-1-x"}))[0] == 200
+    assert locked.host.calls == ["SWMKEY-1-x"]
+    assert locked.routes.swarm_state() == "locked"
+    info = await locked.routes.swarm_info()
+    assert (info["LocalNodeState"], info["ControlAvailable"], info["Error"]) == ("locked", False, texts.LOCKED)
 
 
 async def test_a_new_swarm_has_no_secrets_and_configs() -> None:

@@ -87,12 +87,18 @@ def test_options_that_cannot_be_are_refused_before_anything_is_made(values: dict
 
 
 def test_what_a_later_version_brings_is_said_clearly() -> None:
-    with pytest.raises(Unimplemented):
-        settings_of(InitOptions(spec={"EncryptionConfig": {"AutoLockManagers": True}}))
     for ca in ({"ExternalCAs": [{"URL": "https://ca/sign"}]}, {"SigningCACert": "PEM"}):
         with pytest.raises(Unimplemented, match="found the swarm first"):
             settings_of(InitOptions(spec={"CAConfig": ca}))
     assert issubclass(Unimplemented, Refusal)
+
+
+def test_a_swarm_is_founded_with_an_unlock_key_where_its_managers_are_locked() -> None:
+    for wanted in (True, False):
+        cluster = World.make(InitOptions(spec={"EncryptionConfig": {"AutoLockManagers": wanted}})).context.cluster
+        assert cluster.unlock_key.startswith("SWMKEY-1-") is wanted
+        assert bool(cluster.unlock_key) is wanted
+        assert not wanted or cluster.unlock_key not in repr(cluster)
 
 
 def test_defaults_fill_only_what_is_unset() -> None:

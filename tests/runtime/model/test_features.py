@@ -134,7 +134,12 @@ def test_the_mesh_came_with_level_three(options: dict[str, Any], level: int) -> 
 
 def test_the_life_of_trust_came_with_level_four() -> None:
     assert features.needed([Create(Certificate(id="1a", node_id="n"))]) == 4
-    for trust in ({"intermediates": "PEM"}, {"root_rotation": RootRotation()}, {"former_roots": (FormerRoot(),)}):
+    for trust in (
+        {"intermediates": "PEM"},
+        {"root_rotation": RootRotation()},
+        {"former_roots": (FormerRoot(),)},
+        {"unlock_key": "x"},
+    ):
         assert features.needed([Create(Cluster(id="c", **trust))]) == 4  # type: ignore[arg-type]
     for ca in (CAConfig(key_algorithm="p384"), CAConfig(external_cas=(ExternalCA(url="https://ca/sign"),))):
         assert features.needed([Create(Cluster(id="c", spec=SwarmSpec(ca=ca)))]) == 4

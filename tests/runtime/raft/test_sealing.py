@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 
@@ -321,3 +322,25 @@ async def test_a_start_without_the_key_is_refused_in_words_that_help(tmp_path, c
         await log.start()
     assert {**found(tmp_path), "lock": b""} == {**before, "lock": b""}
     assert SECRET.decode() not in caplog.text
+
+
+@pytest.mark.parametrize("snapshot_every", [3, 1000])
+async def test_all_is_sealed_anew_on_demand_whether_there_was_a_snapshot_or_not(tmp_path, snapshot_every):
+    held = HeldKeys(b"a" * 32)
+    one = keys_of(held)
+    async with running(tmp_path, sealer=one, snapshot_every=snapshot_every, keep_entries=2) as log:
+        for number in range(8):
+            await log.propose(b"k%d=" % number + SECRET)
+        one.rotate()
+        waiting = asyncio.create_task(log.reseal())
+        await log.propose(b"last=one")
+        async with asyncio.timeout(60):
+            await waiting
+        assert open_snapshot(tmp_path / SNAPSHOT_NAME, one).outdated is False
+    newest = Machine()
+    only = keys_of(HeldKeys(held.load().current))
+    async with running(tmp_path, newest, sealer=only):
+        assert newest.data[b"last"] == b"one" and len(newest.data) == 9
+    old = keys_of(HeldKeys(b"a" * 32))
+    with pytest.raises(SealError, match="holds another one"):
+        open_wal(Disk(), tmp_path / LOG_NAME, old)

@@ -329,6 +329,7 @@ _SWARM: list[tuple[str, Any, str, Any]] = [
     ("ca_key_algorithm", "p384", "CAConfig.KeyAlgorithm", "p384"),
     ("ca_rotation_grace", "10m", "CAConfig.RotationGrace", 600 * SECOND),
     ("ca_expired_grace", "720h", "CAConfig.ExpiredGrace", 720 * HOUR),
+    ("autolock", True, "EncryptionConfig.AutoLockManagers", True),
 ]
 _NODE: list[tuple[str, Any, str, Any]] = [
     ("labels", {"zone": "a"}, "Labels", {"zone": "a"}),

@@ -134,7 +134,6 @@ def test_options_that_the_runtime_keeps_to_itself_are_not_offered() -> None:
         "runtime",
         "isolation",
         "force_rotate",
-        "autolock",
         "task_defaults",
         "task",
         "container",

@@ -41,7 +41,14 @@ class Record:
     status: TaskStatus
 
 
-Item = list[Write | NetworkRow] | asyncio.Future[None] | None
+class _Reseal:
+    """A wish in the queue; ``done`` ends with it."""
+
+    def __init__(self, done: asyncio.Future[None]) -> None:
+        self.done = done
+
+
+Item = list[Write | NetworkRow] | asyncio.Future[None] | _Reseal | None
 
 
 class TaskDatabase:
@@ -107,6 +114,14 @@ class TaskDatabase:
             self._writes.put(written)
             await written
 
+    async def reseal(self) -> None:
+        """Seal all that is kept with the newest key. Raises DatabaseError where that is not possible now."""
+        if self._thread is None or not self._thread.is_alive():
+            raise DatabaseError(f"{self._path} is not open")
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._writes.put(_Reseal(done))
+        await done
+
     async def close(self) -> None:
         """Write what is left, unless it cannot be written, and end the thread."""
         thread, self._thread = self._thread, None
@@ -167,7 +182,16 @@ class TaskDatabase:
         for item in items:
             if isinstance(item, asyncio.Future):
                 loop.call_soon_threadsafe(_settle, item, None, None)
+            elif isinstance(item, _Reseal):
+                loop.call_soon_threadsafe(_settle, item.done, None, self._resealed(file))
         return None not in items
+
+    def _resealed(self, file: TaskFile) -> DatabaseError | None:
+        try:
+            file.reseal(self._sealer)
+        except (sqlite3.Error, OSError, ValueError, DatabaseError) as error:
+            return DatabaseError(f"{self._path} cannot be sealed anew: {error}")
+        return None
 
     def _failed(self, failure: str | None) -> None:
         if failure is not None and failure != self.failure:

@@ -109,6 +109,25 @@ class TaskFile:
         opened = {key: self._seal.open(row, _place(key, "network")) for key, row in found if isinstance(row, bytes)}
         return {key: row for key, row in opened.items() if row is not None}
 
+    def reseal(self, sealer: Sealer) -> None:
+        """Seal all anew, with the newest key. Raises DatabaseError, ValueError, sqlite3.Error or OSError; then all is
+        as before."""
+        rows, networks, before = self.rows(), self.networks(), self._seal
+        self._connection.execute("PRAGMA secure_delete = ON")
+        self._seal = seal = sealer.new(PURPOSE)
+        try:
+            with self._connection:
+                self._connection.execute("UPDATE seal SET label = ?", (seal.label,))
+                self._connection.execute("DELETE FROM networks")
+                for task_id, assigned, status in rows:
+                    self._reseal(task_id, assigned, status)
+                for key, row in networks.items():
+                    self._connection.execute(PUT_ROW, (key, self._close(key, "network", row)))
+        except BaseException:
+            self._seal = before
+            raise
+        self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
     def write(self, writes: Sequence[Write | NetworkRow]) -> None:
         """All of them or none. Raises sqlite3.Error."""
         with self._connection:
@@ -136,6 +155,10 @@ class TaskFile:
         else:
             self._connection.execute(PUT, (task_id, self._close(task_id, "assigned", assigned), *columns))
 
+    def _reseal(self, task_id: str, assigned: bytes, status: str) -> None:
+        sealed = (self._close(task_id, "assigned", assigned), self._close(task_id, "status", status.encode()))
+        self._connection.execute("UPDATE tasks SET assigned = ?, status = ? WHERE id = ?", (*sealed, task_id))
+
     def _close(self, task_id: str, column: str, value: bytes) -> bytes:
         return self._seal.close(value, _place(task_id, column))
 
@@ -161,8 +184,7 @@ class TaskFile:
                 connection.execute(table)
             connection.execute("INSERT INTO seal (label) VALUES (?)", (seal.label,))
             for task_id, assigned, status in connection.execute("SELECT id, assigned, status FROM tasks").fetchall():
-                sealed = (self._close(task_id, "assigned", assigned), self._close(task_id, "status", status.encode()))
-                connection.execute("UPDATE tasks SET assigned = ?, status = ? WHERE id = ?", (*sealed, task_id))
+                self._reseal(task_id, assigned, status)
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version = {VERSION}")
         if version:

@@ -193,7 +193,7 @@ class Credentials:
 
     def show(self, context: ssl.SSLContext) -> None:
         """Have a client show this member's certificate. Blocking and short; raises OSError."""
-        context.load_cert_chain(self._store.certificate_path, self._store.key_path)
+        context.load_cert_chain(self._store.certificate_path, self._store.key_path, self._store.password())
 
     def root_pem(self) -> bytes:
         return self._held.root_pem
@@ -204,5 +204,7 @@ class Credentials:
     def tls_context(self) -> ssl.SSLContext:
         """The join listener's side of TLS."""
         if self._context is None:
-            self._context = join_server.server_context(self._store.certificate_path, self._store.key_path)
+            self._context = join_server.server_context(
+                self._store.certificate_path, self._store.key_path, self._store.password()
+            )
         return self._context

@@ -120,6 +120,12 @@ class Changing:
         self._node, self._roots = node, roots or self._roots
         self._woken.set()
 
+    def renew_soon(self) -> None:
+        """The key of the certificate shall not be used much longer."""
+        self._due, self._failed = 0, 0
+        if self._node is not None:
+            self._woken.set()
+
     def certified(self) -> None:
         """There is another certificate that was not asked for here."""
         self._due, self._failed = self._renewal_due(), 0

@@ -22,7 +22,15 @@ from queenright.lib.backoff import Backoff
 from queenright.lib.tasks import Background
 from queenright.manager import texts
 from queenright.manager.ports import Clock, InitOptions, JoinOptions, LocalState
-from queenright.model.errors import FailedPrecondition, Refusal, Unavailable
+from queenright.model.errors import (
+    AlreadyExists,
+    FailedPrecondition,
+    InvalidArgument,
+    Refusal,
+    Unauthenticated,
+    Unavailable,
+)
+from queenright.model.unlock import UnlockKeyError, parse_unlock_key
 from queenright.spec.cluster import MANAGER
 
 if TYPE_CHECKING:
@@ -51,6 +59,7 @@ class Host:
         self._member: Member | None = None
         self._held: MemberState | None = None  # the membership that is on disk and does not run
         self._error = ""  # why it does not
+        self._locked = False  # it waits for the unlock key
         self.gateway: Forwarding | None = None  # serves what other managers hand on; set before anything begins
         self._busy = asyncio.Lock()
         self._background = Background()
@@ -61,8 +70,12 @@ class Host:
     def local_state(self) -> LocalState:
         if self._member is not None:
             return dataclasses.replace(self._member.local_state(), started_at=self._started_at)
-        state = "error" if self._error else "pending" if self._busy.locked() else "inactive"
-        shown = LocalState(state=state, error=self._error, started_at=self._started_at, ready=state == "inactive")
+        state, error = "pending" if self._busy.locked() else "inactive", self._error
+        if self._locked:
+            state, error = "locked", texts.LOCKED
+        elif error:
+            state = "error"
+        shown = LocalState(state=state, error=error, started_at=self._started_at, ready=state == "inactive")
         held = self._held
         if held is None:
             return shown
@@ -111,6 +124,8 @@ class Host:
         from queenright.app import joining
 
         async with self._busy:
+            if self._locked:
+                raise texts.not_a_manager(self.local_state())
             if options.force_new_cluster:
                 return await self._force(options)
             self._require_no_member()
@@ -184,15 +199,52 @@ class Host:
                 self._member.require_may_leave(force)
                 await self._member.leave()
                 self._member = None
-            elif not self._error:
+            elif not self._error and not self._locked:
                 raise Unavailable(texts.NOT_PART, plain=True)
+            elif self._locked and not force:
+                raise Unavailable(f"{texts.LOCKED} Leaving with force gives the local state up.", plain=True)
             elif not force:
                 raise Unavailable(f"{self._error}; leaving with force gives the local state up", plain=True)
             elif self._held is not None:
                 await self._give_up(self._held)
             self._file.wipe()
-            self._error, self._held = "", None
+            self._error, self._held, self._locked = "", None, False
             log.info("left the swarm")
+
+    async def unlock(self, key: str) -> None:
+        """Go on with a membership whose keys are locked."""
+        async with self._busy:
+            held = self._locked_membership()
+            await asyncio.to_thread(self._open, held, key)
+            self._locked = False
+            log.info("unlocked")
+        if await self._may_resume_later(held):
+            self._background.start(self._resume_later(held), "resume")
+        if self._error:
+            raise Unavailable(f"the swarm is unlocked, but this host cannot go on yet: {self._error}", plain=True)
+
+    def _locked_membership(self) -> MemberState:
+        if self._locked and self._held is not None:
+            return self._held
+        if self._member is None and self._held is None:
+            raise Unavailable(texts.NOT_PART, plain=True)
+        state = self.local_state()
+        if state.role == MANAGER:
+            raise AlreadyExists(texts.NOT_LOCKED, plain=True)
+        raise texts.not_a_manager(state)
+
+    def _open(self, held: MemberState, text: str) -> None:
+        from queenright.app import sealing
+        from queenright.edge.pki.errors import PkiError, WrongKeyError
+
+        try:
+            sealing.lock_of(self._file, held.node_id).unlock(parse_unlock_key(text))
+        except UnlockKeyError as error:
+            raise InvalidArgument(str(error), plain=True) from None
+        except WrongKeyError:
+            raise Unauthenticated(texts.WRONG_KEY, plain=True) from None
+        except (PkiError, OSError) as error:
+            raise Unavailable(f"swarm could not be unlocked, whatever the key: {error}", plain=True) from error
 
     async def _give_up(self, held: MemberState) -> None:
         from queenright.app import working
@@ -210,8 +262,12 @@ class Host:
             self._error = str(error)
             log.error("the membership cannot go on: %s", error)
             return
-        if self._held is not None and await self._may_resume_later(self._held):
-            self._background.start(self._resume_later(self._held), "resume")
+        held = self._held
+        if held is not None and held.role == MANAGER and self._file.has_lock:
+            self._locked = True
+            log.warning("this manager is locked: it waits for the unlock key (docker swarm unlock)")
+        elif held is not None and await self._may_resume_later(held):
+            self._background.start(self._resume_later(held), "resume")
 
     async def _may_resume_later(self, state: MemberState) -> bool:
         """Try to go on. Whether it did not work and another try may help."""

@@ -82,7 +82,7 @@ async def found(place: Place, options: InitOptions, addresses: Addresses) -> Mem
     member = Member(place.settings, place.clock, state, addresses, place.file, place.gateway)
     await member.start(swarm.changes)
     try:
-        place.file.save(state)
+        place.file.save(member.state)
     except BaseException:
         await member.stop(restarting=False)
         raise

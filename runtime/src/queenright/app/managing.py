@@ -237,6 +237,10 @@ class Managing:
         except (RaftError, TimeoutError) as error:
             log.warning("leadership was not handed over: %s", str(error) or f"nobody took it in {HAND_OVER} s")
 
+    async def reseal(self) -> None:
+        """Return when nothing of the log is sealed with a former key."""
+        await self._log.reseal()
+
     async def resign(self) -> None:
         """Have the other managers let this one go. Whether they do in time or not, it goes."""
         if not self._others():

@@ -13,6 +13,7 @@ from queenright.app.addressing import Addresses, host_of
 from queenright.app.certificates import Credentials
 from queenright.app.changing import Changing, Roots
 from queenright.app.homecoming import WayHome
+from queenright.app.locking import Locking, Sealed
 from queenright.app.managing import Managing
 from queenright.app.relaying import ToLeader
 from queenright.app.settings import Settings
@@ -71,7 +72,11 @@ class Member:
         self._seen_addr = ""  # where a manager sees this node, if it advertises no address
         self._error = ""
         self._here: dict[str, str] = {}  # this node's own manager half is reached without the network
-        self._credentials = Credentials(KeyStore(settings.state_dir / "certificates"))
+        if state.role != MANAGER:
+            file.clear_lock()  # a demotion that was cut short; what is left is in clear
+        keys = KeyStore(settings.state_dir / "certificates", sealing.lock_of(file, state.node_id))
+        self._credentials = Credentials(keys)
+        tasks_sealer = sealing.for_tasks(file, state.node_id)
         self._managing: Managing | None = None
         self._working = Working(
             settings.state_dir / "tasks.db",
@@ -79,7 +84,7 @@ class Member:
             settings.data_root,
             state.cluster_id,
             state.managers,
-            sealing.for_tasks(file, state.node_id),
+            tasks_sealer,
             self._credentials,
             clock,
             prefer_local=settings.prefer_local_images,
@@ -91,6 +96,16 @@ class Member:
             on_failure=lambda name, error: self._failed(error),
         )
         self._changing = Changing(self, self._credentials, self._working.renew, clock, world.dice)
+        self._locking = Locking(
+            sealing.lock_of(file, state.node_id),
+            keys,
+            Sealed(tasks_sealer, self._working.reseal),
+            acted=lambda: self.state.lock_version,
+            act=lambda version: self._save(dataclasses.replace(self.state, lock_version=version)),
+            renew=self._changing.renew_soon,
+            dice=world.dice,
+            on_failure=lambda name, error: self._failed(error),
+        )
         self._way_home = WayHome(
             self._credentials,
             clock,
@@ -183,11 +198,13 @@ class Member:
             await managing.stop()
             raise
         self._managing = managing
+        self._locking.start(managing.store, Sealed(sealer, managing.reseal))
         self._here[state.node_id] = self._addresses.local
 
     async def _stop_managing(self) -> None:
         managing, self._managing = self._managing, None
         self._here.clear()
+        await self._locking.stop()
         if managing is not None:
             await managing.stop()
 
@@ -204,8 +221,10 @@ class Member:
         """See ``changing.Hands``."""
         async with self._turn:
             await self._stop_managing()
+            self._locking.open_up()
             self._save(dataclasses.replace(self.state, role=WORKER, fresh=False, forcing=False, role_version=version))
             self._file.clear_log()
+            self._locking.discard()
             log.info("this node is a worker now")
 
     @property
@@ -273,7 +292,8 @@ class Member:
     def local_state(self) -> LocalState:
         session, managing = self._working.state, self._managing
         failure = self._error or (managing.failure if managing is not None else None)
-        error = failure or self._changing.problem or (session.error if not session.session_id else "")
+        problem = self._locking.problem or self._changing.problem
+        error = failure or problem or (session.error if not session.session_id else "")
         running, total = self._working.worker.counts()
         state = LocalState(
             state="error" if failure or session.removed else "active",

@@ -10,9 +10,12 @@ import dataclasses
 import json
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from queenright.lib import atomic
+
+if TYPE_CHECKING:
+    from queenright.edge.pki.locking import Lock
 
 FORMAT = 1
 MAGIC = "queenright-state"
@@ -28,7 +31,8 @@ class MemberState:
 
     ``role`` is what this host does at its next start. ``fresh``: a manager whose log was never opened; one that is not
     fresh and has no log lost it. ``role_version``: the node's version that led to the role, so that older news is not
-    acted on. ``forcing``: a new cluster is being forced, and that goes on at the next start.
+    acted on. ``forcing``: a new cluster is being forced, and that goes on at the next start. ``lock_version``: the
+    swarm's version by which this host's keys were locked or opened last.
     """
 
     node_id: str
@@ -41,6 +45,7 @@ class MemberState:
     fresh: bool = False
     role_version: int = 0
     forcing: bool = False
+    lock_version: int = 0
 
 
 class StateFile:
@@ -49,6 +54,7 @@ class StateFile:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.path = directory / "state.json"
+        self.lock: Lock | None = None  # of this membership, once somebody asked for it
 
     def load(self) -> MemberState | None:
         """The membership, or None where this host is in no swarm. Raises StateError."""
@@ -88,9 +94,24 @@ class StateFile:
         return self.directory / "raft.key"
 
     @property
+    def lock_path(self) -> Path:
+        """What the unlock key opens; there only where managers are locked."""
+        return self.directory / "autolock.key"
+
+    @property
+    def has_lock(self) -> bool:
+        """Whether there is one, or something else in its place."""
+        return self.lock_path.is_symlink() or self.lock_path.exists()
+
+    @property
     def tasks_key(self) -> Path:
         """What seals the agent's database."""
         return self.directory / "tasks.key"
+
+    def clear_lock(self) -> None:
+        """Destroy the lock: what is closed by it cannot be opened any more. Raises OSError."""
+        atomic.shred_file(self.lock_path)
+        self.lock = None
 
     def clear_log(self) -> None:
         """Destroy the key of a manager's log, and what is left of the log. Raises OSError."""
@@ -103,6 +124,7 @@ class StateFile:
         """Remove the log and the tasks of a founding or joining that a crash cut short, their keys first."""
         for key in (self.log_key, self.tasks_key):
             atomic.shred_file(key)
+        self.clear_lock()
         shutil.rmtree(self.log_directory, ignore_errors=True)
         for leftover in self.directory.glob("tasks.db*"):
             leftover.unlink(missing_ok=True)

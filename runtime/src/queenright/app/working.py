@@ -88,7 +88,9 @@ class Working:
             socket=str(docker_socket),
             prefer_local=prefer_local,
         )
-        database_file = TaskDatabase(database, sealer, encode=codec.encode_task, decode=codec.decode_task)
+        self._database = database_file = TaskDatabase(
+            database, sealer, encode=codec.encode_task, decode=codec.decode_task
+        )
         self.worker = Worker(self._executor, database_file, Reporter(world.dice), clock, data)
         self.dataplane = Dataplane(
             cluster_id,
@@ -129,6 +131,13 @@ class Working:
         finally:
             await link.close()
         return chain
+
+    async def reseal(self) -> None:
+        """Seal anew what is remembered of tasks, with the newest key. Raises OSError if that is not possible now."""
+        try:
+            await self._database.reseal()
+        except DatabaseError as error:
+            raise OSError(str(error)) from error
 
     async def start(self) -> None:
         """Raises StateError where the remembered tasks cannot be read; then nothing runs."""

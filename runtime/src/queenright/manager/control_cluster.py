@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Use cases on the swarm itself: its spec and its join tokens."""
+"""Use cases on the swarm itself: its spec, its join tokens and its unlock key."""
 
 from __future__ import annotations
 
@@ -13,8 +13,11 @@ from queenright.model.changes import Update
 from queenright.model.errors import FailedPrecondition, InvalidArgument, OutOfSequence
 from queenright.model.objects import Cluster
 from queenright.model.tokens import SECRET_BYTES, make_join_token
+from queenright.model.unlock import KEY_BYTES, unlock_key_text
 from queenright.spec.cluster import CAConfig, SwarmSpec
 from queenright.spec.fields import keep_own
+
+NO_AUTOLOCK = "cannot rotate the unlock key because autolock is not turned on"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -40,12 +43,12 @@ class ClusterControl:
         cluster = self._context.cluster
         if cluster.version != version:
             raise OutOfSequence
-        if rotation.unlock_key:
-            raise FailedPrecondition("cannot rotate the unlock key because autolock is not turned on", plain=True)
         spec = keep_own(cluster.spec, spec)
         check_swarm(spec)
+        if rotation.unlock_key and not spec.encryption.autolock:
+            raise FailedPrecondition(NO_AUTOLOCK, plain=True)
         after = await self._roots.changed(cluster, normal(spec), signing_key)
-        await self._context.write([Update(self.rotated(after, rotation))])
+        await self._context.write([Update(self.rotated(self._keyed(after), rotation))])
 
     async def rooted(self, cluster: Cluster, ca: CAConfig, signing_key: str) -> Cluster:
         """The cluster with another declaration of its root in force, if that is allowed; nothing is written."""
@@ -62,15 +65,28 @@ class ClusterControl:
                 raise InvalidArgument(
                     "the root of a swarm is changed by itself, not along with other options", plain=True
                 )
-        return dataclasses.replace(cluster, spec=normal(spec))
+        return self._keyed(dataclasses.replace(cluster, spec=normal(spec)))
 
     def rotated(self, cluster: Cluster, rotation: Rotation) -> Cluster:
-        """The cluster with new join tokens in the place of those to be rotated; the old ones are dead at once."""
+        """The cluster with new tokens and a new unlock key in the place of those to be rotated. Old tokens are dead at
+        once, the old unlock key as soon as a manager hears of it.
+        """
         if rotation.worker_token:
             cluster = dataclasses.replace(cluster, worker_token=self._token(cluster))
         if rotation.manager_token:
             cluster = dataclasses.replace(cluster, manager_token=self._token(cluster))
+        if rotation.unlock_key and cluster.unlock_key:
+            cluster = self._with_new_key(cluster)
         return cluster
+
+    def _keyed(self, cluster: Cluster) -> Cluster:
+        """With an unlock key where managers are to be locked, and only there."""
+        if not cluster.spec.encryption.autolock:
+            return dataclasses.replace(cluster, unlock_key="")
+        return cluster if cluster.unlock_key else self._with_new_key(cluster)
+
+    def _with_new_key(self, cluster: Cluster) -> Cluster:
+        return dataclasses.replace(cluster, unlock_key=unlock_key_text(self._context.ids.bytes(KEY_BYTES)))
 
     def _token(self, cluster: Cluster) -> str:
         return make_join_token(cluster.root_certificate.encode(), self._context.ids.bytes(SECRET_BYTES)).text

@@ -14,6 +14,7 @@ from queenright.model.changes import Change, Create
 from queenright.model.errors import InvalidArgument, Unimplemented
 from queenright.model.objects import Cluster, Node, NodeStatus
 from queenright.model.tokens import SECRET_BYTES, make_join_token
+from queenright.model.unlock import KEY_BYTES, unlock_key_text
 from queenright.spec.cluster import ACTIVE, DRAIN, MANAGER, PAUSE, NodeSpec, SwarmSpec
 from queenright.spec.fields import decode
 
@@ -89,6 +90,7 @@ def found(
         subnet_size=settings.subnet_size,
         data_path_port=settings.data_path_port,
         feature_level=features.LEVEL,
+        unlock_key=unlock_key_text(ids.bytes(KEY_BYTES)) if settings.spec.encryption.autolock else "",
     )
     node_id = ids()
     certificate = certificates.issue(

@@ -252,7 +252,7 @@ class Outside(Protocol):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class LocalState:
-    """What this host is. ``state``: inactive, pending, active or error; ``role``: "", worker or manager.
+    """What this host is. ``state``: inactive, pending, locked, active or error; ``role``: "", worker or manager.
 
     Of a manager: ``leader`` is the node id of the manager that leads ("" for none), ``stale`` says that it reads what
     may be old, ``raft`` describes the group for ``status``.
@@ -315,6 +315,12 @@ class Host(Protocol):
     async def join(self, options: JoinOptions) -> None: ...
 
     async def leave(self, force: bool) -> None: ...
+
+    async def unlock(self, key: str) -> None:
+        """Go on with a membership that is locked. Raises Unauthenticated for a wrong key, AlreadyExists if nothing
+        is locked, InvalidArgument for what is no key, Unavailable where the files of the lock are damaged or missing.
+        """
+        ...
 
     async def pending_key_digest(self) -> str:
         """The digest of the key with which this host will join."""

@@ -7,7 +7,7 @@ import dataclasses
 from typing import Any
 
 from queenright.manager.checks import check_values
-from queenright.model.errors import InvalidArgument, Unimplemented
+from queenright.model.errors import InvalidArgument
 from queenright.spec.cluster import (
     CAConfig,
     DispatcherSpec,
@@ -87,8 +87,6 @@ def check_swarm(spec: SwarmSpec) -> None:
     _check_heartbeat(spec.dispatcher.heartbeat_period)
     _check_patience(spec.dispatcher)
     _check_raft(spec.raft)
-    if spec.encryption.autolock:
-        raise Unimplemented("autolock of managers is not supported by this version of queenright")
     for name in ("rotation_grace", "expired_grace"):
         if (getattr(spec.ca, name) or 0) < 0:
             raise InvalidArgument(f"{name.replace('_', ' ')} cannot be a negative duration")

@@ -15,6 +15,11 @@ WORKER = (
     "command on a manager node or promote the current node to a manager."
 )
 PREPARING = "This node is not a swarm manager. Manager is being prepared or has trouble connecting to the cluster."
+LOCKED = (
+    'Swarm is encrypted and needs to be unlocked before it can be used. Please use "docker swarm unlock" to unlock it.'
+)
+WRONG_KEY = "swarm could not be unlocked: invalid key provided"
+NOT_LOCKED = "swarm is not locked"
 NOT_PART = "This node is not part of a swarm"
 ALREADY_PART = (
     'This node is already part of a swarm. Use "docker swarm leave" to leave this swarm and join another one.'
@@ -66,6 +71,8 @@ def not_a_manager(state: LocalState) -> Unavailable:
     """The refusal of a manager's work by a host in ``state``."""
     if state.state == "inactive":
         return Unavailable(NOT_IN_SWARM, plain=True)
+    if state.state == "locked":
+        return Unavailable(LOCKED, plain=True)
     if state.role == "worker":
         return Unavailable(WORKER, plain=True)
     text = f"{PREPARING} ({state.error})" if state.error else PREPARING

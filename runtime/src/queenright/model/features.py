@@ -72,6 +72,10 @@ def _content(value: Object, seen: dict[int, int]) -> int:
         if level is None:
             level = seen[key] = level_of_spec(value.spec)
         return level
-    if isinstance(value, Cluster) and (value.root_rotation or value.former_roots or value.intermediates):
+    if isinstance(value, Cluster) and _has_of_4(value):
         return 4
     return level_of_spec(value.spec) if isinstance(value, Cluster | Node) else 1
+
+
+def _has_of_4(cluster: Cluster) -> bool:
+    return bool(cluster.root_rotation or cluster.former_roots or cluster.intermediates or cluster.unlock_key)

@@ -25,7 +25,7 @@ class Cluster:
     """The swarm itself; there is one. ``id`` is also the organisation in every certificate.
 
     ``root_key`` is of what signs certificates: the root, or the first of the ``intermediates`` below it. It is empty
-    where an authority outside signs.
+    where an authority outside signs. ``unlock_key`` is empty while managers are not locked.
     """
 
     kind: ClassVar[str] = "cluster"
@@ -45,6 +45,7 @@ class Cluster:
     intermediates: str = ""
     root_rotation: RootRotation | None = None
     former_roots: tuple[FormerRoot, ...] = ()
+    unlock_key: str = ""
 
     def __repr__(self) -> str:
         return f"Cluster(id={self.id!r}, version={self.version})"  # keys and tokens stay out of logs and tracebacks

@@ -80,15 +80,16 @@ class Limits:
     nodes_per_minute: int = join_limits.NODES_PER_MINUTE
 
 
-def server_context(chain: Path, key: Path) -> ssl.SSLContext:
+def server_context(chain: Path, key: Path, password: bytes = b"") -> ssl.SSLContext:
     """The listener's TLS settings with a manager's node certificate: TLS 1.3, no certificate asked of the client.
+    ``password`` opens an encrypted key.
 
     Blocking and short. Raises OSError or ssl.SSLError when the files are missing or do not belong together.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.num_tickets = 0  # no connection is ever resumed
-    context.load_cert_chain(chain, key)
+    context.load_cert_chain(chain, key, password)
     return context
 
 

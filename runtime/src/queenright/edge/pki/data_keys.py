@@ -87,6 +87,11 @@ class KeyFile:
         keys, current = self._open(data)
         return keys, wanted and current
 
+    @property
+    def settled(self) -> bool:
+        """Whether the file is closed as it is to be, or in clear; one that is not there is."""
+        return self._load()[1]
+
     def conform(self) -> None:
         """Close the file with the lock as it is now, or write it in clear where there is none any more."""
         known, settled = self._load()

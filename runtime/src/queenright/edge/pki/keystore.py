@@ -154,14 +154,20 @@ class KeyStore:
         check_owner(self.directory, status)
         return True
 
-    def conform(self) -> None:
-        """Encrypt the keys with the lock as it is now, or write them in clear where there is none any more."""
-        for path in (self.key_path, self._pending_path):
-            held = self._file(path, private=True)
-            if held is not None and not self._is_as_wanted(path, held):
-                key = self._key(path)
-                assert key is not None
-                self._put_key(path, key)
+    def conform(self) -> bool:
+        """Encrypt the keys with the lock as it is now, or write them in clear where there is none any more. Whether the
+        node's key was not as it is to be."""
+        changed = [self._conform(path) for path in (self._pending_path, self.key_path)]
+        return changed[-1]
+
+    def _conform(self, path: Path) -> bool:
+        held = self._file(path, private=True)
+        if held is None or self._is_as_wanted(path, held):
+            return False
+        key = self._key(path)
+        assert key is not None
+        self._put_key(path, key)
+        return True
 
     def password(self) -> bytes:
         """What opens the file of the node's key; nothing, if it is in clear. Raises LockedError."""

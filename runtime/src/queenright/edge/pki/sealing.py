@@ -96,9 +96,23 @@ class RecordSealer:
             self._add()
 
     def conform(self) -> None:
-        """Have the file of the keys closed as it is to be. Raises KeyStoreError or OSError."""
+        """Have the file of the keys closed as it is to be, or in clear. Raises KeyStoreError or OSError."""
         with self._lock:
             self._keys.conform()
+
+    def turn(self) -> None:
+        """Where the file of the keys is not closed as it is to be, close it, in one step with :meth:`rotate`: what
+        could be read shall open nothing of tomorrow. Raises KeyStoreError or OSError."""
+        with self._lock:
+            if not self._keys.settled:
+                self._add()
+
+    @property
+    def newest(self) -> bytes:
+        """The id of the key that seals what is new; empty where there is none yet. Raises KeyStoreError or OSError."""
+        with self._lock:
+            keys = self._load()
+        return keys.current_id if keys is not None else b""
 
     @property
     def rotating(self) -> bool:

@@ -90,7 +90,7 @@ class Engine:
         self._waker = Waker()
         self._controls: queue.SimpleQueue[Callable[[Replica], None]] = queue.SimpleQueue()
         self._stopping = False
-        self._compaction: tuple[int, int] | None = None
+        self._compaction: tuple[int, int, Callable[[bool], None]] | None = None
         self._status: Status | None = None
         self._lock: DirectoryLock | None = None
         self._wal: Wal | None = None
@@ -169,9 +169,10 @@ class Engine:
         what it gave, in order with the entries."""
         self._control(lambda replica: self._post(done, action(replica)))
 
-    def compact(self, index: int, keep: int) -> None:
-        """A snapshot of ``index`` is durable: shorten the log to it and at most ``keep`` entries before it."""
-        self._control(lambda replica: self._note_compaction(index, keep))
+    def compact(self, index: int, keep: int, done: Callable[[bool], None]) -> None:
+        """A snapshot of ``index`` is durable: shorten the log to it and at most ``keep`` entries before it. ``done`` is
+        posted with whether the log is sealed with a former key even so."""
+        self._control(lambda replica: self._note_compaction(index, keep, done))
 
     def stop(self) -> None:
         """Flush, close and end; the listener hears ``on_ended``, also after a failure."""
@@ -193,8 +194,8 @@ class Engine:
     def _note_stop(self) -> None:
         self._stopping = True
 
-    def _note_compaction(self, index: int, keep: int) -> None:
-        self._compaction = (index, keep)
+    def _note_compaction(self, index: int, keep: int, done: Callable[[bool], None]) -> None:
+        self._compaction = (index, keep, done)
 
     def _main(self) -> None:
         try:
@@ -262,9 +263,10 @@ class Engine:
     def _compact(self, replica: Replica) -> None:
         if self._compaction is None or not replica.may_compact():
             return
-        index, keep = self._compaction
+        index, keep, done = self._compaction
         self._compaction = None
         replica.wal.compact(replica.wal.first_to_keep(index, keep))
+        self._post(done, replica.wal.stale)
 
     def _close(self) -> None:
         try:

@@ -373,7 +373,13 @@ class RaftLog:
 
     def _on_snapshot(self, snapshot: Snapshot) -> None:
         self._shipping.latest = snapshot
-        self._engine.compact(snapshot.index, self._keep_entries)
+        self._engine.compact(snapshot.index, self._keep_entries, self._snapshotter.compacted)
+        self._snapshotter.look(self._applier, self._machine)
+
+    async def reseal(self) -> None:
+        """See ``Snapshotter.reseal``."""
+        self._check_running()
+        await self._snapshotter.reseal(self._applier, self._machine)
 
     def _fail(self, error: BaseException) -> None:
         """Stop for good. Only the first failure counts."""

@@ -59,11 +59,26 @@ class Snapshotter:
         self._bytes = 0
         self._bytes_now = 0
         self._not_before = 0.0
+        self._demanded = False
+        self._sealed = asyncio.Event()
         self.failure: str | None = None
 
     def found(self, snapshot: Snapshot) -> None:
         """This snapshot was there at start, or was installed."""
         self._latest = snapshot
+
+    async def reseal(self, applier: Applier, machine: StateMachine) -> None:
+        """Return when nothing on disk is sealed with another key than the sealer's newest. Where the last entry is in
+        the snapshot already, that begins with the next one that comes."""
+        self._sealed.clear()
+        self._demanded = True
+        self.look(applier, machine)
+        await self._sealed.wait()
+
+    def compacted(self, stale: bool) -> None:
+        """The log was written anew, or left as it is: then it may be sealed with a former key."""
+        if not stale and not self._holds and self._latest is not None and not self._latest.outdated:
+            self._sealed.set()
 
     def look(self, applier: Applier, machine: StateMachine) -> None:
         """Begin one if it is time for that."""
@@ -84,7 +99,7 @@ class Snapshotter:
             return False
         latest = self._latest
         since, size = (latest.index, latest.size) if latest is not None else (0, 0)
-        if latest is not None and latest.outdated and index > since:
+        if index > since and (self._demanded or (latest is not None and latest.outdated)):
             return True
         return index - since >= self._every or bytes_applied - self._bytes >= max(LEAST_BYTES, size)
 
@@ -146,6 +161,7 @@ class Snapshotter:
     def _on_written(self, snapshot: Snapshot) -> None:
         self.idle.set()
         self._latest, self._bytes = snapshot, self._bytes_now
+        self._demanded = self._demanded and snapshot.outdated
         self.failure = None
         logger.info("snapshot at entry %d: %d records, %d bytes", snapshot.index, snapshot.count, snapshot.size)
         self._done(snapshot)

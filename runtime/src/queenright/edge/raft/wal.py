@@ -174,7 +174,8 @@ class Wal(Journal):  # type: ignore[misc]
         self._durable += len(data)
         self._durable_index = self.last_index
 
-    def _stale(self) -> bool:
+    @property
+    def stale(self) -> bool:
         """Whether the file is sealed with a key that is on its way out."""
         return self._seal is not None and not self._seal.current
 
@@ -214,7 +215,7 @@ class Wal(Journal):  # type: ignore[misc]
         Where there is no room for that, the old file goes on until the next compaction. Raises any other OSError.
         """
         first = max(self.first_index, min(first, self.last_index))
-        if first == self.first_index and not self._stale():
+        if first == self.first_index and not self.stale:
             return
         self.sync()
         kept = self._entries[first - self.first_index :]

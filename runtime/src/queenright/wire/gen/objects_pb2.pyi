@@ -111,7 +111,7 @@ class SwarmSpec(_message.Message):
     def __init__(self, name: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., orchestration: _Optional[_Union[Orchestration, _Mapping]] = ..., raft: _Optional[_Union[RaftSpec, _Mapping]] = ..., dispatcher: _Optional[_Union[DispatcherSpec, _Mapping]] = ..., ca: _Optional[_Union[CAConfig, _Mapping]] = ..., encryption: _Optional[_Union[EncryptionConfig, _Mapping]] = ..., mesh_backend: _Optional[str] = ...) -> None: ...
 
 class Cluster(_message.Message):
-    __slots__ = ("id", "version", "created_at", "updated_at", "spec", "root_certificate", "root_key", "worker_token", "manager_token", "default_addr_pool", "subnet_size", "data_path_port", "feature_level", "intermediates", "root_rotation", "former_roots")
+    __slots__ = ("id", "version", "created_at", "updated_at", "spec", "root_certificate", "root_key", "worker_token", "manager_token", "default_addr_pool", "subnet_size", "data_path_port", "feature_level", "intermediates", "root_rotation", "former_roots", "unlock_key")
     ID_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     CREATED_AT_FIELD_NUMBER: _ClassVar[int]
@@ -128,6 +128,7 @@ class Cluster(_message.Message):
     INTERMEDIATES_FIELD_NUMBER: _ClassVar[int]
     ROOT_ROTATION_FIELD_NUMBER: _ClassVar[int]
     FORMER_ROOTS_FIELD_NUMBER: _ClassVar[int]
+    UNLOCK_KEY_FIELD_NUMBER: _ClassVar[int]
     id: str
     version: int
     created_at: int
@@ -144,7 +145,8 @@ class Cluster(_message.Message):
     intermediates: str
     root_rotation: RootRotation
     former_roots: _containers.RepeatedCompositeFieldContainer[FormerRoot]
-    def __init__(self, id: _Optional[str] = ..., version: _Optional[int] = ..., created_at: _Optional[int] = ..., updated_at: _Optional[int] = ..., spec: _Optional[_Union[SwarmSpec, _Mapping]] = ..., root_certificate: _Optional[str] = ..., root_key: _Optional[str] = ..., worker_token: _Optional[str] = ..., manager_token: _Optional[str] = ..., default_addr_pool: _Optional[_Iterable[str]] = ..., subnet_size: _Optional[int] = ..., data_path_port: _Optional[int] = ..., feature_level: _Optional[int] = ..., intermediates: _Optional[str] = ..., root_rotation: _Optional[_Union[RootRotation, _Mapping]] = ..., former_roots: _Optional[_Iterable[_Union[FormerRoot, _Mapping]]] = ...) -> None: ...
+    unlock_key: str
+    def __init__(self, id: _Optional[str] = ..., version: _Optional[int] = ..., created_at: _Optional[int] = ..., updated_at: _Optional[int] = ..., spec: _Optional[_Union[SwarmSpec, _Mapping]] = ..., root_certificate: _Optional[str] = ..., root_key: _Optional[str] = ..., worker_token: _Optional[str] = ..., manager_token: _Optional[str] = ..., default_addr_pool: _Optional[_Iterable[str]] = ..., subnet_size: _Optional[int] = ..., data_path_port: _Optional[int] = ..., feature_level: _Optional[int] = ..., intermediates: _Optional[str] = ..., root_rotation: _Optional[_Union[RootRotation, _Mapping]] = ..., former_roots: _Optional[_Iterable[_Union[FormerRoot, _Mapping]]] = ..., unlock_key: _Optional[str] = ...) -> None: ...
 
 class RootRotation(_message.Message):
     __slots__ = ("certificate", "key", "intermediates", "cross_signed", "issuer_subject", "issuer_public_key", "started_at")

@@ -22,7 +22,6 @@ from queenright.spec.cluster import MANAGER, SwarmSpec
 
 POOLS_SINCE = (1, 39)
 DATA_PATH_PORT_SINCE = (1, 40)
-NO_UNLOCK_KEY = ""  # what the Engine answers while autolock is off
 
 
 class SwarmHandlers(Handlers):
@@ -34,8 +33,8 @@ class SwarmHandlers(Handlers):
         router.add("POST", "/swarm/leave", self.leave, local=True)
         router.add("GET", "/swarm", self.inspect, abandon=True)
         router.add("POST", "/swarm/update", self.update)
-        router.add("GET", "/swarm/unlockkey", self.unlock_key)
-        router.add("POST", "/swarm/unlock", self.unlock, local=True)
+        router.add("GET", "/swarm/unlockkey", self.unlock_key, root=True)
+        router.add("POST", "/swarm/unlock", self.unlock, local=True, root=True)
         router.add("POST", "/queenright/v1/leave", self.leave, local=True)
 
     async def init(self, request: Request) -> Response:
@@ -104,13 +103,13 @@ class SwarmHandlers(Handlers):
         return Response(200)
 
     async def unlock_key(self, request: Request) -> Response:
-        self.control()
-        return json_response({"UnlockKey": NO_UNLOCK_KEY})
+        """The key that opens a locked manager; empty while managers are not locked."""
+        return json_response({"UnlockKey": self.control().context.cluster.unlock_key})
 
     async def unlock(self, request: Request) -> Response:
-        if self.host.local_state().state == "inactive":
-            raise ApiError(503, texts.NOT_PART)
-        raise ApiError(409, "swarm is not locked")
+        """Open this host, a manager that was started anew; answers when it goes on."""
+        await self.host.unlock(Body.of(request).text("UnlockKey"))
+        return Response(200)
 
     # -- the engine's own routes
 
