@@ -215,7 +215,7 @@ class Host:
         """Go on with a membership whose keys are locked."""
         async with self._busy:
             held = self._locked_membership()
-            await asyncio.to_thread(self._open, held, key)
+            self._open(held, key)
             self._locked = False
             log.info("unlocked")
         if await self._may_resume_later(held):
