@@ -13,13 +13,18 @@ import time
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.queenright.swarm.plugins.module_utils._engine import Engine, EngineError
-from ansible_collections.queenright.swarm.plugins.module_utils._resource import Result, WaitError, apply, said
+from ansible_collections.queenright.swarm.plugins.module_utils._engine import Engine
+from ansible_collections.queenright.swarm.plugins.module_utils._resource import (
+    Result,
+    WaitError,
+    apply,
+    said,
+    update_swarm,
+)
 from ansible_collections.queenright.swarm.plugins.module_utils._standing import standing
 
 OPTIONS = ("node_cert_expiry", "ca_key_algorithm", "ca_rotation_grace", "ca_expired_grace")
 ROOT = ("ca_cert", "ca_key", "external_cas")
-ROTATION_TRIES = 5
 LOOK_EVERY = 1.0  # seconds between two looks at a rotation
 
 Json = t.Dict[str, t.Any]
@@ -43,7 +48,13 @@ def authority(module: AnsibleModule, engine: Engine) -> Result:
     if tokens:
         _add(result, {"changed": True, "actions": tokens})
         if not module.check_mode:
-            _rotate_tokens(engine, params)
+            update_swarm(
+                engine,
+                {
+                    "rotateWorkerToken": str(params["rotate_worker_token"]).lower(),
+                    "rotateManagerToken": str(params["rotate_manager_token"]).lower(),
+                },
+            )
     if params["wait"] and not module.check_mode:
         _wait(engine, params["wait_timeout"])
     result.update(_shown(engine.get("/queenright/v1/ca")))
@@ -131,23 +142,6 @@ def _revoke(module: AnsibleModule, engine: Engine) -> Json:
 
 def _rotations(params: Json) -> t.List[str]:
     return ["rotate the join token of %ss" % role for role in ("worker", "manager") if params["rotate_%s_token" % role]]
-
-
-def _rotate_tokens(engine: Engine, params: Json) -> None:
-    """Make tokens anew; somebody else's write in between is no reason to fail."""
-    for attempt in range(1, ROTATION_TRIES + 1):
-        document = engine.get("/swarm")
-        query = {
-            "version": document["Version"]["Index"],
-            "rotateWorkerToken": str(params["rotate_worker_token"]).lower(),
-            "rotateManagerToken": str(params["rotate_manager_token"]).lower(),
-        }
-        try:
-            engine.post("/swarm/update", document["Spec"], query)
-            return
-        except EngineError as error:
-            if "out of sequence" not in str(error) or attempt == ROTATION_TRIES:
-                raise
 
 
 def _shown(document: Json) -> Json:

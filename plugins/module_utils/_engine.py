@@ -17,6 +17,7 @@ from urllib.parse import quote, urlencode
 
 DEFAULT_SOCKET = "/run/queenright/engine.sock"
 NOT_A_MANAGER = "not a swarm manager"  # in every answer of the Engine API that means it
+LOCKED = "needs to be unlocked before it can be used"
 PREPARED = "is being prepared"
 NO_LEADER = "does not have a leader"
 OUTCOME = "X-Queenright-Outcome"  # header of an error that leaves open whether a change was made: unknown
@@ -40,8 +41,8 @@ class EngineError(Exception):
 
     @property
     def not_a_manager(self) -> bool:
-        """Whether another host may be able to do what this one was asked: it is no manager, or has no runtime."""
-        return self.missing or (self.status == 503 and NOT_A_MANAGER in str(self))
+        """Whether another host may be able to do what was asked: this is no manager, is locked, or has no runtime."""
+        return self.missing or (self.status == 503 and (NOT_A_MANAGER in str(self) or LOCKED in str(self)))
 
     @property
     def passing(self) -> bool:

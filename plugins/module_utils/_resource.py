@@ -23,6 +23,7 @@ from ansible_collections.queenright.swarm.plugins.module_utils._spec.fields impo
 
 WAIT_SLICE = 30.0  # seconds of one long poll, so that a stopped daemon is noticed
 PATIENCE = 30.0  # seconds for a manager that has just been started
+UPDATE_TRIES = 5
 ELECTION = 15.0  # seconds for the managers to agree on a leader; it takes them two or three
 PAUSE = 0.5
 SHOWN_REASONS = 5
@@ -206,6 +207,18 @@ def _reasons(last: t.Dict[str, t.Any], done: str = "running") -> str:
 
 
 # -- the frame
+
+
+def update_swarm(engine: Engine, query: t.Dict[str, str]) -> None:
+    """Have secrets of the swarm made anew, as the query says; somebody else's write in between is no reason to fail."""
+    for attempt in range(1, UPDATE_TRIES + 1):
+        document = engine.get("/swarm")
+        try:
+            engine.post("/swarm/update", document["Spec"], dict(query, version=document["Version"]["Index"]))
+            return
+        except EngineError as error:
+            if "out of sequence" not in str(error) or attempt == UPDATE_TRIES:
+                raise
 
 
 def run(module: AnsibleModule, flow: t.Callable[[AnsibleModule, Engine], Result]) -> None:

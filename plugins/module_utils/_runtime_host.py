@@ -38,7 +38,9 @@ from ansible_collections.queenright.swarm.plugins.module_utils._service_manager 
 )
 from ansible_collections.queenright.swarm.plugins.module_utils._settings import refuse_bad, to_toml
 from ansible_collections.queenright.swarm.plugins.module_utils._spare import agrees, await_spare, leads
+from ansible_collections.queenright.swarm.plugins.module_utils._standing import LOCKED, LOCKED_WORDS
 from ansible_collections.queenright.swarm.plugins.module_utils._units import LOG
+from ansible_collections.queenright.swarm.plugins.module_utils._unlocking import UNLOCK_TIMEOUT
 
 CONFIG = "/etc/queenright/config.toml"
 STATE_DIR = "/var/lib/queenright"
@@ -58,6 +60,7 @@ class RuntimeHost:
         self._releases = Releases(PREFIX)
         self._engine = Engine(self._params["socket"], timeout=10)
         self._actions = []  # type: t.List[str]
+        self._refused = ""  # why a manager stays locked though there is a key
         self._before = self._releases.current()
         self._python = ""
         self._agreed = False  # with the other managers, before a restart
@@ -199,7 +202,9 @@ class RuntimeHost:
         while True:
             try:
                 status = self._engine.get("/queenright/v1/status")
-                if not self._agreed or agrees(status) or status.get("state") == "error":
+                if status.get("state") == LOCKED and self._unlocked():
+                    continue
+                if not self._agreed or agrees(status) or status.get("state") in ("error", LOCKED):
                     break
                 if time.monotonic() > deadline:
                     raise InstallError("the daemon was started, but its manager does not hear from the others")
@@ -211,6 +216,20 @@ class RuntimeHost:
                 time.sleep(0.1)
         if status.get("state") == "error":
             raise InstallError("the daemon runs, but it cannot go on in its swarm: %s" % status.get("error"))
+        if status.get("state") == LOCKED:
+            self._module.warn("after its restart, %s%s" % (LOCKED_WORDS, self._refused))
+
+    def _unlocked(self) -> bool:
+        """Give a manager that was restarted the unlock key, if the task has one. It goes on when this returns."""
+        if not self._params["unlock_key"]:
+            return False
+        try:
+            self._engine.post("/swarm/unlock", {"UnlockKey": self._params["unlock_key"]}, timeout=UNLOCK_TIMEOUT)
+        except EngineError as error:
+            self._refused = ". The unlock key of the task did not help: %s" % error
+            return False
+        self._actions.append("unlock this host")
+        return True
 
     def _manager(self, files: Files) -> t.Optional[Manager]:
         name = self._params["service_manager"]

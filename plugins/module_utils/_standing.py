@@ -22,6 +22,13 @@ ABSENT = "absent"  # no runtime on this host
 INACTIVE = "inactive"
 PENDING = "pending"
 ACTIVE = "active"
+LOCKED = "locked"  # a manager that was started anew and waits for the unlock key
+LOCKED_WORDS = (
+    "this host is a manager that is locked: it was started anew and needs the unlock key of the swarm. Unlock it with "
+    "queenright.swarm.swarm_unlock and unlock_key (manager_unlock_key of the role manager), or with docker swarm "
+    "unlock on the host. The key is shown by swarm_unlock with return_unlock_key, or docker swarm unlock-key, on a "
+    "manager that is not locked"
+)
 
 
 class Standing:
@@ -103,6 +110,8 @@ def require_health(here: Standing) -> None:
     """Raise EngineError where the membership is neither whole nor absent."""
     if here.state == PENDING:
         raise EngineError("this host is on its way into a swarm: try again when it has arrived or given up")
+    if here.state == LOCKED:
+        raise EngineError(LOCKED_WORDS)
     if not here.outside and here.state != ACTIVE:
         raise EngineError(
             "the membership of this host in a swarm cannot go on: %s. Mend it, or leave the swarm with "

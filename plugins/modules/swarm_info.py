@@ -47,7 +47,8 @@ RETURN = r"""
 state:
   description:
     - V(absent) if the host has no runtime, V(inactive) if it is in no swarm, V(pending) while it joins, V(active) if it
-      is a node, V(error) if its membership cannot go on; then RV(error) says why.
+      is a node, V(locked) if it is a manager that needs the unlock key (M(queenright.swarm.swarm_unlock)), V(error) if
+      its membership cannot go on; then RV(error) says why.
   type: str
   returned: success
   sample: active

@@ -115,6 +115,10 @@ EXAMPLES = r"""
     force_new_cluster: true
     install_runtime: false
 
+- name: Have managers locked after a restart
+  queenright.swarm.swarm_init:
+    autolock: true
+
 - name: Keep more ended tasks, and bring the heartbeat back to its default
   queenright.swarm.swarm_init:
     task_history_retention_limit: 10

@@ -139,6 +139,11 @@ options:
         back to the release before.
     type: int
     default: 60
+  unlock_key:
+    description:
+      - The unlock key of the swarm. A manager that needs it after it was restarted by this task is given it. Without it,
+        the task says in a warning that the manager is locked.
+    type: str
   bundle:
     description:
       - Set by the action plugin, which describes the wheel of the controller. Not for playbooks.
@@ -254,6 +259,7 @@ def main():
             "keep_quorum": {"type": "bool", "default": True},
             "keep_releases": {"type": "int", "default": 2},
             "ready_timeout": {"type": "int", "default": 60},
+            "unlock_key": {"type": "str", "no_log": True},
             "bundle": {
                 "type": "dict",
                 "options": {

@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
+import base64
 import datetime
 import json
+import zlib
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 from google.protobuf import message_factory
@@ -21,10 +24,11 @@ from queenright.edge.pki import outside, possession, succession
 from queenright.edge.pki.authority import LocalSigner, Root, Subject, create_root
 from queenright.edge.pki.errors import PkiError
 from queenright.edge.pki.keys import check_csr, load_key, make_csr, make_key
+from queenright.edge.pki.locking import parse_lock
 from queenright.edge.pki.peer import read_chain, read_identity, verify
 from queenright.lib import addresses
 from queenright.manager.description import cleaned
-from queenright.model import constraints, tokens
+from queenright.model import constraints, tokens, unlock
 from queenright.model.changes import Batch, Create, Delete, Update
 from queenright.model.errors import Refusal
 from queenright.model.home import HomeGrant, HomeRequest
@@ -154,6 +158,17 @@ def _joining() -> Iterator[Target]:
     yield Target("home challenge", (challenge,), home_messages.decode_challenge, (ValueError,))
     ticket = tokens.make_ticket(b"root", b"y" * 16)
     texts = (secret.text.encode(), ticket.text.encode())
+    lock_key = unlock.unlock_key_text(b"k" * 32).encode()
+    yield Target("unlock key", (lock_key, lock_key + b"\n"), text(unlock.parse_unlock_key), (unlock.UnlockKeyError,))
+    salt, sealed = b"s" * 16, b"c" * 60
+    lock = {
+        "magic": "queenright-autolock",
+        "format": 1,
+        "salt": base64.b64encode(salt).decode(),
+        "sealed": base64.b64encode(sealed).decode(),
+        "crc": zlib.crc32(salt + sealed),
+    }
+    yield Target("lock", (json.dumps(lock).encode(),), lambda data: parse_lock(data, Path("autolock.key")), (PkiError,))
     yield Target("join token", texts, text(tokens.parse_join_secret), (tokens.TokenError,))
 
 

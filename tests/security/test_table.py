@@ -17,6 +17,7 @@ from security.table import DEMOTED, EXCHANGE, THIRD, Site, held, outcome, reques
 
 from queenright.edge.grpc import authorize, live, objects
 from queenright.edge.grpc.authorize import TABLE
+from queenright.manager.ports import Peer
 from queenright.model.changes import Delete, Update
 from queenright.model.objects import Node
 from queenright.wire.gen import dispatcher_pb2, logs_pb2
@@ -122,6 +123,25 @@ async def test_calls_under_way_end_with_the_right_to_them(
         other.cancel()
         await channel.close()
         await second.close()
+
+
+async def test_a_defect_in_judging_lets_nobody_go_on(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What broke once is done again for everybody, though nothing changes any more."""
+    judge, broken = site.server.live._judge, [ZeroDivisionError(), ZeroDivisionError()]
+
+    async def breaks(method: str, peer: Peer) -> authorize.DeniedError | None:
+        if broken:
+            raise broken.pop()
+        return await judge(method, peer)
+
+    monkeypatch.setattr(site.server.live, "_judge", breaks)
+    ended, channel = await held(site, site.manager, EXCHANGE, requests("")[EXCHANGE])
+    await until(lambda: site.server.live.of(MANAGER) == 1)
+    site.write(Delete("node", MANAGER))
+    async with asyncio.timeout(table.PATIENCE):
+        assert (await ended)[0] == "PERMISSION_DENIED"
+    assert broken == []
+    await channel.close()
 
 
 async def test_who_takes_nothing_is_ended_too(site: Site) -> None:

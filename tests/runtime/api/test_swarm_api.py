@@ -403,3 +403,11 @@ async def test_a_swarm_whose_state_is_not_there_yet_is_unavailable() -> None:
     status, message = await Api(Host(state, world)).error("GET", "/swarm")
     assert status == 503
     assert "the manager is starting" in message
+
+
+async def test_the_unlock_key_is_for_root_only() -> None:
+    router = Api.manager(World.make()).router
+    for method, path in (("POST", "/swarm/unlock"), ("GET", "/swarm/unlockkey")):
+        found = router.find(method, path)
+        assert found is not None
+        assert found[0].root

@@ -156,6 +156,28 @@ async def test_a_membership_goes_on_after_a_restart(swarm: Place) -> None:
     assert swarm.host.manager().context.cluster.id == before.cluster_id
 
 
+async def test_what_others_could_read_is_not_used_and_can_be_given_up(swarm: Place) -> None:
+    before = swarm.host.local_state()
+    await swarm.host.stop()
+    await swarm.again().resume("raft.key may be read by others")
+    state = swarm.host.local_state()
+    assert (state.state, state.error, state.ready) == ("error", "raft.key may be read by others", False)
+    assert (state.node_id, state.cluster_id) == (before.node_id, before.cluster_id)
+    with pytest.raises(Unavailable, match="already part of a swarm"):
+        await swarm.host.init(swarm.init)
+    with pytest.raises(Unavailable, match="raft.key may be read by others; leaving with force"):
+        await swarm.host.leave(force=False)
+    await swarm.host.leave(force=True)
+    assert (swarm.host.local_state().state, swarm.host.local_state().error) == ("inactive", "")
+
+
+async def test_no_member_is_made_where_others_can_read(place: Place) -> None:
+    await place.host.resume("notes may be read by others")
+    with pytest.raises(Unavailable, match="cannot be made a member: notes may be read by others"):
+        await place.host.init(place.init)
+    assert place.kept() == []
+
+
 async def test_while_its_port_is_taken_a_membership_waits_and_says_why(
     swarm: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:

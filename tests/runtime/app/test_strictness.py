@@ -55,6 +55,7 @@ def test_one_that_is_not_there_is_made(tmp_path: Path) -> None:
 def test_one_that_holds_nothing_yet_is_tightened(tmp_path: Path) -> None:
     (tmp_path / "state").mkdir(mode=0o755)
     (tmp_path / "state" / "lock").touch()
+    (tmp_path / "state" / "lost+found").mkdir(mode=0o700)  # a disk of its own
     private_state(tmp_path / "state")
     assert stat.S_IMODE((tmp_path / "state").stat().st_mode) == 0o700
 

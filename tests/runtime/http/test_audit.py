@@ -194,7 +194,7 @@ async def test_a_client_that_has_asked_may_rest_as_long_as_it_likes(site, monkey
     wire = await site.connect()
     for _ in range(2):
         await asyncio.sleep(0.2)
-        await wire.send(b"GET /services HTTP/1.1\r\nHost: d\r\n\r\n")
+        await wire.send(b"GET /services HTTP/1.1\r\nHost: d\r\n\r\n\r\n")  # with an empty line too many
         assert (await wire.head()).startswith(b"HTTP/1.1 200 ")
         assert await wire.read(3) == b"[]\n"
 

@@ -87,9 +87,8 @@ def test_options_that_cannot_be_are_refused_before_anything_is_made(values: dict
 
 
 def test_what_a_later_version_brings_is_said_clearly() -> None:
-    for ca in ({"ExternalCAs": [{"URL": "https://ca/sign"}]}, {"SigningCACert": "PEM"}):
-        with pytest.raises(Unimplemented, match="found the swarm first"):
-            settings_of(InitOptions(spec={"CAConfig": ca}))
+    with pytest.raises(Unimplemented, match="found the swarm first"):
+        settings_of(InitOptions(spec={"CAConfig": {"SigningCACert": "PEM"}}))
     assert issubclass(Unimplemented, Refusal)
 
 

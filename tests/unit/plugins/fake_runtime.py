@@ -31,6 +31,9 @@ from ansible_collections.queenright.swarm.tests.unit.plugins.fake_data import Fa
 Json = dict[str, t.Any]
 OUTSIDE = 'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect this node.'
 WORKER = "This node is not a swarm manager. Worker nodes can't be used to view or modify cluster state."
+LOCKED = (
+    'Swarm is encrypted and needs to be unlocked before it can be used. Please use "docker swarm unlock" to unlock it.'
+)
 NO_LEADER = (
     "The swarm does not have a leader. It's possible that too few managers are online. "
     "Make sure more than half of the managers are online."
@@ -60,6 +63,7 @@ class FakeSwarm:
         self.looks = 2
         self.revoked: dict[str, str] = {}
         self.tickets: dict[str, Json] = {}
+        self.unlock_key = ""
         self.services: dict[str, t.Any] = {}
         self.auths: dict[str, str] = {}
         self.nodes: dict[str, t.Any] = {}
@@ -110,6 +114,7 @@ class FakeRuntime:
         self.learning = 0  # times that this manager is no voter yet
         self.learners: set[str] = set()  # managers that are no voters yet, as this one sees it
         self.unknown = False  # whether its refusals leave open what was done
+        self.locked = False  # whether it is a manager that needs the unlock key
         self.cut = False  # whether it is a manager that hears from no majority
         self.forecast: Json = {}  # what it foresees in each dry run
         self.calls: list[tuple[str, str, Json, t.Any]] = []
@@ -181,7 +186,9 @@ class FakeRuntime:
         if self.pending:
             self.pending -= 1
             state = "pending"
-        manages = swarm is not None and self.role == "manager"
+        if self.locked:
+            state = "locked"
+        manages = swarm is not None and self.role == "manager" and not self.locked
         return {
             "version": "0.1.0",
             "state": state,
@@ -192,7 +199,7 @@ class FakeRuntime:
             "managers": [{"node_id": "m", "addr": addr} for addr in swarm.manager_addrs] if swarm else [],
             "error": self.error,
             "engine": {"reachable": True, "version": "27.5.1", "error": ""},
-            "ready": not self.error,
+            "ready": not self.error and not self.locked,
             "started_at": "2026-05-04T08:12:33.000000000Z",
             "tasks": {"running": 0, "total": 0},
             "leader": self._leader() if manages else None,
@@ -294,9 +301,23 @@ class FakeRuntime:
         if int(query["version"]) != swarm.version:
             raise RefusalError(500, "rpc error: code = Unknown desc = update out of sequence")
         swarm.version += 1
+        if query.get("rotateManagerUnlockKey") == "true":
+            if not body["EncryptionConfig"]["AutoLockManagers"]:
+                raise RefusalError(400, "cannot rotate the unlock key because autolock is not turned on")
+            swarm.unlock_key = f"SWMKEY-1-of-version-{swarm.version}"
         for role in ("Worker", "Manager"):
             if query.get(f"rotate{role}Token") == "true":
                 swarm.tokens[role] = re.sub(r"\d+$", lambda found: str(int(found.group()) + 1), swarm.tokens[role])
+
+    def show_unlock_key(self, query: Json, body: t.Any) -> Json:
+        return {"UnlockKey": self._managed().unlock_key}
+
+    def unlock(self, query: Json, body: Json) -> None:
+        if not self.locked:
+            raise RefusalError(409, "swarm is not locked")
+        if body["UnlockKey"] != self.swarm.unlock_key:
+            raise RefusalError(401, "swarm could not be unlocked: invalid key provided")
+        self.locked = False
 
     def authority(self, query: Json, body: t.Any) -> Json:
         swarm = self._managed()
@@ -466,6 +487,8 @@ class FakeRuntime:
     def _managed(self) -> FakeSwarm:
         if self.swarm is None or self.role != "manager":
             raise RefusalError(503, OUTSIDE if self.swarm is None else WORKER)
+        if self.locked:
+            raise RefusalError(503, LOCKED)
         return self.swarm
 
 
@@ -479,6 +502,8 @@ _ROUTES = (
     (("POST", "/swarm/init"), "init"),
     (("POST", "/swarm/join"), "join"),
     (("POST", "/swarm/update"), "update"),
+    (("GET", "/swarm/unlockkey"), "show_unlock_key"),
+    (("POST", "/swarm/unlock"), "unlock"),
     (("GET", "/queenright/v1/ca"), "authority"),
     (("POST", "/queenright/v1/ca"), "declare"),
     (("POST", "/queenright/v1/ca/revoke"), "revoke"),

@@ -13,6 +13,8 @@ import typing as t
 import pytest
 import yaml
 from ansible_collections.queenright.swarm.plugins.module_utils import _resource
+from ansible_collections.queenright.swarm.plugins.module_utils._spec.cluster import SwarmSpec
+from ansible_collections.queenright.swarm.plugins.module_utils._spec.fields import merge
 from ansible_collections.queenright.swarm.tests.unit.plugins.action.conftest import CHECKOUT, Fleet, fleet
 from ansible_collections.queenright.swarm.tests.unit.plugins.fake_runtime import FakeRuntime, FakeSwarm
 
@@ -25,7 +27,7 @@ OF_THE_HOST = {
     "swarm_preflight_info",
 }  # their examples are about the host itself
 STANDING = {
-    "swarm_init": ("outside", "outside", "outside", "cut off", "manager"),
+    "swarm_init": ("outside", "outside", "outside", "cut off", "manager", "manager"),
     "swarm_join": ("outside", "outside", "outside", "outside"),
     "swarm_leave": ("worker", "manager", "manager"),
 }
@@ -34,6 +36,7 @@ VARIABLES = {
     "vault_registry_password": "s3cr3t",
     "vault_db_password": "s3cr3t",
     "vault_house_key": "s3cr3t",
+    "vault_unlock_key": "SWMKEY-1-of-the-house",
     "house_certificates": "-----BEGIN-HOUSE-----",
     "outside_root": "-----BEGIN-OUTSIDE-----",
 }
@@ -72,6 +75,8 @@ def _stand(fleet: Fleet, standing: str) -> None:
     fleet.manager("manager1")
     fleet.worker("worker1")
     swarm = FakeSwarm("6qxtjhmpnq5gb1gdsvklqz4ra")
+    if standing == "worker":
+        swarm.spec = merge(SwarmSpec, swarm.spec, {"autolock": True})
     FakeRuntime.known[swarm.cluster_id] = swarm
     fleet.hosts["manager1"].become(swarm, "manager")
     if standing in ("manager", "cut off"):
@@ -150,6 +155,7 @@ def _results(run_module: t.Callable, manager: FakeRuntime, joiner: FakeRuntime) 
         "swarm_node": [{**where, "name": "h1", "labels": {"a": "b"}}],
         "swarm_service": [{**where, "name": "web", "image": "a"}],
         "swarm_ca": [{**where, "return_join_tokens": True}],
+        "swarm_unlock": [{**where, "return_unlock_key": True}],
         "swarm_info": [where],
         "swarm_node_info": [where],
         "swarm_service_info": [where],

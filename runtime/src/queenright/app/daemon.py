@@ -70,6 +70,7 @@ class _Daemon:
         self._notifier = systemd.Notifier(os.environ)
         self._background = Background()
         self._stopping = asyncio.Event()
+        self._loose = ""  # why what is in the state directory must not be used
 
     async def main(self) -> int:
         sys.setswitchinterval(0.001)  # the log's thread shall not wait 5 ms for its turn
@@ -81,7 +82,7 @@ class _Daemon:
             listening = self._listen()
             self._watch_signals()
             server.start(listening)
-            await host.resume()
+            await host.resume(self._loose)
             gc.freeze()  # what is here now stays: the collector need not look at it again
             gc.enable()
             self._notifier.tell(f"READY=1\nSTATUS={host.local_state().state}")
@@ -152,10 +153,8 @@ class _Daemon:
         """One daemon per state directory."""
         directory = self._settings.state_dir
         try:
-            strictness.private_state(directory)
+            self._loose = self._looseness(directory)
             handle = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        except strictness.LooseError as error:
-            raise StartError(str(error)) from error
         except OSError as error:
             raise StartError(f"the state directory {directory} cannot be used: {error}") from error
         try:
@@ -169,6 +168,19 @@ class _Daemon:
             yield
         finally:
             os.close(handle)
+
+    @staticmethod
+    def _looseness(directory: Path) -> str:
+        """What keeps a membership from going on shows in the status, so the daemon starts; not in a directory that is
+        elsewhere.
+        """
+        try:
+            strictness.private_state(directory)
+        except strictness.LooseError as error:
+            if directory.is_symlink():
+                raise StartError(str(error)) from error
+            return str(error)
+        return ""
 
     def _watch_signals(self) -> None:
         loop = asyncio.get_running_loop()

@@ -17,6 +17,7 @@ from queenright.app.addressing import for_force, for_init, for_join, held_by, ho
 from queenright.app.engine import own_swarm, require_no_swarm
 from queenright.app.settings import Settings
 from queenright.app.state import MemberState, StateError, StateFile
+from queenright.app.strictness import LooseError, private_state
 from queenright.edge.http.upstream import Upstream
 from queenright.lib.backoff import Backoff
 from queenright.lib.tasks import Background
@@ -60,6 +61,7 @@ class Host:
         self._held: MemberState | None = None  # the membership that is on disk and does not run
         self._error = ""  # why it does not
         self._locked = False  # it waits for the unlock key
+        self._loose = ""  # why nothing in the state directory may be used
         self.gateway: Forwarding | None = None  # serves what other managers hand on; set before anything begins
         self._busy = asyncio.Lock()
         self._background = Background()
@@ -208,14 +210,15 @@ class Host:
             elif self._held is not None:
                 await self._give_up(self._held)
             self._file.wipe()
-            self._error, self._held, self._locked = "", None, False
+            self._loose = self._looseness()
+            self._error, self._held, self._locked = self._loose, None, False
             log.info("left the swarm")
 
     async def unlock(self, key: str) -> None:
         """Go on with a membership whose keys are locked."""
         async with self._busy:
             held = self._locked_membership()
-            await asyncio.to_thread(self._open, held, key)
+            self._open(held, key)
             self._locked = False
             log.info("unlocked")
         if await self._may_resume_later(held):
@@ -254,13 +257,21 @@ class Host:
 
     # -- the daemon's start and end
 
-    async def resume(self) -> None:
-        """Go on with the membership that the state directory holds. What hinders it stands in the status."""
+    async def resume(self, loose: str = "") -> None:
+        """Go on with the membership that the state directory holds. What hinders it stands in the status.
+
+        ``loose``: why nothing in that directory may be used, "" if it may; leaving with force gives it up.
+        """
+        self._loose = loose
         try:
             self._held = self._file.load()
         except StateError as error:
             self._error = str(error)
             log.error("the membership cannot go on: %s", error)
+            return
+        if loose:
+            self._error = loose
+            log.error("the membership cannot go on: %s", loose)
             return
         held = self._held
         if held is not None and held.role == MANAGER and self._file.has_lock:
@@ -311,6 +322,16 @@ class Host:
     def _require_no_member(self) -> None:
         if self._member is not None or self._held is not None or self._file.path.exists():
             raise Unavailable(texts.ALREADY_PART, plain=True)
+        if self._loose:
+            raise Unavailable(f"this host cannot be made a member: {self._loose}", plain=True)
+
+    def _looseness(self) -> str:
+        """Why nothing may be put into the state directory; "" once it is nobody else's."""
+        try:
+            private_state(self._settings.state_dir)
+        except LooseError as error:
+            return str(error)
+        return ""
 
 
 def _unusable(error: Exception) -> Unavailable:

@@ -47,8 +47,8 @@ def private_state(directory: Path) -> None:
 
 
 def _secrets(directory: Path) -> Iterator[Path]:
-    """What is in it but the lock, which any start leaves."""
-    return (path for path in directory.iterdir() if path.name != "lock")
+    """What is in it but the lock, which any start leaves, and what a new file system brings along."""
+    return (path for path in directory.iterdir() if path.name not in ("lock", "lost+found"))
 
 
 def _check_below(directory: Path) -> None:

@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Founding a swarm: the root CA, the join tokens, the cluster and its first node. Pure but for the signing."""
+"""Founding a swarm: the root CA, the join tokens, the cluster and its first node. Pure but for the signing and its line
+in the audit.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 from ipaddress import ip_network
 
+from queenright.manager.audit import record
 from queenright.manager.context import Ids
-from queenright.manager.ports import CertificateMaker, InitOptions, IssuedCertificate
+from queenright.manager.ports import CertificateMaker, InitOptions, IssuedCertificate, RootCA
 from queenright.manager.swarm_spec import NAME, certificate_validity, check_swarm, normal, with_defaults
 from queenright.model import features
 from queenright.model.changes import Change, Create
@@ -54,8 +57,11 @@ def settings_of(options: InitOptions) -> Settings:
     if (given.name or NAME) != NAME:
         raise InvalidArgument('swarm spec must be named "default"', plain=True)
     check_swarm(given)
-    if given.ca.external_cas or given.ca.signing_ca_cert:
-        raise Unimplemented("a swarm is founded with a root of its own: found the swarm first, then rotate its root")
+    if given.ca.signing_ca_cert:
+        raise Unimplemented(
+            "a swarm is founded with a root of its own, or below that of an external CA: found the swarm first, then "
+            "rotate its root"
+        )
     spec = with_defaults(normal(given))
     subnet_size = options.subnet_size or SUBNET_SIZE
     pools = tuple(_pool(text, subnet_size) for text in options.default_addr_pool or ADDR_POOL)
@@ -69,18 +75,46 @@ def settings_of(options: InitOptions) -> Settings:
     return Settings(spec, pools, subnet_size, port, availability)
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Certified:
+    """Who a first manager is, below which root; that has no key here if an authority outside has signed."""
+
+    cluster_id: str
+    node_id: str
+    root: RootCA
+    certificate: IssuedCertificate
+
+
+def certify(settings: Settings, certificates: CertificateMaker, ids: Ids, csr: bytes, now: int) -> Certified:
+    """A first manager below a new root of the swarm's own; ``csr`` (PEM) brings its key."""
+    root, cluster_id, node_id = certificates.make_root(now), ids(), ids()
+    validity = certificate_validity(settings.spec)
+    made = certificates.issue(
+        root, csr, node_id=node_id, role=MANAGER, cluster_id=cluster_id, validity=validity, now=now
+    )
+    return Certified(cluster_id, node_id, root, made)
+
+
 def found(
-    settings: Settings, *, certificates: CertificateMaker, ids: Ids, csr: bytes, control_addr: str, now: int
+    settings: Settings,
+    *,
+    certificates: CertificateMaker,
+    ids: Ids,
+    csr: bytes,
+    control_addr: str,
+    now: int,
+    first: Certified | None = None,
 ) -> Founding:
     """A new swarm with this host as its manager.
 
-    ``csr`` (PEM) brings the host's key, ``control_addr`` ("host:port") is what it advertises, ``now`` is in
-    nanoseconds since the epoch.
+    ``csr`` (PEM) brings the host's key, unless it was certified already (``first``); ``control_addr`` ("host:port") is
+    what it advertises, ``now`` is in nanoseconds since the epoch.
     """
-    root = certificates.make_root(now)
+    first = first or certify(settings, certificates, ids, csr, now)
+    root, certificate, node_id = first.root, first.certificate, first.node_id
     pem = root.certificate.encode()
     cluster = Cluster(
-        id=ids(),
+        id=first.cluster_id,
         spec=settings.spec,
         root_certificate=root.certificate,
         root_key=root.key,
@@ -92,16 +126,7 @@ def found(
         feature_level=features.LEVEL,
         unlock_key=unlock_key_text(ids.bytes(KEY_BYTES)) if settings.spec.encryption.autolock else "",
     )
-    node_id = ids()
-    certificate = certificates.issue(
-        root,
-        csr,
-        node_id=node_id,
-        role=MANAGER,
-        cluster_id=cluster.id,
-        validity=certificate_validity(settings.spec),
-        now=now,
-    )
+    record("sign", node=node_id, role=MANAGER, serial=certificate.serial, not_after=certificate.not_after)
     node = Node(
         id=node_id,
         spec=NodeSpec(role=MANAGER, availability=settings.availability),

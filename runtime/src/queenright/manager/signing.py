@@ -6,9 +6,8 @@ Each one issued is written down with its node, role and dates (``records``), so 
 
 from __future__ import annotations
 
-import logging
-
 from queenright.decide.trust import expired_grace
+from queenright.manager.audit import record
 from queenright.manager.context import Context
 from queenright.manager.ports import CertificateMaker, IssuedCertificate, Outside, RootCA
 from queenright.manager.swarm_spec import certificate_validity
@@ -18,8 +17,6 @@ from queenright.model.errors import Unavailable
 from queenright.model.objects import Certificate, Cluster
 from queenright.spec.cluster import ExternalCA
 from queenright.store.store import Store
-
-log = logging.getLogger(__name__)
 
 MOST_RECORDS = 8  # of one node; those of the certificates in use are always among them
 LEVEL = 4  # of the swarm, from which on certificates are written down
@@ -83,10 +80,7 @@ class Signing:
             )
         else:
             raise Unavailable("no external CA is known for the swarm's root certificate: add it to the swarm")
-        log.info(
-            "a certificate was issued",
-            extra={"node": node_id, "role": role, "serial": issued.serial, "outside": bool(cas)},
-        )
+        record("sign", node=node_id, role=role, serial=issued.serial, not_after=issued.not_after, outside=bool(cas))
         return issued
 
     def records(self, node_id: str, role: str, issued: IssuedCertificate, *in_use: str) -> list[Change]:

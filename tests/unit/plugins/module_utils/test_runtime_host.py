@@ -43,6 +43,7 @@ DEFAULTS = {
     "keep_quorum": True,
     "keep_releases": 2,
     "ready_timeout": 0,
+    "unlock_key": None,
     "bundle": {"release": "1", "digest": "d1", "path": "/tmp/w.whl", "wheelhouse": None},
 }
 
@@ -57,6 +58,12 @@ class Daemon:
             raise EngineError("nobody listens", missing=True)
         return Daemon.status
 
+    def post(self, path, body, timeout):
+        assert path == "/swarm/unlock"
+        if body["UnlockKey"] != "SWMKEY-1-right":
+            raise EngineError("swarm could not be unlocked: invalid key provided", 401)
+        Daemon.status = {"state": "active", "role": "manager", "has_quorum": True, "ready": True}
+
 
 class World:
     """A host whose files lie below ``root``. ``run`` is one run of the module."""
@@ -70,6 +77,8 @@ class World:
         module.params = dict(DEFAULTS, **options)
         module.check_mode = check
         module.run_command = self.host.run
+        self.warnings: list[str] = []
+        module.warn = self.warnings.append
         return RuntimeHost(module).run()
 
     def upgrade(self, release: str, **options):
@@ -482,3 +491,24 @@ def test_nftables_is_wanting_where_there_is_neither_its_command_nor_its_library(
     (tmp_path / "nft").write_text("")
     (tmp_path / "nft").chmod(0o755)
     assert _mesh_host.packages() == []
+
+
+@pytest.mark.parametrize(
+    ("key", "state", "words"),
+    [
+        (None, "locked", ["needs the unlock key", "swarm_unlock"]),
+        ("SWMKEY-1-wrong", "locked", ["needs the unlock key", "did not help", "invalid key provided"]),
+        ("SWMKEY-1-right", "active", []),
+    ],
+)
+def test_a_manager_that_is_locked_by_its_restart_is_unlocked_or_named(world, monkeypatch, key, state, words):
+    world.run()
+    monkeypatch.setattr(Daemon, "status", {"state": "locked", "role": "manager", "ready": False})
+    done = world.upgrade("2", unlock_key=key, ready_timeout=30)
+    assert done["release"] == "2", "a locked manager is no reason to go back"
+    assert Daemon.status["state"] == state
+    assert ("unlock this host" in done["actions"]) is (state == "active")
+    assert len(world.warnings) == (1 if words else 0)
+    for word in words:
+        assert word in world.warnings[0]
+    assert "SWMKEY" not in "".join(world.warnings)

@@ -14,6 +14,7 @@ from queenright.edge.grpc.authorize import REFUSAL, TABLE, Authorizer, DeniedErr
 from queenright.edge.grpc.live import Live
 from queenright.edge.grpc.objects import Objects, check_lists
 from queenright.edge.grpc.ports import Confirm
+from queenright.lib.repeats import Repeats
 from queenright.manager.ports import Peer
 from queenright.model.errors import NotLeading, PermissionDenied, Refusal
 
@@ -22,6 +23,7 @@ log = logging.getLogger(__name__)
 LONGEST_TEXT = 2000  # characters of an error text; metadata has little room
 CONFIRM_TIMEOUT = 5.0
 BETWEEN_MANAGERS = "/queenright.v1.Raft/"  # served by all managers, for which the barrier of the leader is no help
+TELL_AGAIN = 60.0  # seconds between two lines about the same refusal
 FIRST_MESSAGE = 5.0  # seconds for whoever opens a stream; members send it with the call
 
 T = TypeVar("T")
@@ -60,6 +62,7 @@ class Gate:
         self._objects = objects
         self._confirm = confirm
         self._follows = follows
+        self._told = Repeats(authorizer.clock.mono, TELL_AGAIN)
 
     async def admit(self, method: str, request: object | None, context: Any) -> Peer:
         """Who calls; ends the call of whom may not, and one whose message cannot be read (None)."""
@@ -161,10 +164,13 @@ class Gate:
             await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, text)
             raise
 
-    @staticmethod
-    async def refuse(method: str, denied: DeniedError, context: Any) -> None:
-        """End the call."""
-        log.warning("refused %s from %s: %s", method.rpartition("/")[2], context.peer(), denied)
+    async def refuse(self, method: str, denied: DeniedError, context: Any) -> None:
+        """End the call. The log hears of it now and then, though the other side tries again and again."""
+        name, place = method.rpartition("/")[2], source(context)
+        repeated = self._told.held_back((name, place, str(denied)))
+        if repeated is not None:
+            more = {"repeated": repeated} if repeated else {}
+            log.warning("refused %s from %s: %s", name, context.peer(), denied, extra=more)
         await context.abort(denied.code, str(denied), denied.metadata)
 
 

@@ -120,22 +120,31 @@ class Live:
     # -- judging anew
 
     async def run(self) -> None:
-        """Until cancelled."""
-        following = asyncio.create_task(self._follow(), name="live-calls-follow")
-        try:
-            while True:
-                try:
-                    async with asyncio.timeout(SWEEP):
-                        await self._woken.wait()
-                except TimeoutError:
-                    await self._check(self._outdated())
-                    continue
-                self._woken.clear()
-                await asyncio.sleep(SETTLE)
-                touched, self._touched = self._touched, set()
-                await self._check(touched)
-        finally:
-            following.cancel()
+        """Until cancelled. A defect in judging is logged, and then all is judged again: nobody keeps a right by it."""
+        while True:
+            try:
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(self._follow(), name="live-calls-follow")
+                    group.create_task(self._look(), name="live-calls-look")
+            except* Exception:
+                log.exception("calls under way could not be judged; all of them are again")
+            self._touched |= set(self._of_node)
+            self._woken.set()
+            await asyncio.sleep(SETTLE)
+
+    async def _look(self) -> None:
+        """Judge those who were touched, and now and then the dates of all."""
+        while True:
+            try:
+                async with asyncio.timeout(SWEEP):
+                    await self._woken.wait()
+            except TimeoutError:
+                await self._check(self._outdated())
+                continue
+            self._woken.clear()
+            await asyncio.sleep(SETTLE)
+            touched, self._touched = self._touched, set()
+            await self._check(touched)
 
     async def _follow(self) -> None:
         with self._authorizer.store.watch() as commits:

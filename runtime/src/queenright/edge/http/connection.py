@@ -91,7 +91,7 @@ class Connection:
         head = None
         self._unread = True
         try:
-            if not self._stream.buffer and not await self._stream.more():
+            if not await self._begun():
                 return False
             raw = await self._in_time(self._read_head(), HEAD_TIME, "head")
             if not raw:
@@ -134,13 +134,23 @@ class Connection:
         except TimeoutError:
             raise RequestError(408, f"the {what} of the request did not arrive within {seconds:g} s") from None
 
+    async def _begun(self) -> bool:
+        """Whether a request begins; False if the client ends instead. An empty line before one is allowed: clients of
+        old send it after a body, and then rest.
+        """
+        stream = self._stream
+        while True:
+            while stream.buffer.startswith((b"\r", b"\n")):
+                del stream.buffer[:1]
+            if stream.buffer:
+                return True
+            if not await stream.more():
+                return False
+
     async def _read_head(self) -> bytes:
         """The bytes of the next head; none if the client ended before it."""
         stream, searched = self._stream, 0
         while True:
-            if stream.buffer.startswith((b"\r", b"\n")):  # an empty line before a request is allowed, and skipped
-                del stream.buffer[:1]
-                continue
             length = head_end(stream.buffer, searched)
             searched = len(stream.buffer)
             if length > MAX_HEAD or (not length and searched > MAX_HEAD):

@@ -8,7 +8,6 @@ one value in the file. Where managers are locked (``locking``), that value is cl
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import json
 import zlib
@@ -128,7 +127,7 @@ class KeyFile:
         try:
             value = base64.b64decode(str(data["keys"]), validate=True)
             check = data["check"]
-        except (KeyError, binascii.Error):
+        except (KeyError, ValueError):
             raise self._damaged() from None
         if check != _check(value):
             raise self._damaged()

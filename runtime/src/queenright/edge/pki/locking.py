@@ -72,12 +72,12 @@ class Lock:
         content = read_private(self.path)
         if content is None:
             raise KeyStoreError(f"{self.path} is missing: restore it from a backup")
-        salt, sealed = self._parse(content)
+        salt, sealed = parse_lock(content, self.path)
         value = self._opened(self._wrapping(unlock_key, salt), sealed, self._place("lock"))
         if value is None:
             raise WrongKeyError("invalid key provided")
         if not value or len(value) % KEY_BYTES:
-            raise self._damaged()
+            raise KeyStoreError(f"{self.path} is damaged: restore it from a backup")
         self._keys = tuple(value[at : at + KEY_BYTES] for at in range(0, len(value), KEY_BYTES))
         self._unlock_key = unlock_key
 
@@ -162,28 +162,6 @@ class Lock:
         atomic.replace_file(self.path, (json.dumps(data, indent=1) + "\n").encode())
         self._keys, self._unlock_key, self._released = keys, unlock_key, False
 
-    def _parse(self, content: bytes) -> tuple[bytes, bytes]:
-        try:
-            data = json.loads(content)
-            known, number = data["magic"] == MAGIC, data["format"]
-        except (ValueError, TypeError, KeyError):
-            raise self._damaged() from None
-        if not known:
-            raise KeyStoreError(f"{self.path} is no lock")
-        if number != FORMAT:
-            raise KeyStoreError(
-                f"{self.path} has format {number}, this release knows {FORMAT}: start the newer one again"
-            )
-        try:
-            salt = base64.b64decode(str(data["salt"]), validate=True)
-            sealed = base64.b64decode(str(data["sealed"]), validate=True)
-            crc = data["crc"]
-        except (KeyError, ValueError):
-            raise self._damaged() from None
-        if len(salt) != _SALT_BYTES or len(sealed) < _NONCE_BYTES + _TAG_BYTES or crc != zlib.crc32(salt + sealed):
-            raise self._damaged()
-        return salt, sealed
-
     def _opened(self, key: bytes, sealed: bytes, place: bytes) -> bytes | None:
         if len(sealed) < _NONCE_BYTES + _TAG_BYTES:
             return None
@@ -199,5 +177,25 @@ class Lock:
     def _place(self, name: str) -> bytes:
         return b"queenright/closed/" + name.encode() + b"/" + self._holder
 
-    def _damaged(self) -> KeyStoreError:
-        return KeyStoreError(f"{self.path} is damaged: restore it from a backup")
+
+def parse_lock(content: bytes, path: Path) -> tuple[bytes, bytes]:
+    """Salt and sealed keys of the file ``path``, whole. Raises KeyStoreError."""
+    damaged = KeyStoreError(f"{path} is damaged: restore it from a backup")
+    try:
+        data = json.loads(content)
+        known, number = data["magic"] == MAGIC, data["format"]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        raise damaged from None
+    if not known:
+        raise KeyStoreError(f"{path} is no lock")
+    if number != FORMAT:
+        raise KeyStoreError(f"{path} has format {number}, this release knows {FORMAT}: start the newer one again")
+    try:
+        salt = base64.b64decode(str(data["salt"]), validate=True)
+        sealed = base64.b64decode(str(data["sealed"]), validate=True)
+        crc = data["crc"]
+    except (KeyError, ValueError):
+        raise damaged from None
+    if len(salt) != _SALT_BYTES or len(sealed) < _NONCE_BYTES + _TAG_BYTES or crc != zlib.crc32(salt + sealed):
+        raise damaged
+    return salt, sealed
