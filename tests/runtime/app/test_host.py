@@ -165,7 +165,7 @@ async def test_what_others_could_read_is_not_used_and_can_be_given_up(swarm: Pla
     assert (state.node_id, state.cluster_id) == (before.node_id, before.cluster_id)
     with pytest.raises(Unavailable, match="already part of a swarm"):
         await swarm.host.init(swarm.init)
-    with pytest.raises(Unavailable, match="raft.key may be read by others; leaving with force"):
+    with pytest.raises(Unavailable, match=r"raft\.key may be read by others; leaving with force"):
         await swarm.host.leave(force=False)
     await swarm.host.leave(force=True)
     assert (swarm.host.local_state().state, swarm.host.local_state().error) == ("inactive", "")
