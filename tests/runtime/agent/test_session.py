@@ -81,6 +81,7 @@ class Agent:
         self.send: Callable[[Sequence[StatusUpdate]], Awaitable[None]] | None = None
         self.news: list[SessionNews] = []
         self.description = HERE
+        self.looks = 0
         self.besides: list[tuple[str, tuple[str, str]]] = []  # (session, manager) of what runs beside sessions
         self.loop = SessionLoop(
             Remotes([(name, f"{name}:2377") for name in names], lambda: 0.0),
@@ -110,6 +111,7 @@ class Agent:
             self.besides.remove(entry)
 
     async def describe(self) -> NodeDescription:
+        self.looks += 1
         return self.description
 
     def take_data(self, assigned: AssignmentSet) -> None:
@@ -384,6 +386,18 @@ async def test_another_certificate_opens_another_session_at_once() -> None:
         agent.loop.certificate_changed()
         await until(lambda: manager.opened == 2)
         await opened(agent, session_id="s2")
+
+
+async def test_a_manager_is_told_at_once_that_other_roots_are_trusted() -> None:
+    agent = Agent("m")
+    async with running(agent):
+        manager = await opened(agent)
+        agent.loop.roots_changed()
+        await until(lambda: agent.looks == 2)
+        assert manager.opened == 1  # nothing of the description is different
+        agent.description = dataclasses.replace(agent.description, trust_root="another")
+        agent.loop.roots_changed()
+        await until(lambda: manager.opened == 2)
 
 
 async def test_a_redirect_is_followed_at_once_and_the_leader_is_preferred() -> None:

@@ -13,6 +13,7 @@ import pytest
 from queenright.decide.liveness import Beat
 from queenright.manager.conflict import ConflictError
 from queenright.manager.dispatch import Dispatcher
+from queenright.manager.registering import MOST_SESSIONS, SESSION_EVERY
 from queenright.manager.statuses import merge_status
 from queenright.model.changes import Batch, Change, Create, Delete, Update
 from queenright.model.errors import InvalidArgument, NotFound, NotLeading, PermissionDenied, Unavailable
@@ -117,19 +118,34 @@ async def test_a_new_session_ends_the_old_one(scene: Scene) -> None:
         scene.dispatcher.heartbeat("n1", old.id)
 
 
-async def test_too_many_sessions_in_a_short_time_are_put_off(scene: Scene) -> None:
-    for _ in range(3):
+async def _open_all(scene: Scene) -> None:
+    """All the sessions that one node may open in a row."""
+    for _ in range(MOST_SESSIONS):
         await scene.dispatcher.open("n1", DESCRIPTION, "a")
+
+
+async def test_too_many_sessions_in_a_short_time_are_put_off(scene: Scene) -> None:
+    await _open_all(scene)
     with pytest.raises(Unavailable, match="too many sessions"):
         await scene.dispatcher.open("n1", DESCRIPTION, "a")
-    scene.clock.now += 8
+    scene.clock.now += SESSION_EVERY
     assert await scene.dispatcher.open("n1", DESCRIPTION, "a")
+    with pytest.raises(Unavailable, match="too many sessions"):
+        await scene.dispatcher.open("n1", DESCRIPTION, "a")
+    scene.clock.now += 3600
+    await _open_all(scene)
+    with pytest.raises(Unavailable, match="too many sessions"):
+        await scene.dispatcher.open("n1", DESCRIPTION, "a")
+
+
+async def test_nobody_is_put_off_by_the_sessions_that_others_open(scene: Scene) -> None:
+    await _open_all(scene)
+    assert await scene.dispatcher.open("n2", DESCRIPTION, "b")
 
 
 async def test_a_refused_session_is_a_sign_of_life_too(scene: Scene) -> None:
-    for _ in range(3):
-        await scene.dispatcher.open("n1", DESCRIPTION, "a")
-    scene.clock.now += 3
+    await _open_all(scene)
+    scene.clock.now += SESSION_EVERY / 2
     with pytest.raises(Unavailable, match="too many sessions"):
         await scene.dispatcher.open("n1", DESCRIPTION, "a")
     assert scene.dispatcher.beats()["n1"].heard == scene.clock.now

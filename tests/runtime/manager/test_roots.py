@@ -326,4 +326,4 @@ async def test_a_swarm_with_older_managers_writes_nothing_down_that_they_cannot_
     world.put(dataclasses.replace(cluster(world), feature_level=3))
     world.worker("one")
     await world.control.authority.renew(world.store.node("one").id, b"key:new")
-    assert not list(world.store.certificates)
+    assert not world.store.certificates.by("node", "one")

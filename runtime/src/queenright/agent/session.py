@@ -123,7 +123,8 @@ class SessionLoop:
         self._next: tuple[str, str] | None = None  # where a manager sent this node
         self._hops = 0
         self._shunned: dict[str, int] = {}  # managers that failed since the last session
-        self._certified = asyncio.Event()  # there is a certificate, or a root, that the open session does not use
+        self._certified = False  # there is a certificate that the open session does not use
+        self._look = asyncio.Event()  # what this machine is may be something else now
         self.state = SessionState()
 
     async def run(self) -> None:
@@ -133,7 +134,7 @@ class SessionLoop:
             self._next = None
             try:
                 await self._hold(node_id, addr)
-                if self._certified.is_set():
+                if self._certified:
                     continue  # nothing broke
             except RedirectError as redirect:
                 if self._follow_redirect(node_id, redirect):
@@ -185,10 +186,16 @@ class SessionLoop:
 
     def certificate_changed(self) -> None:
         """The next session uses it; the one that is open ends soon."""
-        self._certified.set()
+        self._certified = True
+        self._look.set()
+
+    def roots_changed(self) -> None:
+        """The manager is told at once what this node trusts now."""
+        self._look.set()
 
     async def _hold(self, node_id: str, addr: str) -> None:
-        self._certified.clear()
+        self._certified = False
+        self._look.clear()
         description = await self._describe()  # before the link: an engine is waited for, and nothing is open meanwhile
         link = self._connector.connect(node_id, addr)
         news_stream = link.session(description, self._addr)
@@ -294,8 +301,9 @@ class SessionLoop:
         while True:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(DESCRIBE_EVERY):
-                    await self._certified.wait()
-            if self._certified.is_set():
+                    await self._look.wait()
+            self._look.clear()
+            if self._certified:
                 log.info("this node has another certificate; opening a new session")
                 return
             if await self._describe() != known:

@@ -83,7 +83,7 @@ class Hands(Protocol):
         ...
 
     async def roots_changed(self) -> None:
-        """Other roots are trusted; connections that may be opened anew shall go by them. Sessions ask for them anew."""
+        """Other roots are trusted: connections that may be opened anew shall go by them, and managers shall know."""
         ...
 
 

@@ -238,6 +238,7 @@ class Member:
 
     async def roots_changed(self) -> None:
         """See ``changing.Hands``."""
+        self._working.session.roots_changed()
         if self._managing is not None:
             await self._managing.certificate_changed()
 

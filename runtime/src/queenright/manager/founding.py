@@ -15,7 +15,7 @@ from queenright.manager.swarm_spec import NAME, certificate_validity, check_swar
 from queenright.model import features
 from queenright.model.changes import Change, Create
 from queenright.model.errors import InvalidArgument, Unimplemented
-from queenright.model.objects import Cluster, Node, NodeStatus
+from queenright.model.objects import Certificate, Cluster, Node, NodeStatus
 from queenright.model.tokens import SECRET_BYTES, make_join_token
 from queenright.model.unlock import KEY_BYTES, unlock_key_text
 from queenright.spec.cluster import ACTIVE, DRAIN, MANAGER, PAUSE, NodeSpec, SwarmSpec
@@ -135,7 +135,14 @@ def found(
         manager_addr=control_addr,
         serial=certificate.serial,
     )
-    return Founding(cluster, node, certificate, (Create(cluster), Create(node)))
+    written = Certificate(
+        id=certificate.serial,
+        node_id=node_id,
+        role=MANAGER,
+        not_before=certificate.not_before,
+        not_after=certificate.not_after,
+    )
+    return Founding(cluster, node, certificate, (Create(cluster), Create(node), Create(written)))
 
 
 def _pool(text: str, subnet_size: int) -> str:

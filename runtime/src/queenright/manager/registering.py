@@ -13,8 +13,8 @@ from queenright.model.objects import NodeDescription
 from queenright.model.states import NodeState
 from queenright.store.store import Store
 
-SESSIONS_PER_WINDOW = 3
-WINDOW = 8.0
+MOST_SESSIONS = 12  # that a node may open one after the other
+SESSION_EVERY = 1.0  # seconds in which it may open one more
 CONFLICT_TRIES = 20
 
 
@@ -25,15 +25,20 @@ class Registrar:
         self._store = store
         self._proposer = proposer
         self._clock = clock
-        self._opened: dict[str, list[float]] = {}
+        self._credit: dict[str, tuple[float, float]] = {}  # by node: sessions that it may open as of a time
 
     def limit_rate(self, node_id: str) -> None:
-        """Raises Unavailable for a node that opened too many sessions lately."""
+        """Raises Unavailable for a node that opened too many sessions lately.
+
+        A change of the root alone takes two or three sessions of each node (its certificate, then its roots): several
+        changes in a row must not keep nodes out for as long as it takes to be declared down.
+        """
         now = self._clock.mono()
-        recent = [at for at in self._opened.get(node_id, []) if now - at < WINDOW]
-        if len(recent) >= SESSIONS_PER_WINDOW:
-            raise Unavailable("this node opened too many sessions in a short time; it may try again in a few seconds")
-        self._opened[node_id] = [*recent, now]
+        left, since = self._credit.get(node_id, (MOST_SESSIONS, now))
+        left = min(MOST_SESSIONS, left + (now - since) / SESSION_EVERY)
+        if left < 1:
+            raise Unavailable("this node opened too many sessions in a short time; it may try again in a second")
+        self._credit[node_id] = left - 1, now
 
     async def write(self, node_id: str, description: NodeDescription, addr: str) -> None:
         """The node is READY and described like this when it returns."""
