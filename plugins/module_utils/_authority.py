@@ -41,12 +41,12 @@ def authority(module: AnsibleModule, engine: Engine) -> Result:
         result = apply(module, engine, "swarm", "", options).result("swarm")
         del result["id"], result["swarm"]
     if params["revoke"]:
-        _add(result, _revoke(module, engine))
+        add(result, _revoke(module, engine))
     if params["rotate"] or said(module, ROOT):
-        _add(result, _declare(module, engine))
+        add(result, _declare(module, engine))
     tokens = _rotations(params)
     if tokens:
-        _add(result, {"changed": True, "actions": tokens})
+        add(result, {"changed": True, "actions": tokens})
         if not module.check_mode:
             update_swarm(
                 engine,
@@ -64,7 +64,7 @@ def authority(module: AnsibleModule, engine: Engine) -> Result:
     return result
 
 
-def _add(result: Result, more: Json) -> None:
+def add(result: Result, more: Json) -> None:
     """What another step has changed."""
     result["changed"] = result["changed"] or more["changed"]
     result["actions"] = result["actions"] + more["actions"]

@@ -9,9 +9,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.queenright.swarm.plugins.module_utils._authority import add as add_authority
 from ansible_collections.queenright.swarm.plugins.module_utils._engine import Engine, EngineError
 from ansible_collections.queenright.swarm.plugins.module_utils._managers import await_own_role, lost_quorum
 from ansible_collections.queenright.swarm.plugins.module_utils._resource import Result, apply, persistently, said
@@ -20,6 +22,7 @@ from ansible_collections.queenright.swarm.plugins.module_utils._spec.cluster imp
     DRAIN,
     MANAGER,
     PAUSE,
+    ExternalCA,
     NodeSpec,
     SwarmSpec,
 )
@@ -48,6 +51,22 @@ FOUNDING_ARGUMENTS = {
     "data_path_port": {"type": "int"},
     "default_addr_pool": {"type": "list", "elements": "str"},
     "subnet_size": {"type": "int"},
+    "first_manager": {
+        "type": "dict",
+        "options": {
+            "certificate": {"type": "str", "required": True},
+            "key": {"type": "str", "required": True, "no_log": True},
+        },
+    },
+    "external_cas": {
+        "type": "list",
+        "elements": "dict",
+        "options": {
+            "url": {"type": "str", "required": True},
+            "protocol": {"type": "str", "choices": ["cfssl"]},
+            "ca_cert": {"type": "str"},
+        },
+    },
 }
 INSTALL_ARGUMENTS = {
     "install_runtime": {"type": "bool", "default": True},
@@ -80,8 +99,9 @@ def found(module: AnsibleModule, engine: Engine) -> Result:
             "this host is a worker of swarm %s: promote it with queenright.swarm.swarm_node (role: manager), or let it "
             "leave with queenright.swarm.swarm_leave before it founds another" % here.cluster_id
         )
-    spec = encode(merge(SwarmSpec, None, said(module, option_names(SwarmSpec))))
+    spec = encode(_with_external(merge(SwarmSpec, None, said(module, option_names(SwarmSpec))), module))
     body = dict(_addresses(module.params), Spec=spec)
+    first = module.params["first_manager"]
     result = {
         "changed": True,
         "actions": ["found a swarm"],
@@ -91,6 +111,8 @@ def found(module: AnsibleModule, engine: Engine) -> Result:
     }
     if module.check_mode:
         return dict(here.facts(), foreseen=True, **result)
+    if first:
+        body = dict(body, FirstManager={"Certificate": first["certificate"], "Key": first["key"]})
     engine.post("/swarm/init", body, timeout=LIFE_TIMEOUT)
     result["swarm"] = engine.get("/swarm")["Spec"]
     return dict(standing(engine).facts(), foreseen=False, **result)
@@ -134,7 +156,21 @@ def _declare(module: AnsibleModule, engine: Engine, here: Standing) -> Result:
     options.update({name: module.params[name] for name in SETTLED if module.params[name] is not None})
     result = apply(module, engine, "swarm", here.cluster_id, options).result("swarm")
     del result["id"]
+    outside = said(module, ["external_cas"])
+    if outside:
+        body = {"external_cas": outside["external_cas"] or []}
+        add_authority(result, engine.post("/queenright/v1/ca", body, {"dry_run": "1"} if module.check_mode else None))
     return dict(here.facts(), foreseen=False, **result)
+
+
+def _with_external(spec: SwarmSpec, module: AnsibleModule) -> SwarmSpec:
+    """The spec with the authorities outside that sign from the beginning."""
+    cas = said(module, ["external_cas"]).get("external_cas")
+    if not cas:
+        return spec
+    return dataclasses.replace(
+        spec, ca=dataclasses.replace(spec.ca, external_cas=tuple(merge(ExternalCA, None, one) for one in cas))
+    )
 
 
 def join(module: AnsibleModule, engine: Engine) -> Result:

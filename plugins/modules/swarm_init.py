@@ -55,6 +55,47 @@ options:
       - Prefix length of a network cut from O(default_addr_pool). It cannot be changed on a live swarm.
       - If not given when the swarm is founded, V(24) is used.
     type: int
+  external_cas:
+    description:
+      - Authorities that sign the certificates of nodes in the place of the swarm, tried in this order. On a live swarm an
+        empty list removes them, see M(queenright.swarm.swarm_ca).
+      - If O(external_cas[].ca_cert) is given when the swarm is founded, that is the root of the swarm, and no key of a CA is
+        ever in it. Then O(first_manager) is needed, and the authority has to answer.
+    type: list
+    elements: dict
+    suboptions:
+      url:
+        description:
+          - Where it signs, such as V(https://ca.example:8888/api/v1/cfssl/sign).
+        type: str
+        required: true
+      protocol:
+        description:
+          - How it is spoken to.
+        type: str
+        choices:
+          - cfssl
+      ca_cert:
+        description:
+          - The root certificate (PEM) that it signs under. Without it, that of the swarm.
+        type: str
+  first_manager:
+    description:
+      - Who the first manager is below the root of an external CA, which signs only for managers. It is used when the swarm is
+        founded and never again; the host gets another certificate, with a key of its own, at once.
+    type: dict
+    suboptions:
+      certificate:
+        description:
+          - Certificate (PEM) that the authority has issued. Its organisation is the swarm's id to be, its unit
+            V(swarm-manager), its common name the node's id to be, each id of 25 characters V(0-9a-z).
+        type: str
+        required: true
+      key:
+        description:
+          - The key (PEM, not encrypted) of that certificate.
+        type: str
+        required: true
   force_init:
     description:
       - Found a swarm without asking the other managers. Without it the task fails if one of them does not answer, or
@@ -114,6 +155,15 @@ EXAMPLES = r"""
   queenright.swarm.swarm_init:
     force_new_cluster: true
     install_runtime: false
+
+- name: Found a swarm that an authority outside signs for, so that no key of a CA is in it
+  queenright.swarm.swarm_init:
+    external_cas:
+      - url: https://ca.example:8888/api/v1/cfssl/sign
+        ca_cert: "{{ outside_root }}"
+    first_manager:
+      certificate: "{{ first_manager_certificate }}"
+      key: "{{ first_manager_key }}"
 
 - name: Have managers locked after a restart
   queenright.swarm.swarm_init:

@@ -51,6 +51,25 @@ def test_founding_sends_what_was_given_and_nothing_else(runtime, run_module) -> 
     assert spec["Labels"] == {"a": "b"}
 
 
+def test_founding_below_the_root_of_somebody_else_sends_the_first_manager_and_never_shows_its_key(
+    runtime, run_module
+) -> None:
+    ca = {"url": "https://ca.example/sign", "ca_cert": "ROOT"}
+    first = {"certificate": "CERTIFICATE", "key": "SECRET KEY"}
+    result = run_module(swarm_init, socket=runtime.socket, external_cas=[ca], first_manager=first)
+    [body] = runtime.called("/swarm/init")
+    assert body["Spec"]["CAConfig"]["ExternalCAs"] == [{"URL": ca["url"], "CACert": "ROOT"}]
+    assert body["FirstManager"] == {"Certificate": "CERTIFICATE", "Key": "SECRET KEY"}
+    assert "SECRET KEY" not in str(result)
+
+
+def test_authorities_of_a_live_swarm_are_brought_to_what_is_declared(manager, run_module) -> None:
+    cas = [{"url": "https://ca.example/sign"}]
+    run_module(swarm_init, socket=manager.socket, external_cas=cas)
+    run_module(swarm_init, socket=manager.socket, external_cas=None)
+    assert manager.called("/queenright/v1/ca") == [{"external_cas": cas}, {"external_cas": []}]
+
+
 def test_a_live_swarm_is_changed_where_the_task_says_so(manager, triple, run_module) -> None:
     run_module(swarm_init, socket=manager.socket, snapshot_interval=500)
     done, _again = triple(swarm_init, socket=manager.socket, dispatcher_heartbeat_period="7s")
