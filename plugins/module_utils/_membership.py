@@ -56,6 +56,7 @@ FOUNDING_ARGUMENTS = {
         "options": {
             "certificate": {"type": "str", "required": True},
             "key": {"type": "str", "required": True, "no_log": True},
+            "root_certificate": {"type": "str"},
         },
     },
     "external_cas": {
@@ -112,7 +113,7 @@ def found(module: AnsibleModule, engine: Engine) -> Result:
     if module.check_mode:
         return dict(here.facts(), foreseen=True, **result)
     if first:
-        body = dict(body, FirstManager={"Certificate": first["certificate"], "Key": first["key"]})
+        body = dict(body, FirstManager=_identity(first, module.params["external_cas"] or []))
     engine.post("/swarm/init", body, timeout=LIFE_TIMEOUT)
     result["swarm"] = engine.get("/swarm")["Spec"]
     return dict(standing(engine).facts(), foreseen=False, **result)
@@ -161,6 +162,12 @@ def _declare(module: AnsibleModule, engine: Engine, here: Standing) -> Result:
         body = {"external_cas": outside["external_cas"] or []}
         add_authority(result, engine.post("/queenright/v1/ca", body, {"dry_run": "1"} if module.check_mode else None))
     return dict(here.facts(), foreseen=False, **result)
+
+
+def _identity(first: t.Dict[str, t.Any], cas: t.List[t.Dict[str, t.Any]]) -> t.Dict[str, str]:
+    """Who the founder is; the root is that of the authorities, if the task does not say it."""
+    root = first["root_certificate"] or next((one["ca_cert"] for one in cas if one["ca_cert"]), None) or ""
+    return {"Certificate": first["certificate"], "Key": first["key"], "RootCertificate": root}
 
 
 def _with_external(spec: SwarmSpec, module: AnsibleModule) -> SwarmSpec:

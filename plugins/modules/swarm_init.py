@@ -59,8 +59,8 @@ options:
     description:
       - Authorities that sign the certificates of nodes in the place of the swarm, tried in this order. On a live swarm an
         empty list removes them, see M(queenright.swarm.swarm_ca).
-      - If O(external_cas[].ca_cert) is given when the swarm is founded, that is the root of the swarm, and no key of a CA is
-        ever in it. Then O(first_manager) is needed, and the authority has to answer.
+      - A swarm that is founded with it has the root of that authority, and no key of a CA is ever in it. Then
+        O(first_manager) is needed, and the authority has to answer.
     type: list
     elements: dict
     suboptions:
@@ -96,6 +96,10 @@ options:
           - The key (PEM, not encrypted) of that certificate.
         type: str
         required: true
+      root_certificate:
+        description:
+          - The root certificate (PEM) that it leads to. If not given, that of the first of O(external_cas).
+        type: str
   force_init:
     description:
       - Found a swarm without asking the other managers. Without it the task fails if one of them does not answer, or

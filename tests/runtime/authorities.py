@@ -83,7 +83,7 @@ class FakeCfssl:
                     body += event.data
                 elif isinstance(event, h11.ConnectionClosed):
                     return
-            status, text = await self._judge(writer, body)
+            status, text = self._judge(writer, body)
             if self.answer is not None:
                 status, text = self.answer(status, text)
             head = [("content-length", str(len(text))), ("location", "https://127.0.0.1:1/"), ("connection", "close")]
@@ -95,7 +95,7 @@ class FakeCfssl:
         finally:
             writer.close()
 
-    async def _judge(self, writer: asyncio.StreamWriter, body: bytes) -> tuple[int, bytes]:
+    def _judge(self, writer: asyncio.StreamWriter, body: bytes) -> tuple[int, bytes]:
         """Only managers may ask: the front that stands before a real one does just this."""
         der = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
         units = x509.load_der_x509_certificate(der).subject.get_attributes_for_oid(NameOID.ORGANIZATIONAL_UNIT_NAME)
@@ -105,10 +105,6 @@ class FakeCfssl:
             return 403, json.dumps(_no(403, "only managers may ask")).encode()
         wanted = json.loads(body)
         self.asked.append(wanted)
-        return await self._decide(wanted)
-
-    async def _decide(self, wanted: dict[str, Any]) -> tuple[int, bytes]:
-        """(status, body) for a manager."""
         try:
             certificate = self._sign(wanted)
         except ValueError:

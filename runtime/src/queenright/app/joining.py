@@ -11,7 +11,6 @@ from queenright import __version__
 from queenright.app import certificates, world
 from queenright.app.addressing import Addresses, for_resume
 from queenright.app.certificates import PkiMaker
-from queenright.app.founder import Founder
 from queenright.app.member import Member, at
 from queenright.app.settings import Settings
 from queenright.app.state import MemberState, StateFile
@@ -58,22 +57,19 @@ async def found(place: Place, options: InitOptions, addresses: Addresses) -> Mem
     """
     chosen = founding.settings_of(options)
     keys = place.keys
-    founder = Founder(place.settings.state_dir, chosen.spec.ca.external_cas, options.first_manager)
-    first = await founder.certified(keys, place.clock.wall())
     keys.discard_pending_key()
-    key = keys.pending_key() if first is None else b""
+    key = keys.pending_key()
     swarm = founding.found(
         chosen,
         certificates=PkiMaker(),
         ids=world.ids,
-        csr=make_csr(key) if key else b"",
+        csr=make_csr(key),
         control_addr=addresses.advertise,
         now=place.clock.wall(),
-        first=first,
     )
-    if first is None:
-        root = swarm.cluster.root_certificate.encode("ascii")
-        keys.save(NodeCredentials(key, swarm.certificate.chain.encode("ascii"), root))
+    keys.save(
+        NodeCredentials(key, swarm.certificate.chain.encode("ascii"), swarm.cluster.root_certificate.encode("ascii"))
+    )
     state = MemberState(
         node_id=swarm.node.id,
         cluster_id=swarm.cluster.id,
@@ -87,12 +83,9 @@ async def found(place: Place, options: InitOptions, addresses: Addresses) -> Mem
     await member.start(swarm.changes)
     try:
         place.file.save(member.state)
-        founder.done()
     except BaseException:
         await member.stop(restarting=False)
         raise
-    if first is not None:
-        member.renew_soon()
     return member
 
 

@@ -232,10 +232,6 @@ class Member:
         """See ``changing.Hands``."""
         return self._addresses.advertise or str(self._addresses.listen)
 
-    def renew_soon(self) -> None:
-        """The key of the certificate was not made here: another one takes its place as soon as it can be certified."""
-        self._changing.renew_soon()
-
     async def _came_home(self) -> None:
         self._changing.certified()
         await self.certificate_changed()

@@ -277,16 +277,6 @@ class LocalState:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class FirstManager:
-    """Who a founder is where an authority outside of the swarm signs, in PEM: its certificate with what leads to the
-    root, and its key, in clear.
-    """
-
-    certificate: str
-    key: str = dataclasses.field(repr=False)
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
 class InitOptions:
     """``POST /swarm/init``; texts as the client gave them, empty where it gave none."""
 
@@ -299,7 +289,6 @@ class InitOptions:
     force_new_cluster: bool = False
     availability: str = ""
     spec: dict[str, Any] = dataclasses.field(default_factory=dict, repr=False)  # may bring a key
-    first_manager: FirstManager | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -59,7 +59,7 @@ def test_founding_below_the_root_of_somebody_else_sends_the_first_manager_and_ne
     result = run_module(swarm_init, socket=runtime.socket, external_cas=[ca], first_manager=first)
     [body] = runtime.called("/swarm/init")
     assert body["Spec"]["CAConfig"]["ExternalCAs"] == [{"URL": ca["url"], "CACert": "ROOT"}]
-    assert body["FirstManager"] == {"Certificate": "CERTIFICATE", "Key": "SECRET KEY"}
+    assert body["FirstManager"] == {"Certificate": "CERTIFICATE", "Key": "SECRET KEY", "RootCertificate": "ROOT"}
     assert "SECRET KEY" not in str(result)
 
 

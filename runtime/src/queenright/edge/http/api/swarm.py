@@ -14,7 +14,7 @@ from queenright.edge.http.messages import Request, Response, json_response
 from queenright.edge.http.router import Router
 from queenright.manager import texts
 from queenright.manager.control_cluster import Rotation
-from queenright.manager.ports import FirstManager, InitOptions, JoinOptions
+from queenright.manager.ports import InitOptions, JoinOptions
 from queenright.manager.views import manager_count
 from queenright.model.errors import Refusal
 from queenright.model.tokens import parse_join_secret
@@ -56,7 +56,6 @@ class SwarmHandlers(Handlers):
             force_new_cluster=body.flag("ForceNewCluster"),
             availability=body.text("Availability").lower(),
             spec=spec,
-            first_manager=_first_manager(body),
         )
         return json_response(await self.host.init(options))
 
@@ -143,14 +142,3 @@ class SwarmHandlers(Handlers):
             document["Error"] = grpc_text("Unknown", texts.NO_LEADER)
         document["Cluster"] = render.cluster_info(cluster, nodes.by("role", MANAGER))
         return document
-
-
-def _first_manager(body: Body) -> FirstManager | None:
-    """Our own key of init: who the founder is for an external CA. `ApiError` if half of it is missing."""
-    given = Body(body.object("FirstManager"))
-    certificate, key = given.text("Certificate"), given.text("Key")
-    if not certificate and not key:
-        return None
-    if not certificate or not key:
-        raise ApiError(400, "FirstManager: both Certificate and Key are needed")
-    return FirstManager(certificate, key)
