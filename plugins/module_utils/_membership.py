@@ -12,6 +12,11 @@ from __future__ import annotations
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.queenright.swarm.plugins.module_utils._authority import (
+    EXTERNAL_CAS_ARGUMENTS,
+    add,
+    external_cas,
+)
 from ansible_collections.queenright.swarm.plugins.module_utils._engine import Engine, EngineError
 from ansible_collections.queenright.swarm.plugins.module_utils._managers import await_own_role, lost_quorum
 from ansible_collections.queenright.swarm.plugins.module_utils._resource import Result, apply, persistently, said
@@ -48,7 +53,16 @@ FOUNDING_ARGUMENTS = {
     "data_path_port": {"type": "int"},
     "default_addr_pool": {"type": "list", "elements": "str"},
     "subnet_size": {"type": "int"},
+    "first_manager": {
+        "type": "dict",
+        "options": {
+            "key": {"type": "str", "required": True, "no_log": True},
+            "certificate": {"type": "str", "required": True},
+            "root_certificate": {"type": "str", "required": True},
+        },
+    },
 }
+FOUNDING_ARGUMENTS.update(EXTERNAL_CAS_ARGUMENTS)
 INSTALL_ARGUMENTS = {
     "install_runtime": {"type": "bool", "default": True},
     "runtime_options": {"type": "dict", "default": {}},
@@ -81,6 +95,9 @@ def found(module: AnsibleModule, engine: Engine) -> Result:
             "leave with queenright.swarm.swarm_leave before it founds another" % here.cluster_id
         )
     spec = encode(merge(SwarmSpec, None, said(module, option_names(SwarmSpec))))
+    cas = [_external_ca(one) for one in module.params["external_cas"] or []]
+    if cas:
+        spec["CAConfig"] = dict(spec.get("CAConfig") or {}, ExternalCAs=cas)
     body = dict(_addresses(module.params), Spec=spec)
     result = {
         "changed": True,
@@ -91,7 +108,7 @@ def found(module: AnsibleModule, engine: Engine) -> Result:
     }
     if module.check_mode:
         return dict(here.facts(), foreseen=True, **result)
-    engine.post("/swarm/init", body, timeout=LIFE_TIMEOUT)
+    engine.post("/swarm/init", dict(body, **_first_manager(module.params)), timeout=LIFE_TIMEOUT)
     result["swarm"] = engine.get("/swarm")["Spec"]
     return dict(standing(engine).facts(), foreseen=False, **result)
 
@@ -134,6 +151,9 @@ def _declare(module: AnsibleModule, engine: Engine, here: Standing) -> Result:
     options.update({name: module.params[name] for name in SETTLED if module.params[name] is not None})
     result = apply(module, engine, "swarm", here.cluster_id, options).result("swarm")
     del result["id"]
+    add(result, external_cas(module, engine))
+    if result["changed"] and not module.check_mode:
+        result["swarm"] = engine.get("/swarm")["Spec"]
     return dict(here.facts(), foreseen=False, **result)
 
 
@@ -195,6 +215,20 @@ def ticket(module: AnsibleModule, engine: Engine) -> Result:
         "managers": answer["managers"],
         "cluster_id": standing(engine).cluster_id,
     }
+
+
+def _external_ca(said_of: t.Dict[str, t.Any]) -> t.Dict[str, t.Any]:
+    keys = {"protocol": "Protocol", "url": "URL", "ca_cert": "CACert"}
+    return {keys[name]: value for name, value in said_of.items() if value is not None}
+
+
+def _first_manager(params: t.Dict[str, t.Any]) -> t.Dict[str, t.Any]:
+    """Who the founder is, for a swarm whose certificates an external CA signs. It is in no result."""
+    first = params["first_manager"]
+    if not first:
+        return {}
+    keys = {"key": "Key", "certificate": "Certificate", "root_certificate": "RootCertificate"}
+    return {"FirstManager": {keys[name]: value for name, value in first.items()}}
 
 
 def _addresses(params: t.Dict[str, t.Any]) -> t.Dict[str, t.Any]:

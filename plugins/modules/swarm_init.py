@@ -55,6 +55,57 @@ options:
       - Prefix length of a network cut from O(default_addr_pool). It cannot be changed on a live swarm.
       - If not given when the swarm is founded, V(24) is used.
     type: int
+  external_cas:
+    description:
+      - Authorities outside of the swarm that sign the certificates of its nodes, tried in this order. See
+        O(queenright.swarm.swarm_ca#module:external_cas).
+      - A swarm that is founded with them has no key of a CA at all, and needs O(first_manager). On a live swarm they are
+        brought to what is declared; what signs for another root is named with M(queenright.swarm.swarm_ca).
+    type: list
+    elements: dict
+    suboptions:
+      url:
+        description:
+          - Where it signs, as V(https://ca.example:8888/api/v1/cfssl/sign).
+        type: str
+        required: true
+      protocol:
+        description:
+          - How it is spoken to.
+        type: str
+        choices:
+          - cfssl
+      ca_cert:
+        description:
+          - The root certificate (PEM) that it signs under. Without it, that of the swarm.
+        type: str
+  first_manager:
+    description:
+      - Who the host is that founds a swarm with O(external_cas). An external CA listens to managers only, so it has to
+        certify the first one beforehand. On a live swarm, and on a host that joins, the option does nothing.
+      - The subject of the certificate is the swarm's id as organisation, C(swarm-manager) as organisational unit and the
+        node's id as common name, each id being 25 characters of V(0) to V(9) and V(a) to V(z). Its DNS names are
+        C(swarm-manager), the node's id and C(swarm-ca), it is for servers and clients, and it lives no longer than
+        O(node_cert_expiry).
+      - The manager asks the external CA for another certificate with another key at once, so that this key is soon worth
+        nothing.
+    type: dict
+    suboptions:
+      key:
+        description:
+          - The private key (PEM, not encrypted). It is hidden in results and logs.
+        type: str
+        required: true
+      certificate:
+        description:
+          - Its certificate (PEM).
+        type: str
+        required: true
+      root_certificate:
+        description:
+          - The root certificate (PEM) of the external CA, which becomes that of the swarm.
+        type: str
+        required: true
   force_init:
     description:
       - Found a swarm without asking the other managers. Without it the task fails if one of them does not answer, or
@@ -118,6 +169,15 @@ EXAMPLES = r"""
 - name: Have managers locked after a restart
   queenright.swarm.swarm_init:
     autolock: true
+
+- name: Found a swarm that has no key of a CA
+  queenright.swarm.swarm_init:
+    external_cas:
+      - url: https://ca.example:8888/api/v1/cfssl/sign
+    first_manager:
+      key: "{{ vault_first_manager_key }}"
+      certificate: "{{ first_manager_certificate }}"
+      root_certificate: "{{ outside_root }}"
 
 - name: Keep more ended tasks, and bring the heartbeat back to its default
   queenright.swarm.swarm_init:

@@ -68,6 +68,36 @@ def test_what_is_settled_at_the_founding_cannot_be_changed(manager, run_module) 
     assert "cannot be changed on a live swarm: subnet_size" in other["msg"]
 
 
+FIRST = {"key": "-----BEGIN KEY-----\nc2VjcmV0\n", "certificate": "own", "root_certificate": "root"}
+AUTHORITY = {"url": "https://ca.example/sign", "ca_cert": "root"}
+
+
+def test_a_swarm_is_founded_below_an_external_ca(runtime, triple) -> None:
+    done, _again = triple(swarm_init, socket=runtime.socket, external_cas=[AUTHORITY], first_manager=FIRST)
+    [body] = runtime.called("/swarm/init")
+    assert body["FirstManager"] == {"Key": FIRST["key"], "Certificate": "own", "RootCertificate": "root"}
+    assert body["Spec"]["CAConfig"] == {"ExternalCAs": [{"URL": AUTHORITY["url"], "CACert": "root"}]}
+    assert "c2VjcmV0" not in str(done)
+    assert done["diff"]["after"] == {"Spec": body["Spec"]}
+
+
+def test_external_cas_of_a_live_swarm_become_what_is_declared(manager, triple) -> None:
+    done, _again = triple(swarm_init, socket=manager.socket, external_cas=[AUTHORITY], first_manager=FIRST)
+    assert done["actions"] == ["change the external CAs"]
+    assert done["changes"] == {"CAConfig.ExternalCAs": {"before": [], "after": [AUTHORITY]}}
+    assert not manager.called("/swarm/init")
+    done, _again = triple(swarm_init, socket=manager.socket, external_cas=None)
+    assert done["changes"] == {"CAConfig.ExternalCAs": {"before": [AUTHORITY], "after": []}}
+    assert {"external_cas": []} in manager.called("/queenright/v1/ca")
+
+
+def test_half_an_identity_is_refused(runtime, run_module) -> None:
+    half = {"certificate": "own", "root_certificate": "root"}
+    result = run_module(swarm_init, socket=runtime.socket, external_cas=[AUTHORITY], first_manager=half)
+    assert result["failed"] and "missing required arguments: key found in first_manager" in result["msg"]
+    assert not runtime.called("/swarm/init")
+
+
 def test_a_worker_founds_no_swarm(worker, run_module) -> None:
     result = run_module(swarm_init, socket=worker.socket)
     assert result["failed"]
