@@ -25,6 +25,17 @@ from ansible_collections.queenright.swarm.plugins.module_utils._standing import 
 
 OPTIONS = ("node_cert_expiry", "ca_key_algorithm", "ca_rotation_grace", "ca_expired_grace")
 ROOT = ("ca_cert", "ca_key", "external_cas")
+EXTERNAL_CAS_ARGUMENTS = {
+    "external_cas": {
+        "type": "list",
+        "elements": "dict",
+        "options": {
+            "url": {"type": "str", "required": True},
+            "protocol": {"type": "str", "choices": ["cfssl"]},
+            "ca_cert": {"type": "str"},
+        },
+    }
+}
 LOOK_EVERY = 1.0  # seconds between two looks at a rotation
 
 Json = t.Dict[str, t.Any]
@@ -62,6 +73,15 @@ def authority(module: AnsibleModule, engine: Engine) -> Result:
         tokens = engine.get("/swarm")["JoinTokens"]
         result["join_tokens"] = {"worker": tokens["Worker"], "manager": tokens["Manager"]}
     return result
+
+
+def external_cas(module: AnsibleModule, engine: Engine) -> Json:
+    """Have these external CAs sign, if the task names them; a second time nothing changes."""
+    named = said(module, ("external_cas",))
+    if not named:
+        return {"changed": False, "actions": []}
+    body = {"external_cas": named["external_cas"] or []}
+    return engine.post("/queenright/v1/ca", body, {"dry_run": "1"} if module.check_mode else None)
 
 
 def add(result: Result, more: Json) -> None:

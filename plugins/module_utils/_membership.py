@@ -9,11 +9,14 @@
 
 from __future__ import annotations
 
-import dataclasses
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.queenright.swarm.plugins.module_utils._authority import add as add_authority
+from ansible_collections.queenright.swarm.plugins.module_utils._authority import (
+    EXTERNAL_CAS_ARGUMENTS,
+    add,
+    external_cas,
+)
 from ansible_collections.queenright.swarm.plugins.module_utils._engine import Engine, EngineError
 from ansible_collections.queenright.swarm.plugins.module_utils._managers import await_own_role, lost_quorum
 from ansible_collections.queenright.swarm.plugins.module_utils._resource import Result, apply, persistently, said
@@ -22,7 +25,6 @@ from ansible_collections.queenright.swarm.plugins.module_utils._spec.cluster imp
     DRAIN,
     MANAGER,
     PAUSE,
-    ExternalCA,
     NodeSpec,
     SwarmSpec,
 )
@@ -54,21 +56,13 @@ FOUNDING_ARGUMENTS = {
     "first_manager": {
         "type": "dict",
         "options": {
-            "certificate": {"type": "str", "required": True},
             "key": {"type": "str", "required": True, "no_log": True},
-            "root_certificate": {"type": "str"},
-        },
-    },
-    "external_cas": {
-        "type": "list",
-        "elements": "dict",
-        "options": {
-            "url": {"type": "str", "required": True},
-            "protocol": {"type": "str", "choices": ["cfssl"]},
-            "ca_cert": {"type": "str"},
+            "certificate": {"type": "str", "required": True},
+            "root_certificate": {"type": "str", "required": True},
         },
     },
 }
+FOUNDING_ARGUMENTS.update(EXTERNAL_CAS_ARGUMENTS)
 INSTALL_ARGUMENTS = {
     "install_runtime": {"type": "bool", "default": True},
     "runtime_options": {"type": "dict", "default": {}},
@@ -100,9 +94,11 @@ def found(module: AnsibleModule, engine: Engine) -> Result:
             "this host is a worker of swarm %s: promote it with queenright.swarm.swarm_node (role: manager), or let it "
             "leave with queenright.swarm.swarm_leave before it founds another" % here.cluster_id
         )
-    spec = encode(_with_external(merge(SwarmSpec, None, said(module, option_names(SwarmSpec))), module))
+    spec = encode(merge(SwarmSpec, None, said(module, option_names(SwarmSpec))))
+    cas = [_external_ca(one) for one in module.params["external_cas"] or []]
+    if cas:
+        spec["CAConfig"] = dict(spec.get("CAConfig") or {}, ExternalCAs=cas)
     body = dict(_addresses(module.params), Spec=spec)
-    first = module.params["first_manager"]
     result = {
         "changed": True,
         "actions": ["found a swarm"],
@@ -112,9 +108,7 @@ def found(module: AnsibleModule, engine: Engine) -> Result:
     }
     if module.check_mode:
         return dict(here.facts(), foreseen=True, **result)
-    if first:
-        body = dict(body, FirstManager=_identity(first, module.params["external_cas"] or []))
-    engine.post("/swarm/init", body, timeout=LIFE_TIMEOUT)
+    engine.post("/swarm/init", dict(body, **_first_manager(module.params)), timeout=LIFE_TIMEOUT)
     result["swarm"] = engine.get("/swarm")["Spec"]
     return dict(standing(engine).facts(), foreseen=False, **result)
 
@@ -157,27 +151,10 @@ def _declare(module: AnsibleModule, engine: Engine, here: Standing) -> Result:
     options.update({name: module.params[name] for name in SETTLED if module.params[name] is not None})
     result = apply(module, engine, "swarm", here.cluster_id, options).result("swarm")
     del result["id"]
-    outside = said(module, ["external_cas"])
-    if outside:
-        body = {"external_cas": outside["external_cas"] or []}
-        add_authority(result, engine.post("/queenright/v1/ca", body, {"dry_run": "1"} if module.check_mode else None))
+    add(result, external_cas(module, engine))
+    if result["changed"] and not module.check_mode:
+        result["swarm"] = engine.get("/swarm")["Spec"]
     return dict(here.facts(), foreseen=False, **result)
-
-
-def _identity(first: t.Dict[str, t.Any], cas: t.List[t.Dict[str, t.Any]]) -> t.Dict[str, str]:
-    """Who the founder is; the root is that of the authorities, if the task does not say it."""
-    root = first["root_certificate"] or next((one["ca_cert"] for one in cas if one["ca_cert"]), None) or ""
-    return {"Certificate": first["certificate"], "Key": first["key"], "RootCertificate": root}
-
-
-def _with_external(spec: SwarmSpec, module: AnsibleModule) -> SwarmSpec:
-    """The spec with the authorities outside that sign from the beginning."""
-    cas = said(module, ["external_cas"]).get("external_cas")
-    if not cas:
-        return spec
-    return dataclasses.replace(
-        spec, ca=dataclasses.replace(spec.ca, external_cas=tuple(merge(ExternalCA, None, one) for one in cas))
-    )
 
 
 def join(module: AnsibleModule, engine: Engine) -> Result:
@@ -238,6 +215,20 @@ def ticket(module: AnsibleModule, engine: Engine) -> Result:
         "managers": answer["managers"],
         "cluster_id": standing(engine).cluster_id,
     }
+
+
+def _external_ca(said_of: t.Dict[str, t.Any]) -> t.Dict[str, t.Any]:
+    keys = {"protocol": "Protocol", "url": "URL", "ca_cert": "CACert"}
+    return {keys[name]: value for name, value in said_of.items() if value is not None}
+
+
+def _first_manager(params: t.Dict[str, t.Any]) -> t.Dict[str, t.Any]:
+    """Who the founder is, for a swarm whose certificates an external CA signs. It is in no result."""
+    first = params["first_manager"]
+    if not first:
+        return {}
+    keys = {"key": "Key", "certificate": "Certificate", "root_certificate": "RootCertificate"}
+    return {"FirstManager": {keys[name]: value for name, value in first.items()}}
 
 
 def _addresses(params: t.Dict[str, t.Any]) -> t.Dict[str, t.Any]:

@@ -267,7 +267,7 @@ manager:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.queenright.swarm.plugins.module_utils._authority import authority
+from ansible_collections.queenright.swarm.plugins.module_utils._authority import EXTERNAL_CAS_ARGUMENTS, authority
 from ansible_collections.queenright.swarm.plugins.module_utils._resource import (
     MANAGERS_ARGUMENTS,
     SOCKET_ARGUMENTS,
@@ -286,20 +286,12 @@ def main() -> None:
         rotate={"type": "bool", "default": False},
         ca_cert={"type": "str"},
         ca_key={"type": "str", "no_log": True},
-        external_cas={
-            "type": "list",
-            "elements": "dict",
-            "options": {
-                "url": {"type": "str", "required": True},
-                "protocol": {"type": "str", "choices": ["cfssl"]},
-                "ca_cert": {"type": "str"},
-            },
-        },
         revoke={"type": "str"},
         rotate_worker_token={"type": "bool", "default": False, "no_log": False},
         rotate_manager_token={"type": "bool", "default": False, "no_log": False},
         return_join_tokens={"type": "bool", "default": False, "no_log": False},
     )
+    arguments.update(EXTERNAL_CAS_ARGUMENTS)
     arguments.update(MANAGERS_ARGUMENTS)
     arguments.update(WAIT_ARGUMENTS)
     run(AnsibleModule(argument_spec=arguments, supports_check_mode=True), authority)

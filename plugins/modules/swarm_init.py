@@ -57,16 +57,16 @@ options:
     type: int
   external_cas:
     description:
-      - Authorities that sign the certificates of nodes in the place of the swarm, tried in this order. On a live swarm an
-        empty list removes them, see M(queenright.swarm.swarm_ca).
-      - A swarm that is founded with it has the root of that authority, and no key of a CA is ever in it. Then
-        O(first_manager) is needed, and the authority has to answer.
+      - Authorities outside of the swarm that sign the certificates of its nodes, tried in this order. See
+        O(queenright.swarm.swarm_ca#module:external_cas).
+      - A swarm that is founded with them has no key of a CA at all, and needs O(first_manager). On a live swarm they are
+        brought to what is declared; what signs for another root is named with M(queenright.swarm.swarm_ca).
     type: list
     elements: dict
     suboptions:
       url:
         description:
-          - Where it signs, such as V(https://ca.example:8888/api/v1/cfssl/sign).
+          - Where it signs, as V(https://ca.example:8888/api/v1/cfssl/sign).
         type: str
         required: true
       protocol:
@@ -81,25 +81,31 @@ options:
         type: str
   first_manager:
     description:
-      - Who the first manager is below the root of an external CA, which signs only for managers. It is used when the swarm is
-        founded and never again; the host gets another certificate, with a key of its own, at once.
+      - Who the host is that founds a swarm with O(external_cas). An external CA listens to managers only, so it has to
+        certify the first one beforehand. On a live swarm, and on a host that joins, the option does nothing.
+      - The subject of the certificate is the swarm's id as organisation, C(swarm-manager) as organisational unit and the
+        node's id as common name, each id being 25 characters of V(0) to V(9) and V(a) to V(z). Its DNS names are
+        C(swarm-manager), the node's id and C(swarm-ca), it is for servers and clients, and it lives no longer than
+        O(node_cert_expiry).
+      - The manager asks the external CA for another certificate with another key at once, so that this key is soon worth
+        nothing.
     type: dict
     suboptions:
-      certificate:
-        description:
-          - Certificate (PEM) that the authority has issued. Its organisation is the swarm's id to be, its unit
-            V(swarm-manager), its common name the node's id to be, each id of 25 characters V(0-9a-z).
-        type: str
-        required: true
       key:
         description:
-          - The key (PEM, not encrypted) of that certificate.
+          - The private key (PEM, not encrypted). It is hidden in results and logs.
+        type: str
+        required: true
+      certificate:
+        description:
+          - Its certificate (PEM).
         type: str
         required: true
       root_certificate:
         description:
-          - The root certificate (PEM) that it leads to. If not given, that of the first of O(external_cas).
+          - The root certificate (PEM) of the external CA, which becomes that of the swarm.
         type: str
+        required: true
   force_init:
     description:
       - Found a swarm without asking the other managers. Without it the task fails if one of them does not answer, or
@@ -160,18 +166,18 @@ EXAMPLES = r"""
     force_new_cluster: true
     install_runtime: false
 
-- name: Found a swarm that an authority outside signs for, so that no key of a CA is in it
-  queenright.swarm.swarm_init:
-    external_cas:
-      - url: https://ca.example:8888/api/v1/cfssl/sign
-        ca_cert: "{{ outside_root }}"
-    first_manager:
-      certificate: "{{ first_manager_certificate }}"
-      key: "{{ first_manager_key }}"
-
 - name: Have managers locked after a restart
   queenright.swarm.swarm_init:
     autolock: true
+
+- name: Found a swarm that has no key of a CA
+  queenright.swarm.swarm_init:
+    external_cas:
+      - url: https://ca.example:8888/api/v1/cfssl/sign
+    first_manager:
+      key: "{{ vault_first_manager_key }}"
+      certificate: "{{ first_manager_certificate }}"
+      root_certificate: "{{ outside_root }}"
 
 - name: Keep more ended tasks, and bring the heartbeat back to its default
   queenright.swarm.swarm_init:

@@ -206,6 +206,21 @@ async def test_to_an_authority_outside_and_back_to_a_key_of_its_own() -> None:
     assert [one.certificate for one in cluster(world).former_roots][-1] == OUTER
 
 
+async def test_an_authority_that_is_left_signs_the_root_that_follows_it() -> None:
+    world, outside = make()
+    await declare(world, external_cas=(ExternalCA(url=URL, ca_cert=OUTER),), signing_ca_cert=OUTER)
+    turn(world)
+    await led(world, lambda: cluster(world).root_rotation is None)
+    outside.away = True
+    with pytest.raises(InvalidArgument, match="corresponding to the current"):
+        await declare(world, signing_ca_cert=None, force_rotate=1, external_cas=())
+    outside.away = False
+    rotation = await declare(world, signing_ca_cert=None, force_rotate=1, external_cas=())
+    assert rotation is not None and rotation.key
+    assert rotation.cross_signed == f"{rotation.certificate.strip()} by {OUTER}"
+    assert cluster(world).spec.ca.external_cas == ()
+
+
 # -- led to its end
 
 

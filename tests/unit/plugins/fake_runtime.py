@@ -59,6 +59,7 @@ class FakeSwarm:
         self.version = 7
         self.tokens = {"Worker": "SWMTKN-1-root-workersecret0", "Manager": "SWMTKN-1-root-managersecret0"}
         self.root = "-----BEGIN CERTIFICATE-----"
+        self.external_cas: list[Json] = []
         self.rotations: list[Json] = []  # what the next looks at a rotation find
         self.looks = 2
         self.revoked: dict[str, str] = {}
@@ -235,6 +236,9 @@ class FakeRuntime:
         if self.swarm is not None:
             raise RefusalError(503, "This node is already part of a swarm.")
         self.become(FakeSwarm(f"swarm-of-{self.name}", decode(SwarmSpec, body.get("Spec") or {})), "manager")
+        names = {"url": "URL", "ca_cert": "CACert"}
+        given = (body.get("Spec") or {}).get("CAConfig", {}).get("ExternalCAs") or []
+        self.swarm.external_cas = [{name: one[key] for name, key in names.items() if key in one} for one in given]
         return self.node_id
 
     def _go_on_alone(self) -> str:
@@ -340,7 +344,14 @@ class FakeRuntime:
     def declare(self, query: Json, body: Json) -> Json:
         swarm = self._managed()
         wanted = body.get("ca_cert") or ("-----BEGIN NEW-----" if body.get("rotate") else swarm.root)
-        changed = wanted != swarm.root
+        changed, cas = wanted != swarm.root, body.get("external_cas", swarm.external_cas)
+        if cas != swarm.external_cas:
+            before, after = {"ExternalCAs": swarm.external_cas}, {"ExternalCAs": cas}
+            if not query.get("dry_run"):
+                swarm.external_cas = cas
+            diff = {"ExternalCAs": {"before": before["ExternalCAs"], "after": cas}}
+            actions = ["change the external CAs"]
+            return {"changed": True, "actions": actions, "before": before, "after": after, "diff": diff}
         if changed and not query.get("dry_run"):
             swarm.root = wanted
             waiting = [{"id": "nodeh2", "hostname": "h2", "state": "ready"}]

@@ -27,7 +27,7 @@ OF_THE_HOST = {
     "swarm_preflight_info",
 }  # their examples are about the host itself
 STANDING = {
-    "swarm_init": ("outside", "outside", "outside", "cut off", "outside", "manager", "manager"),
+    "swarm_init": ("outside", "outside", "outside", "cut off", "manager", "manager"),
     "swarm_join": ("outside", "outside", "outside", "outside"),
     "swarm_leave": ("worker", "manager", "manager"),
 }
@@ -39,8 +39,6 @@ VARIABLES = {
     "vault_unlock_key": "SWMKEY-1-of-the-house",
     "house_certificates": "-----BEGIN-HOUSE-----",
     "outside_root": "-----BEGIN-OUTSIDE-----",
-    "first_manager_certificate": "-----BEGIN-FIRST-----",
-    "first_manager_key": "s3cr3t",
 }
 
 

@@ -123,7 +123,7 @@ class Host:
 
     async def init(self, options: InitOptions) -> str:
         """Found a swarm with this host as its manager; gives the node id."""
-        from queenright.app import joining
+        from queenright.app import first, joining
 
         async with self._busy:
             if self._locked:
@@ -133,11 +133,13 @@ class Host:
             self._require_no_member()
             await require_no_swarm(self._upstream)
             addresses = for_init(with_settings(options, self._settings))
+            place = self._place()
+            brought = first.identity(options, place.keys)
             try:
                 self._file.clear_leftovers()
-                member = await joining.found(self._place(), options, addresses)
+                member = await joining.found(place, options, addresses, brought)
             except BaseException as error:
-                self._file.wipe()
+                self._file.wipe(certificates=brought is None or options.first is not None)
                 if isinstance(error, (OSError, StateError)):
                     raise _unusable(error) from error
                 raise

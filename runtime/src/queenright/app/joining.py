@@ -8,7 +8,7 @@ import dataclasses
 import logging
 
 from queenright import __version__
-from queenright.app import certificates, world
+from queenright.app import certificates, first, world
 from queenright.app.addressing import Addresses, for_resume
 from queenright.app.certificates import PkiMaker
 from queenright.app.member import Member, at
@@ -51,21 +51,29 @@ class Place:
         return KeyStore(self.settings.state_dir / "certificates")
 
 
-async def found(place: Place, options: InitOptions, addresses: Addresses) -> Member:
+async def found(
+    place: Place, options: InitOptions, addresses: Addresses, brought: NodeCredentials | None = None
+) -> Member:
     """A new swarm with this host as its manager, running when this returns. On failure nothing runs; what is on disk
     is the caller's to wipe.
+
+    ``brought``: who this host is, if an authority outside has said so (see ``first``). That key was in other hands, so
+    the first thing that the manager asks the authority for is another certificate.
     """
-    chosen = founding.settings_of(options)
+    chosen, now, certified = founding.settings_of(options), place.clock.wall(), None
     keys = place.keys
     keys.discard_pending_key()
-    key = keys.pending_key()
+    if brought is not None:
+        chosen, certified = await first.certified(chosen, brought, keys, now)
+    key = brought.key_pem if brought is not None else keys.pending_key()
     swarm = founding.found(
         chosen,
         certificates=PkiMaker(),
         ids=world.ids,
         csr=make_csr(key),
         control_addr=addresses.advertise,
-        now=place.clock.wall(),
+        now=now,
+        first=certified,
     )
     keys.save(
         NodeCredentials(key, swarm.certificate.chain.encode("ascii"), swarm.cluster.root_certificate.encode("ascii"))
@@ -86,6 +94,8 @@ async def found(place: Place, options: InitOptions, addresses: Addresses) -> Mem
     except BaseException:
         await member.stop(restarting=False)
         raise
+    if brought is not None:
+        member.renew_soon()
     return member
 
 

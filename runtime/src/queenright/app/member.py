@@ -227,6 +227,10 @@ class Member:
             self._locking.discard()
             log.info("this node is a worker now")
 
+    def renew_soon(self) -> None:
+        """The key of the certificate is known to others: have another one as soon as it can be had."""
+        self._changing.renew_soon()
+
     @property
     def control_addr(self) -> str:
         """See ``changing.Hands``."""

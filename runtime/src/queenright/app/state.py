@@ -77,11 +77,15 @@ class StateFile:
         data = {"magic": MAGIC, "format": FORMAT, **dataclasses.asdict(member)}
         atomic.replace_file(self.path, (json.dumps(data, indent=1) + "\n").encode())
 
-    def wipe(self) -> None:
-        """Forget the membership: state, log, tasks and keys. What is left of the files elsewhere cannot be opened."""
+    def wipe(self, *, certificates: bool = True) -> None:
+        """Forget the membership: state, log, tasks and keys. What is left of the files elsewhere cannot be opened.
+
+        Without ``certificates`` those stay, with their key: somebody else has put them there.
+        """
         atomic.remove_file(self.path)
         self.clear_leftovers()
-        shutil.rmtree(self.directory / "certificates", ignore_errors=True)
+        if certificates:
+            shutil.rmtree(self.directory / "certificates", ignore_errors=True)
 
     @property
     def log_directory(self) -> Path:

@@ -59,8 +59,8 @@ def settings_of(options: InitOptions) -> Settings:
     check_swarm(given)
     if given.ca.signing_ca_cert:
         raise Unimplemented(
-            "a swarm is founded with a root of its own, or below that of an external CA: found the swarm first, then "
-            "rotate its root"
+            "a swarm is founded with a root of its own, or below that of an external CA (which takes external CAs and "
+            "the first manager's certificate): found the swarm first, then rotate its root"
         )
     spec = with_defaults(normal(given))
     subnet_size = options.subnet_size or SUBNET_SIZE

@@ -277,6 +277,15 @@ class LocalState:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class FirstManager:
+    """Who a founder is, as an authority outside of the swarm has certified it; all PEM."""
+
+    key: str = dataclasses.field(repr=False)
+    certificate: str
+    root_certificate: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class InitOptions:
     """``POST /swarm/init``; texts as the client gave them, empty where it gave none."""
 
@@ -289,6 +298,7 @@ class InitOptions:
     force_new_cluster: bool = False
     availability: str = ""
     spec: dict[str, Any] = dataclasses.field(default_factory=dict, repr=False)  # may bring a key
+    first: FirstManager | None = None  # where an external CA shall sign
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

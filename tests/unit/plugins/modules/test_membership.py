@@ -51,25 +51,6 @@ def test_founding_sends_what_was_given_and_nothing_else(runtime, run_module) -> 
     assert spec["Labels"] == {"a": "b"}
 
 
-def test_founding_below_the_root_of_somebody_else_sends_the_first_manager_and_never_shows_its_key(
-    runtime, run_module
-) -> None:
-    ca = {"url": "https://ca.example/sign", "ca_cert": "ROOT"}
-    first = {"certificate": "CERTIFICATE", "key": "SECRET KEY"}
-    result = run_module(swarm_init, socket=runtime.socket, external_cas=[ca], first_manager=first)
-    [body] = runtime.called("/swarm/init")
-    assert body["Spec"]["CAConfig"]["ExternalCAs"] == [{"URL": ca["url"], "CACert": "ROOT"}]
-    assert body["FirstManager"] == {"Certificate": "CERTIFICATE", "Key": "SECRET KEY", "RootCertificate": "ROOT"}
-    assert "SECRET KEY" not in str(result)
-
-
-def test_authorities_of_a_live_swarm_are_brought_to_what_is_declared(manager, run_module) -> None:
-    cas = [{"url": "https://ca.example/sign"}]
-    run_module(swarm_init, socket=manager.socket, external_cas=cas)
-    run_module(swarm_init, socket=manager.socket, external_cas=None)
-    assert manager.called("/queenright/v1/ca") == [{"external_cas": cas}, {"external_cas": []}]
-
-
 def test_a_live_swarm_is_changed_where_the_task_says_so(manager, triple, run_module) -> None:
     run_module(swarm_init, socket=manager.socket, snapshot_interval=500)
     done, _again = triple(swarm_init, socket=manager.socket, dispatcher_heartbeat_period="7s")
@@ -85,6 +66,36 @@ def test_what_is_settled_at_the_founding_cannot_be_changed(manager, run_module) 
     other = run_module(swarm_init, socket=manager.socket, subnet_size=25)
     assert other["failed"]
     assert "cannot be changed on a live swarm: subnet_size" in other["msg"]
+
+
+FIRST = {"key": "-----BEGIN KEY-----\nc2VjcmV0\n", "certificate": "own", "root_certificate": "root"}
+AUTHORITY = {"url": "https://ca.example/sign", "ca_cert": "root"}
+
+
+def test_a_swarm_is_founded_below_an_external_ca(runtime, triple) -> None:
+    done, _again = triple(swarm_init, socket=runtime.socket, external_cas=[AUTHORITY], first_manager=FIRST)
+    [body] = runtime.called("/swarm/init")
+    assert body["FirstManager"] == {"Key": FIRST["key"], "Certificate": "own", "RootCertificate": "root"}
+    assert body["Spec"]["CAConfig"] == {"ExternalCAs": [{"URL": AUTHORITY["url"], "CACert": "root"}]}
+    assert "c2VjcmV0" not in str(done)
+    assert done["diff"]["after"] == {"Spec": body["Spec"]}
+
+
+def test_external_cas_of_a_live_swarm_become_what_is_declared(manager, triple) -> None:
+    done, _again = triple(swarm_init, socket=manager.socket, external_cas=[AUTHORITY], first_manager=FIRST)
+    assert done["actions"] == ["change the external CAs"]
+    assert done["changes"] == {"CAConfig.ExternalCAs": {"before": [], "after": [AUTHORITY]}}
+    assert not manager.called("/swarm/init")
+    done, _again = triple(swarm_init, socket=manager.socket, external_cas=None)
+    assert done["changes"] == {"CAConfig.ExternalCAs": {"before": [AUTHORITY], "after": []}}
+    assert {"external_cas": []} in manager.called("/queenright/v1/ca")
+
+
+def test_half_an_identity_is_refused(runtime, run_module) -> None:
+    half = {"certificate": "own", "root_certificate": "root"}
+    result = run_module(swarm_init, socket=runtime.socket, external_cas=[AUTHORITY], first_manager=half)
+    assert result["failed"] and "missing required arguments: key found in first_manager" in result["msg"]
+    assert not runtime.called("/swarm/init")
 
 
 def test_a_worker_founds_no_swarm(worker, run_module) -> None:

@@ -14,7 +14,7 @@ from queenright.edge.http.messages import Request, Response, json_response
 from queenright.edge.http.router import Router
 from queenright.manager import texts
 from queenright.manager.control_cluster import Rotation
-from queenright.manager.ports import InitOptions, JoinOptions
+from queenright.manager.ports import FirstManager, InitOptions, JoinOptions
 from queenright.manager.views import manager_count
 from queenright.model.errors import Refusal
 from queenright.model.tokens import parse_join_secret
@@ -56,6 +56,7 @@ class SwarmHandlers(Handlers):
             force_new_cluster=body.flag("ForceNewCluster"),
             availability=body.text("Availability").lower(),
             spec=spec,
+            first=_first_manager(body.object("FirstManager")),
         )
         return json_response(await self.host.init(options))
 
@@ -142,3 +143,15 @@ class SwarmHandlers(Handlers):
             document["Error"] = grpc_text("Unknown", texts.NO_LEADER)
         document["Cluster"] = render.cluster_info(cluster, nodes.by("role", MANAGER))
         return document
+
+
+def _first_manager(given: dict[str, Any]) -> FirstManager | None:
+    """The founder's identity from an external CA, if there is one. It is whole or refused."""
+    if not given:
+        return None
+    body = Body(given)
+    texts_of = {name: body.text(name) for name in ("Key", "Certificate", "RootCertificate")}
+    for name, text in texts_of.items():
+        if not text:
+            raise ApiError(400, f"invalid JSON: FirstManager: {name} is missing")
+    return FirstManager(texts_of["Key"], texts_of["Certificate"], texts_of["RootCertificate"])
