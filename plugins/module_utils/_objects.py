@@ -119,5 +119,5 @@ def overview(module: AnsibleModule, engine: Engine) -> Result:
     if here.manager:
         swarm = {key: value for key, value in engine.get("/swarm").items() if key != "JoinTokens"}
     tasks = status.get("tasks") or {"running": 0, "total": 0}
-    agreed = here.consensus()
-    return dict(here.facts(), changed=False, error=here.error, runtime=runtime, tasks=tasks, swarm=swarm, **agreed)
+    known = dict(here.consensus(), clock_skew=float(status.get("clock_skew") or 0))
+    return dict(here.facts(), changed=False, error=here.error, runtime=runtime, tasks=tasks, swarm=swarm, **known)

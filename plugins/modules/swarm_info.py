@@ -85,6 +85,13 @@ error:
   type: str
   returned: success
   sample: ""
+clock_skew:
+  description:
+    - Seconds by which the host's clock was ahead of that of the manager that leads, when that was heard last; less than zero if it was
+      behind. Certificates begin and end by these clocks.
+  type: float
+  returned: success
+  sample: 0.012
 tasks:
   description: How many tasks the host has and how many of them run.
   type: dict

@@ -83,6 +83,7 @@ def secrets(manager: Manager, worker: Daemon) -> Iterator[Secrets]:
     until(lambda: any(task["Status"].get("Err") for task in daemon.get("/tasks")), lambda: daemon.get("/tasks"))
     daemon.post("/services/create", service_spec("keeper", 0, Secrets=[_kept(daemon, secrets)]))
     _declared(daemon, secrets)
+    _locked(daemon, secrets)
     for one in (daemon, worker):
         one.signal(signal.SIGHUP)
         one.stop()
@@ -91,6 +92,39 @@ def secrets(manager: Manager, worker: Daemon) -> Iterator[Secrets]:
     yield secrets
     for name in ("leak", "private", "keeper"):
         daemon.api("DELETE", f"/services/{name}")
+
+
+def _locked(daemon: Daemon, secrets: Secrets) -> None:
+    """Managers are locked for a while: a key, another one, a restart, wrong keys and the right one."""
+
+    def lock(on: bool, more: str = "") -> None:
+        cluster = daemon.get("/swarm")
+        spec = cluster["Spec"] | {"EncryptionConfig": {"AutoLockManagers": on}}
+        daemon.post(f"/swarm/update?version={cluster['Version']['Index']}{more}", spec)
+
+    def key() -> str:
+        return secrets.token(daemon.get("/swarm/unlockkey")["UnlockKey"])
+
+    def locked() -> int:
+        """How often the manager has closed its keys."""
+        return sum("are locked by the unlock key" in str(line.get("message")) for line in daemon.logged())
+
+    lock(True)
+    former = key()
+    until(lambda: locked() == 1, daemon.tail)
+    lock(True, "&rotateManagerUnlockKey=1")
+    present = key()
+    assert former != present
+    until(lambda: locked() == 2, daemon.tail)
+    daemon.stop()
+    daemon.start("--log-level=debug")
+    for wrong in (former, secrets.token("SWMKEY-1-" + "A" * 43), HUSH):
+        with pytest.raises(ApiError) as caught:
+            daemon.post("/swarm/unlock", {"UnlockKey": wrong})
+        assert not secrets.leaked(str(caught.value))
+    daemon.post("/swarm/unlock", {"UnlockKey": present})
+    daemon.becomes(state="active", ready=True)
+    lock(False)
 
 
 def _kept(daemon: Daemon, secrets: Secrets) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from .finding import Finding, Host, error, ok, warning
 
 VXLAN_OVERHEAD = 50  # bytes; 20 more over IPv6
 SMALLEST = 1280  # bytes that IPv6 needs inside
+MOST_SKEW = 5.0  # seconds between clocks
 UNSYNCHRONISED = 0x40
 OURS = ("svx-", "swprobe")
 NOT_INSTALLED = 127
@@ -116,6 +117,18 @@ def clock(synchronised: t.Optional[bool]) -> t.Iterator[Finding]:
             "nothing keeps the clock right",
             "run chrony or systemd-timesyncd: a node whose clock is wrong is refused for its certificate",
         )
+
+
+def skew(seconds: float) -> t.Iterator[Finding]:
+    """How far the clock is ahead of that of the manager whose session this node holds."""
+    if abs(seconds) <= MOST_SKEW:
+        return
+    way = "ahead of" if seconds > 0 else "behind"
+    yield warning(
+        "clock",
+        "the clock is %.0f s %s that of the manager that leads" % (abs(seconds), way),
+        "set the clocks: certificates begin and end by them, and a node whose clock is wrong is refused",
+    )
 
 
 def synchronised() -> t.Optional[bool]:

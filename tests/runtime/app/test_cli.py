@@ -128,6 +128,7 @@ def test_the_status_is_readable_and_good(server: Socket, capsys: pytest.CaptureF
         ({"state": "inactive", "role": ""}, 0, "queenright 0.1.0: inactive"),
         ({"engine": {"version": "", "error": "no socket"}}, 0, "  engine not reachable: no socket"),
         ({"node_addr": ""}, 0, "  worker n1 at an unknown address"),
+        ({"clock_skew": -31.2}, 0, "  the clock is 31 s behind that of the manager that leads"),
     ],
 )
 def test_the_exit_status_says_whether_all_is_well(

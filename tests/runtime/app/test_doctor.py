@@ -96,6 +96,27 @@ def test_a_daemon_that_does_not_answer_is_an_error(
     assert "ERROR    daemon:" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("skew", "said"),
+    [(0.2, ""), (7.4, "7 s ahead of that of the manager"), (-3600, "3600 s behind that of the manager")],
+)
+def test_a_clock_far_from_the_manager_s_is_told(
+    looked: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    skew: float,
+    said: str,
+) -> None:
+    (tmp_path / "none.sock").touch()
+    status = {"version": "0.1.0", "state": "active", "role": "worker", "clock_skew": skew}
+    monkeypatch.setattr(doctor, "ask", lambda *arguments: status)
+    assert run(tmp_path) == 0
+    told = [line for line in capsys.readouterr().out.splitlines() if "of the manager that leads" in line]
+    assert len(told) == bool(said)
+    assert all(line.startswith(f"warning  clock: the clock is {said}") for line in told)
+
+
 def _manager(known: dict[str, Any]) -> Any:
     def ask(socket: Path, method: str, url: str) -> dict[str, Any]:
         return known if url.endswith("/mesh") else {"state": "active", "role": "manager", "node_addr": "192.0.2.1"}

@@ -67,13 +67,18 @@ async def test_a_manager_is_taken_in_when_it_has_its_role() -> None:
     assert world.group.seats[node.id] == Seat(node.id, "one:2377")
 
 
-async def test_a_demoted_manager_loses_seat_and_role() -> None:
+async def test_a_demoted_manager_loses_seat_and_role_and_the_audit_has_a_line_of_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO", "queenright.audit")
     world = World.make()
     node = world.manager("one")
     async with running(world):
         demote(world, "one")
         await until(lambda: world.store.node("one").role == "worker")
     assert world.group.calls == [("remove", node.id)]
+    told = [line.what for line in caplog.records if getattr(line, "event", "") == "group"]  # type: ignore[attr-defined]
+    assert told == [{"step": "remove", "node": node.id}]
     assert world.store.node("one").manager_addr == ""
 
 

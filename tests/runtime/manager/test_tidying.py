@@ -93,7 +93,8 @@ async def test_a_node_that_changed_meanwhile_is_looked_at_again() -> None:
 
 
 @pytest.mark.parametrize("role", ["worker", "manager"])
-async def test_a_node_that_was_never_heard_of_goes_after_an_hour(role: str) -> None:
+async def test_a_node_that_was_never_heard_of_goes_after_an_hour(role: str, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "queenright.audit")
     world = World.make()
     told: list[str] = []
     tidying = Tidying(world.context, lambda node: told.append(node.id))
@@ -107,6 +108,8 @@ async def test_a_node_that_was_never_heard_of_goes_after_an_hour(role: str) -> N
     world.clock.move(1)
     await tidying.look()
     assert told == [made.id]
+    audited = [line.what for line in caplog.records if getattr(line, "event", "") == "purge"]  # type: ignore[attr-defined]
+    assert audited == [{"node": made.id, "role": role}]
     assert [node.hostname for node in world.store.nodes if node.role == "worker"] == ["heard"]
     assert world.store.nodes.get(made.id) is None
 

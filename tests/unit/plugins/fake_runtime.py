@@ -111,6 +111,7 @@ class FakeRuntime:
         self.role = ""
         self.node_id = ""
         self.error = ""
+        self.clock_skew = 0.0
         self.pending = 0  # times that the state is still pending
         self.learning = 0  # times that this manager is no voter yet
         self.learners: set[str] = set()  # managers that are no voters yet, as this one sees it
@@ -202,6 +203,7 @@ class FakeRuntime:
             "engine": {"reachable": True, "version": "27.5.1", "error": ""},
             "ready": not self.error and not self.locked,
             "started_at": "2026-05-04T08:12:33.000000000Z",
+            "clock_skew": self.clock_skew,
             "tasks": {"running": 0, "total": 0},
             "leader": self._leader() if manages else None,
             "has_quorum": manages and not self.cut,

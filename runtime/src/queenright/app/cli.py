@@ -144,6 +144,10 @@ def _status_lines(status: dict[str, Any]) -> list[str]:
     lines.append(
         f"  engine {engine.get('version') or 'not reachable'}" + (f": {engine['error']}" if engine.get("error") else "")
     )
+    if status.get("clock_skew"):
+        from queenright.app.checkup.host import skew
+
+        lines.extend(f"  {finding.text}" for finding in skew(float(status["clock_skew"])))
     if status.get("error"):
         lines.append(f"  error: {status['error']}")
     return lines

@@ -41,6 +41,7 @@ def examine(settings: Settings, given: argparse.Namespace, machine: Host) -> Ite
     yield from host.ports(machine, given.control_port, given.data_path_port, member)
     yield from host.mtu(machine, peers)
     yield from host.clock(host.synchronised())
+    yield from host.skew(float(status.get("clock_skew") or 0))
     yield from engine.engine(machine, str(settings.docker_socket))
     control = f"{given.control_port}/tcp, {given.control_port + 1}/tcp and {given.data_path_port}/udp"
     yield from host.firewall(machine, control)

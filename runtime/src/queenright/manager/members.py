@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from queenright.decide import roles
 from queenright.decide.roles import Add, Group, Move, Plan, Remove, Step, Transfer
 from queenright.lib.backoff import Backoff
+from queenright.manager.audit import record
 from queenright.manager.context import Context
 from queenright.manager.ports import Consensus, Proposer
 from queenright.model import features
@@ -146,6 +147,7 @@ class Members:
             known = isinstance(error, Refusal | OSError)
             self._failed(step, f"{_says(step)}: {str(error) or type(error).__name__}", None if known else error)
         else:
+            record("group", step=type(step).__name__.lower(), node=step.node_id)
             held = self._tries.setdefault(step, self._new_try())
             held.at, held.why = self._clock.mono() + AGAIN_FIRST, ""  # the next plan is without it, or it was not done
 

@@ -13,6 +13,7 @@ import dataclasses
 import logging
 from collections.abc import Callable, Iterator
 
+from queenright.manager.audit import record
 from queenright.manager.context import Context
 from queenright.manager.ports import Peer
 from queenright.model.changes import Change, Delete, Update
@@ -71,6 +72,7 @@ class Tidying:
             log.info("a former certificate is not good any more", extra={"node": node.id})
         for node in gone:
             log.warning("a node that joined and was never heard of was removed", extra={"node": node.id})
+            record("purge", node=node.id, role=node.role)
             self._removed(node)
 
     def _forget(self) -> None:

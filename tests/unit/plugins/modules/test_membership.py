@@ -239,8 +239,10 @@ def test_every_host_says_where_it_stands(new_runtime, manager, worker, run_modul
         result = run_module(swarm_info, socket=socket)
         assert (result["state"], result["role"], result["swarm"]) == (state, "", {})
         assert result["runtime"]["installed"] == (state == "inactive")
+    worker.clock_skew = -1.5
     result = run_module(swarm_info, socket=worker.socket)
     assert (result["role"], result["cluster_id"], result["swarm"]) == ("worker", "swarm1", {})
+    assert result["clock_skew"] == -1.5
     result = run_module(swarm_info, socket=manager.socket)
     assert result["swarm"]["ID"] == "swarm1"
     assert "SWMTKN" not in str(result)
