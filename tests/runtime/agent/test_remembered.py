@@ -63,7 +63,7 @@ async def test_others_get_their_turn_while_it_reads(node: MeshNode, monkeypatch:
 
 
 async def test_nothing_is_made_of_a_part_of_it(node: MeshNode, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dataplane, "AT_ONCE", 5)
+    monkeypatch.setattr(dataplane, "FEW", 5)
     await node.start()
     await until(lambda: bool(node.kernel.pictures))
     assert {len(picture.overlays[0].balanced[0].backends) for picture in node.kernel.pictures} == {50}
@@ -74,7 +74,7 @@ async def test_nothing_is_made_of_a_part_of_it(node: MeshNode, monkeypatch: pyte
 async def test_it_can_be_given_up_at_any_step_and_nobody_waits(
     node: MeshNode, monkeypatch: pytest.MonkeyPatch, after: int
 ) -> None:
-    monkeypatch.setattr(dataplane, "AT_ONCE", 5)
+    monkeypatch.setattr(dataplane, "FEW", 5)
     starting = asyncio.create_task(node.start())
     plane: list[Dataplane] = []
     recalled = Dataplane._recalled

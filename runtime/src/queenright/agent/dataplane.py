@@ -35,6 +35,7 @@ AUDIT_EVERY = 60.0
 AUDIT_SETTLE = 0.5  # seconds after a change by another hand, which is seldom one alone
 RETRY_AFTER = 5.0  # seconds after a round in which something failed
 AT_ONCE = 500  # rows that are taken and written before others get their turn on the loop
+FEW = 100  # the same of what takes longer: rows that are read and taken, services whose part of the picture is made
 SETTLE = 1.0
 """Seconds for a task that gets no more connections to take up those that it was sent last: many servers drop at their
 end what they have not accepted yet."""
@@ -83,7 +84,7 @@ class Dataplane:
         has returned, so that nobody meets a part of what was; when it is cancelled nothing has begun.
         """
         self._names.remember(())
-        await self._memory.recall(self._recalled, AT_ONCE)
+        await self._memory.recall(self._recalled, FEW)
         if self._memory.in_use:
             self._begin()
 
@@ -249,6 +250,8 @@ class Dataplane:
 
     async def _round(self, machinery: Machinery, audit: bool) -> None:
         async with self._taking:
+            for _ in self._tables.prepare(FEW):
+                await asyncio.sleep(0)
             token = self._tables.token
             wanted = self._tables.picture()
         picture = self._with_leaving(wanted)
