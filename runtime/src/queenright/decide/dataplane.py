@@ -157,7 +157,7 @@ class NetworkRows:
         )
 
     def weigh(self, at_most: int) -> bool:
-        """Make what there is of so many changed services before :meth:`overlay` asks for all; whether there were any."""
+        """Make what there is of so many changed services, before :meth:`overlay` asks for all. False: none."""
         some = list(itertools.islice(self._services, at_most))
         for service_id in some:
             self._weigh(service_id)
