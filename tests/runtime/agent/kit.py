@@ -188,10 +188,15 @@ class Node:
         self.worker: Worker
 
     async def start(self) -> None:
+        await self.start_with(None)
+
+    async def start_with(self, mesh: Any) -> None:
+        """Begin with a ``Mesh``."""
         database = TaskDatabase(self.path, sealer(), encode=encode_task, decode=decode_task)
         self.reporter = Reporter(lambda: 0.5)
         self.data = self.engine.supplies = NodeData()
         self.worker = Worker(self.engine, database, self.reporter, TickingClock(), self.data)
+        self.worker.mesh = mesh
         await self.worker.start()
         self.worker.connected(self._send)
 

@@ -168,7 +168,7 @@ class MeshNode:
         self.database = TaskDatabase(self.path, sealer(), encode=encode_task, decode=decode_task)
         await self.database.open()
         self.plane = Dataplane("c", "here", self.database, self.load, lambda key: key in self.users)
-        self.plane.start()
+        await self.plane.start()
 
     async def connect(self) -> FakeLink:
         link: Any = FakeLink()

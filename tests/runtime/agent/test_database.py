@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import dataclasses
 import os
@@ -16,7 +17,7 @@ from runtime.sealers import HeldKeys, sealer
 from queenright.agent.database import DatabaseError, TaskDatabase
 from queenright.agent.task_file import APPLICATION_ID, VERSION
 from queenright.edge.pki.sealing import RecordSeal, RecordSealer
-from queenright.model.objects import TaskStatus
+from queenright.model.objects import Task, TaskStatus
 from queenright.model.states import TaskState
 from queenright.spec.service import Port
 from queenright.wire.codec import decode_task, encode_task
@@ -255,3 +256,34 @@ async def test_what_cannot_be_sealed_anew_stays_as_it_is(tmp_path: pathlib.Path)
     again = TaskDatabase(tmp_path / "tasks.db", held, encode=encode_task, decode=decode_task)
     assert [record.status for record in await again.open()] == [FULL]
     await again.close()
+
+
+def threads() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name == "agent-db"]
+
+
+async def test_a_fault_while_it_is_read_is_said_and_nobody_waits_for_ever(tmp_path: pathlib.Path) -> None:
+    held = database(tmp_path)
+    await held.open()
+    task = make_task()
+    held.put(task, task.status)
+    await held.close()
+
+    def broken(data: bytes) -> Task:
+        raise RuntimeError("a fault of ours")
+
+    faulty = TaskDatabase(tmp_path / "tasks.db", sealer(), encode=encode_task, decode=broken)
+    with pytest.raises(DatabaseError, match="a fault of ours"):
+        await asyncio.wait_for(faulty.open(), 30)
+    assert threads() == []
+
+
+async def test_an_opening_that_is_given_up_leaves_no_thread(tmp_path: pathlib.Path) -> None:
+    held = database(tmp_path)
+    opening = asyncio.create_task(held.open())
+    await asyncio.sleep(0)
+    assert threads() == ["agent-db"]
+    opening.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(opening, 30)
+    assert threads() == []

@@ -242,7 +242,7 @@ async def test_a_node_that_has_no_network_any_more_loads_nothing_at_its_next_sta
     link = await begun(node)
     link.told.put_nowait(part(removes=("n",)))
     await until(lambda: not node.kernel.has)
-    await until(lambda: not node.plane._marked)
+    await until(lambda: not node.plane._memory.in_use)
     await node.stop()
     await node.start()
     assert node.loads == 1

@@ -163,3 +163,15 @@ def test_differences_lead_to_the_picture_that_the_rows_alone_give(seed: int) -> 
         held.take(told)
         assert held.picture() == tables(*rows.values()).picture(), f"step {step}"
         assert {row.key: row for row in held.rows} == rows
+
+
+@pytest.mark.parametrize("at_once", [1, 3, 100])
+def test_a_picture_that_was_prepared_in_steps_is_the_same(at_once: int) -> None:
+    rows: list[Row] = [link(), link("m")]
+    for number in range(10):
+        rows.append(face(f"s{number}", "nm"[number % 2], vips=(f"10.0.1.{100 + number}",)))
+        rows.append(endpoint(f"t{number}", number + 10, network="nm"[number % 2], service_id=f"s{number}"))
+    at_one_go, in_steps = tables(*rows), tables(*rows)
+    assert len(list(in_steps.prepare(at_once))) == {1: 10, 3: 4, 100: 2}[at_once]
+    assert list(in_steps.prepare(at_once)) == []
+    assert in_steps.picture() == at_one_go.picture()

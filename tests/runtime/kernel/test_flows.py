@@ -6,7 +6,7 @@ import dataclasses
 
 from queenright.edge.kernel import flows
 from queenright.edge.kernel.balancer import LINK4
-from queenright.edge.kernel.conntrack import Flow
+from queenright.edge.kernel.conntrack import Flow, Sent
 from queenright.edge.kernel.neighbours import packed
 from queenright.model.mesh import Backend, Balanced, Overlay, Published
 from queenright.model.objects import Subnet
@@ -79,7 +79,25 @@ def test_the_connections_are_looked_at_only_when_somebody_left_or_serves_no_more
     assert after(balanced=())
     assert after(balanced=(dataclasses.replace(WEB, vips=("10.0.0.44",)),))
     assert after(published=(dataclasses.replace(PORT, backends=(B,)),))
-    assert after(published=(dataclasses.replace(PORT, target=81),))
+    assert after(balanced=(dataclasses.replace(WEB, vips=("10.0.0.44",)),))
+    assert after(published=())
+
+
+def test_the_connections_are_not_looked_at_where_none_is_lost() -> None:
+    def between(old: dict[str, object], new: dict[str, object]) -> bool:
+        before = dataclasses.replace(OVERLAY, **old)  # type: ignore[arg-type]
+        return flows.somebody_left(before, dataclasses.replace(OVERLAY, **new))  # type: ignore[arg-type]
+
+    nobody, datagrams = dataclasses.replace(WEB, backends=()), dataclasses.replace(PORT, protocol="udp")
+    serving_no_more = dataclasses.replace(A, serving=False)
+    assert not between({"balanced": (nobody,)}, {"balanced": ()})
+    assert not between({"balanced": (nobody,)}, {"balanced": (dataclasses.replace(nobody, vips=("10.0.0.44",)),)})
+    assert not between({}, {"balanced": (dataclasses.replace(WEB, vips=(*WEB.vips, "10.0.0.44")),)})
+    assert not between({}, {"published": (dataclasses.replace(PORT, target=81),)})  # who is connected stays so
+    assert not between(
+        {"published": (datagrams,)}, {"published": (dataclasses.replace(datagrams, backends=(serving_no_more, B)),)}
+    )
+    assert between({"published": (datagrams,)}, {"published": (dataclasses.replace(datagrams, backends=(B,)),)})
 
 
 def test_the_host_loses_what_went_to_a_port_that_is_not_published_any_more() -> None:
@@ -101,10 +119,17 @@ def test_connections_are_listed_only_where_one_may_be_lost() -> None:
     direct = dataclasses.replace(PORT, local_first=True)
     other = dataclasses.replace(PORT, port=81)
     more = Backend("c", ("10.0.0.7",), True, False)
-    assert flows.may_lose_on_host([PORT], [PORT, other])
-    assert flows.may_lose_on_host([dataclasses.replace(direct, backends=(B,))], [direct])
-    assert not flows.may_lose_on_host([dataclasses.replace(direct, backends=(A, B, more)), other], [direct])
-    assert not flows.may_lose_on_host([dataclasses.replace(PORT, backends=(B,))], [PORT])  # the sandbox sees to that
+    assert flows.lost_ports([PORT], [PORT, other]) == {Sent(TCP, 81)}
+    assert flows.lost_ports([dataclasses.replace(direct, backends=(B,))], [direct]) == {Sent(TCP, 80)}
+    assert not flows.lost_ports([dataclasses.replace(direct, backends=(A, B, more)), other], [direct])
+    assert not flows.lost_ports([dataclasses.replace(PORT, backends=(B,))], [PORT])  # the sandbox sees to that
+
+
+def test_the_kernel_is_told_what_the_ports_have_in_common() -> None:
+    assert flows.sent_to({Sent(UDP, 53)}) == Sent(UDP, 53)
+    assert flows.sent_to({Sent(UDP, 53), Sent(UDP, 54)}) == Sent(UDP)
+    assert flows.sent_to({Sent(UDP, 53), Sent(TCP, 53)}) is None
+    assert flows.sent_to(()) is None
 
 
 def test_udp_to_a_port_that_is_published_from_now_on_is_looked_at_anew() -> None:

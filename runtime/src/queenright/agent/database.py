@@ -85,7 +85,7 @@ class TaskDatabase:
         self._thread.start()
         try:
             return await opened
-        except DatabaseError:
+        except BaseException:  # also when it is given up
             await self.close()
             raise
 
@@ -149,6 +149,10 @@ class TaskDatabase:
                     pass
         except (sqlite3.Error, OSError, DatabaseError) as error:
             text = str(error) if isinstance(error, DatabaseError) else f"{self._path}: {error}; {MEND}"
+            loop.call_soon_threadsafe(_settle, opened, None, DatabaseError(text))
+        except Exception as error:  # a fault of ours: who waits for what is in the file must hear of it
+            log.exception("the task database broke")
+            text = f"{self._path}: unexpected {type(error).__name__}: {error}"
             loop.call_soon_threadsafe(_settle, opened, None, DatabaseError(text))
         finally:
             loop.call_soon_threadsafe(_settle, ended, None, None)

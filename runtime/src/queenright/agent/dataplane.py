@@ -20,13 +20,13 @@ from queenright.agent.link import LinkError, ManagerLink
 from queenright.agent.mesh_ports import Applied, Machinery, Probe
 from queenright.agent.naming import Naming
 from queenright.agent.ports import TemporaryError
+from queenright.agent.remembered import Remembered
 from queenright.decide.dataplane import DEFAULT_DRAIN, Tables
 from queenright.decide.names import NameTable
 from queenright.lib.tasks import Background
 from queenright.model.mesh import MeshPicture, Overlay
 from queenright.model.mesh_rows import NetworksSet, NetworksState, Row
 from queenright.model.objects import Task
-from queenright.wire.networks import decode_row, encode_row
 
 log = logging.getLogger(__name__)
 
@@ -35,12 +35,12 @@ AUDIT_EVERY = 60.0
 AUDIT_SETTLE = 0.5  # seconds after a change by another hand, which is seldom one alone
 RETRY_AFTER = 5.0  # seconds after a round in which something failed
 AT_ONCE = 500  # rows that are taken and written before others get their turn on the loop
+FEW = 100  # the same of what takes longer: rows that are read and taken, services whose part of the picture is made
 SETTLE = 1.0
 """Seconds for a task that gets no more connections to take up those that it was sent last: many servers drop at their
 end what they have not accepted yet."""
 READY_PATIENCE = 5.0  # seconds for which a task waits for a network before it says so
 SECOND = 1_000_000_000
-IN_USE = "*"  # remembered while something of ours may be in the kernel
 
 
 class Dataplane:
@@ -56,7 +56,7 @@ class Dataplane:
     ) -> None:
         """``uses`` says whether a container may still be in a network."""
         self._cluster_id = cluster_id
-        self._database = database
+        self._memory = Remembered(database)
         self._load = load
         self._uses = uses
         self._tables = Tables(cluster_id, node_id)
@@ -69,7 +69,6 @@ class Dataplane:
         self._wanted = asyncio.Event()
         self._taking = asyncio.Lock()  # held while the rows are in between what was and what was told
         self._audit = True  # what is there at the start is not known
-        self._marked = False  # it is remembered that something of ours may be in the kernel
         self._made: dict[str, Overlay] = {}  # what the kernel has
         self._errors: dict[str, str] = {}
         self._token = ""  # of the state that is in force
@@ -80,14 +79,18 @@ class Dataplane:
 
     # -- life
 
-    def start(self) -> None:
-        """Go on as it was, before any manager is heard. The database is open."""
-        rows = self._remembered()
-        self._tables.load(rows)
-        self._names.remember(rows)
-        self._marked = bool(self._database.rows)
-        if self._marked:
+    async def start(self) -> None:
+        """Go on as it was, before any manager is heard. The database is open. Nothing else is asked of this before it
+        has returned, so that nobody meets a part of what was; when it is cancelled nothing has begun.
+        """
+        self._names.remember(())
+        await self._memory.recall(self._recalled, FEW)
+        if self._memory.in_use:
             self._begin()
+
+    def _recalled(self, row: Row) -> None:
+        self._tables.load((row,))
+        self._names.remember((row,))
 
     async def stop(self) -> None:
         """Let go of everything; the data path goes on as it is."""
@@ -115,16 +118,6 @@ class Dataplane:
         except Exception as error:  # the membership ends all the same
             log.error("parts of the networks are still there: %s", error)
         machinery.kernel.close()
-
-    def _remembered(self) -> list[Row]:
-        rows: list[Row] = []
-        for key, data in self._database.rows.items():
-            try:
-                if key != IN_USE:
-                    rows.append(decode_row(data))
-            except ValueError as error:  # a manager tells it again
-                log.warning("a remembered row of a network cannot be read: %s", error, extra={"key": key})
-        return rows
 
     # -- what a manager tells
 
@@ -187,11 +180,7 @@ class Dataplane:
     def _keep(self, put: list[Row], gone: list[str]) -> None:
         """Names, and what is remembered, follow the rows step by step: a session may end between two."""
         self._names.take(put, gone)
-        kept = {row.key: encode_row(row) for row in put}
-        if self._tables.networks and not self._marked:
-            self._marked = True
-            kept[IN_USE] = b""
-        self._database.put_rows(kept, gone)
+        self._memory.keep(put, gone, in_use=bool(self._tables.networks))
 
     @property
     def state(self) -> NetworksState:
@@ -261,6 +250,8 @@ class Dataplane:
 
     async def _round(self, machinery: Machinery, audit: bool) -> None:
         async with self._taking:
+            for _ in self._tables.prepare(FEW):
+                await asyncio.sleep(0)
             token = self._tables.token
             wanted = self._tables.picture()
         picture = self._with_leaving(wanted)
@@ -276,9 +267,8 @@ class Dataplane:
             self._bridging.want(made, leaving, again=audit)
         self._token = token
         self._stir()
-        if not self._made and not applied.errors and not self._tables.networks and self._marked:
-            self._marked = False
-            self._database.put_rows({}, [IN_USE])
+        if not self._made and not applied.errors and not self._tables.networks:
+            self._memory.unused()
         if wanted.backend != self._probed and self._tables.networks:
             self._probed = wanted.backend
             self._background.start(self._look(machinery, wanted.backend), "dataplane-probe")

@@ -134,8 +134,8 @@ class Executor(Protocol):
 class Mesh(Protocol):
     """The networks that tasks are in (``agent.dataplane``)."""
 
-    def start(self) -> None:
-        """Go on with what is remembered: the database is open."""
+    async def start(self) -> None:
+        """Go on with what is remembered: the database is open. Before it returns nothing else is asked for."""
         ...
 
     async def stop(self) -> None:

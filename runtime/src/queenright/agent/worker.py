@@ -60,7 +60,11 @@ class Worker:
         """Load what is remembered and go on with it. Raises DatabaseError; a silent engine is waited for."""
         records = await self._database.open()
         if self.mesh is not None:
-            self.mesh.start()
+            try:
+                await self.mesh.start()
+            except BaseException:
+                await self._database.close()
+                raise
         for record in records:
             self._add(record.task, record.status)
         self._background.start(self._reporter.run(), "task-reporter")

@@ -7,6 +7,7 @@ picture depends on the rows alone, not on the way they came.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Mapping
 
 from queenright.model.mesh import (
@@ -155,6 +156,14 @@ class NetworkRows:
             else (),
         )
 
+    def weigh(self, at_most: int) -> bool:
+        """Make what there is of so many changed services, before :meth:`overlay` asks for all. False: none."""
+        some = list(itertools.islice(self._services, at_most))
+        for service_id in some:
+            self._weigh(service_id)
+        self._services.difference_update(some)
+        return bool(some)
+
     def _weigh(self, service_id: str) -> None:
         """Make what there is of a service in the picture."""
         face = self.faces.get(service_id)
@@ -272,6 +281,12 @@ class Tables:
             return [key] if network.remove(holder) else []
         del self._networks[network_id]
         return [row.key for row in network.rows]
+
+    def prepare(self, at_once: int) -> Iterator[None]:
+        """The work of :meth:`picture` in steps of so many changed services. The rows must not change meanwhile."""
+        for network in self._networks.values():
+            while network.weigh(at_once):
+                yield
 
     def picture(self) -> MeshPicture:
         """What the kernel shall do."""

@@ -2,12 +2,17 @@
 """Tracked connections: those that lead to a backend that is gone are cut, so that their clients go elsewhere.
 
 Without that a UDP client that keeps its port sends into the void for ever, and a TCP client until it gives up.
+
+The list of a namespace's connections is had by a walk through the table of the whole machine. So their number is asked
+for first, which costs nothing: where there are none there is nothing to list. Where it is known to what the connections
+were sent, the kernel is told (since Linux 5.8; an older one sends more than was asked for).
 """
 
 from __future__ import annotations
 
 import errno
 import os
+import socket
 import struct
 from collections.abc import Callable
 from typing import NamedTuple
@@ -16,9 +21,12 @@ from queenright.edge.kernel import netlink
 from queenright.edge.kernel.errors import KernelError
 from queenright.edge.kernel.netlink import Message, NetlinkSocket, attribute, attributes
 
-_GET, _DELETE = (1 << 8) | 1, (1 << 8) | 2
+_GET, _DELETE, _STATISTICS = (1 << 8) | 1, (1 << 8) | 2, (1 << 8) | 5
+_ENTRIES = 1  # of the statistics: how many connections the namespace has
 _HEAD = struct.Struct("=BBH")  # family, version, resource
-_ORIGINAL, _REPLY, _STATUS, _ID, _ZONE, _STATUS_MASK = 1, 2, 3, 12, 18, 26
+_ORIGINAL, _REPLY, _STATUS, _ID, _ZONE, _FILTER, _STATUS_MASK = 1, 2, 3, 12, 18, 25, 26
+_FILTER_ORIGINAL, _FILTER_REPLY = 1, 2
+_BY_NUMBER, _BY_TARGET_PORT = 1 << 3, 1 << 5  # of the filter: what it looks at
 _TUPLE_IP, _TUPLE_PROTOCOL = 1, 2
 _SOURCE, _TARGET = (1, 3), (2, 4)  # of IPv4, of IPv6
 _NUMBER, _TARGET_PORT = 1, 3
@@ -40,16 +48,26 @@ class Flow(NamedTuple):
     answered: bool = True
 
 
-def cut(sock: NetlinkSocket, lost: Callable[[Flow], bool], *, status: int = 0, mask: int = 0) -> int:
-    """Forget all flows that are ``lost``; how many there were. With a mask only those of that status are looked at.
+class Sent(NamedTuple):
+    """What connections were sent to: a protocol, and a port (0: any)."""
+
+    protocol: int
+    port: int = 0
+
+
+def cut(
+    sock: NetlinkSocket, lost: Callable[[Flow], bool], *, status: int = 0, mask: int = 0, sent: Sent | None = None
+) -> int:
+    """Forget all flows that are ``lost``; how many there were. With a mask only those of that status are looked at,
+    with ``sent`` only those that were sent there.
 
     Raises KernelError if the kernel has no such interface.
     """
-    body = _HEAD.pack(0, 0, 0)
+    wishes = b""
     if mask:
-        body += attribute(_STATUS, struct.pack(">I", status)) + attribute(_STATUS_MASK, struct.pack(">I", mask))
+        wishes = attribute(_STATUS, struct.pack(">I", status)) + attribute(_STATUS_MASK, struct.pack(">I", mask))
     try:
-        found = sock.dump(_GET, body)
+        found = _list(sock, wishes, sent) if number(sock) else []
     except OSError as error:
         raise KernelError(
             f"connections cannot be listed ({os.strerror(error.errno or 0)}), so flows to backends that are gone "
@@ -70,12 +88,43 @@ def cut(sock: NetlinkSocket, lost: Callable[[Flow], bool], *, status: int = 0, m
     return len(removals)
 
 
+def number(sock: NetlinkSocket) -> int:
+    """How many connections the socket's namespace has. Raises OSError."""
+    answer = sock.ask(_STATISTICS, _HEAD.pack(0, 0, 0))
+    return int.from_bytes(dict(attributes(answer, _HEAD.size)).get(_ENTRIES, b"\1"), "big")
+
+
+def _list(sock: NetlinkSocket, wishes: bytes, sent: Sent | None) -> list[tuple[int, bytes]]:
+    if sent is not None:
+        try:
+            return [
+                entry
+                for family in (socket.AF_INET, socket.AF_INET6)  # not for both at once
+                for entry in sock.dump(_GET, _HEAD.pack(family, 0, 0) + wishes + _sent(sent))
+            ]
+        except OSError as error:
+            if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):
+                raise
+    return sock.dump(_GET, _HEAD.pack(0, 0, 0) + wishes)
+
+
+def _sent(sent: Sent) -> bytes:
+    looks = _BY_NUMBER
+    protocol = attribute(_NUMBER, bytes([sent.protocol]))
+    if sent.port:
+        looks |= _BY_TARGET_PORT
+        protocol += attribute(_TARGET_PORT, _PORT.pack(sent.port))
+    original = attribute(_TUPLE_PROTOCOL | netlink.NESTED, protocol)
+    flags = attribute(_FILTER_ORIGINAL, struct.pack("=I", looks)) + attribute(_FILTER_REPLY, struct.pack("=I", 0))
+    return attribute(_ORIGINAL | netlink.NESTED, original) + attribute(_FILTER | netlink.NESTED, flags)
+
+
 def _named(family: int, values: dict[int, bytes]) -> bytes:
     """What names an entry to the kernel: its own words, given back. Its number keeps a successor from harm."""
     body = _HEAD.pack(family, 0, 0) + attribute(_ORIGINAL | netlink.NESTED, values[_ORIGINAL])
-    for number in (_ID, _ZONE):
-        if number in values:
-            body += attribute(number, values[number])
+    for kind in (_ID, _ZONE):
+        if kind in values:
+            body += attribute(kind, values[kind])
     return body
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 
 from queenright.edge.kernel.balancer import LINK4, LINK6, family_of
-from queenright.edge.kernel.conntrack import PROTOCOLS, Flow
+from queenright.edge.kernel.conntrack import PROTOCOLS, Flow, Sent
 from queenright.edge.kernel.neighbours import packed
 from queenright.model.mesh import Backend, Balanced, Overlay, Published
 
@@ -64,14 +64,23 @@ def lost_on_host(ports: Iterable[Published], before: Iterable[Published]) -> Jud
     return lost
 
 
-def may_lose_on_host(ports: Iterable[Published], before: Iterable[Published]) -> bool:
-    """Whether any flow can be lost on the host by this change: else the connections need not be listed."""
+def lost_ports(ports: Iterable[Published], before: Iterable[Published]) -> set[Sent]:
+    """The ports whose flows on the host may be lost by this change; without any the connections need not be listed."""
     now = {(port.protocol, port.port): port for port in ports}
+    found = set()
     for old in before:
         new = now.get((old.protocol, old.port))
         if new is None or (old.local_first and _all(old.backends) - _all(new.backends)):
-            return True
-    return False
+            found.add(Sent(PROTOCOLS[old.protocol], old.port))
+    return found
+
+
+def sent_to(ports: Collection[Sent]) -> Sent | None:
+    """What all flows to these ports have in common, as far as a kernel can be told; None: nothing."""
+    if len(ports) == 1:
+        return next(iter(ports))
+    protocols = {port.protocol for port in ports}
+    return Sent(protocols.pop()) if len(protocols) == 1 else None
 
 
 def unbound_on_host(added: Collection[Published], own: Collection[bytes]) -> Judge:
@@ -89,19 +98,29 @@ def unbound_on_host(added: Collection[Published], own: Collection[bytes]) -> Jud
 
 
 def somebody_left(old: Overlay, new: Overlay) -> bool:
-    """Whether a backend is gone from where it was or serves no more, or a whole service is gone."""
+    """Whether :func:`lost_in_sandbox` may find any flow by this change that it did not before: a backend is gone from
+    where it was, or serves TCP no more; or an address, or all of a service, that had backends. Else the connections
+    need not be listed.
+    """
     before, after = _by_name(old), _by_name(new)
-    for key, source in before.items():
-        successor = after.get(key)
-        if successor is source:
-            continue
-        if successor is None or _where(source) != _where(successor):
+    return any(_left(source, after.get(key)) for key, source in before.items())
+
+
+def _left(source: Balanced | Published, successor: Balanced | Published | None) -> bool:
+    if successor is source:
+        return False
+    had = _all(source.backends)
+    if not had:
+        return False  # whoever came was refused
+    if successor is None or had - _all(successor.backends):
+        return True
+    if isinstance(source, Balanced):
+        assert isinstance(successor, Balanced)
+        if set(source.vips) - set(successor.vips):
             return True
-        if _all(source.backends) - _all(successor.backends):
-            return True
-        if _all(_serving(source.backends)) - _all(_serving(successor.backends)):
-            return True
-    return False
+    elif source.protocol != "tcp":
+        return False
+    return bool(_all(_serving(source.backends)) - _all(_serving(successor.backends)))
 
 
 def _by_name(overlay: Overlay) -> dict[tuple[str, ...], Balanced | Published]:
@@ -110,10 +129,6 @@ def _by_name(overlay: Overlay) -> dict[tuple[str, ...], Balanced | Published]:
     }
     found.update(((port.protocol, str(port.port)), port) for port in overlay.published)
     return found
-
-
-def _where(source: Balanced | Published) -> object:
-    return source.vips if isinstance(source, Balanced) else source.target
 
 
 def _all(backends: Iterable[Backend]) -> frozenset[bytes]:

@@ -121,14 +121,17 @@ class Gateway:
 
     def _flows(self, ports: tuple[Published, ...], before: tuple[Published, ...] | None) -> None:
         translated = conntrack.TRANSLATED
-        if before is None or flows.may_lose_on_host(ports, before):
+        gone = flows.lost_ports(ports, before or ())
+        if before is None or gone:
             lost = flows.lost_on_host(ports, before or ())
-            conntrack.cut(self._filter, lost, status=translated, mask=translated)
+            sent = None if before is None else flows.sent_to(gone)
+            conntrack.cut(self._filter, lost, status=translated, mask=translated, sent=sent)
         had = {(port.protocol, port.port) for port in before or ()}
         added = [port for port in ports if port.protocol == "udp" and (port.protocol, port.port) not in had]
         if added:
             unbound = flows.unbound_on_host(added, addresses.own(self._route))
-            conntrack.cut(self._filter, unbound, status=0, mask=translated)
+            sent = flows.sent_to({conntrack.Sent(conntrack.PROTOCOLS["udp"], port.port) for port in added})
+            conntrack.cut(self._filter, unbound, status=0, mask=translated, sent=sent)
 
     def _sysctls(self, overlay: Overlay) -> None:
         self._switches.set("net/ipv4/ip_forward", 1)

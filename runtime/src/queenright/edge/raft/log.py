@@ -19,6 +19,7 @@ from .core import Committed
 from .disk import Disk
 from .engine import Engine, Opened
 from .errors import FailedError, NotLeaderError, RaftError, StoppedError
+from .known import Known
 from .leadership import Leadership
 from .mailbox import Mailbox
 from .members import Config, Member
@@ -40,7 +41,7 @@ STOP = 1.0
 """Seconds for which a stop waits for each of the two threads."""
 
 
-class RaftLog:
+class RaftLog(Known):
     """A durable, ordered log of commands in front of a state machine, the same on every member of a group.
 
     Everything is called on one event loop. ``start`` first, ``stop`` last; an object serves once. What other members
@@ -136,58 +137,6 @@ class RaftLog:
             applied=lambda: self._applier.index,
             check_running=self._check_running,
         )
-
-    # -- what is known
-
-    @property
-    def is_leader(self) -> bool:
-        """Whether this member leads and holds all that earlier leaders committed."""
-        status = self._status
-        return self._running and status.is_leader and self._applier.no_op_term == status.term
-
-    @property
-    def term(self) -> int:
-        """The current term of the group."""
-        return self._status.term
-
-    @property
-    def leader_id(self) -> str | None:
-        """Who leads, if that was heard of within the election timeout."""
-        return self._status.leader_id
-
-    @property
-    def has_quorum(self) -> bool:
-        """Whether this member leads a majority, or hears from one that does and is not behind it."""
-        return self.reception.has_quorum
-
-    @property
-    def answering(self) -> frozenset[str]:
-        """As the leader: the other members that answered within the election timeout."""
-        return self._status.answering
-
-    @property
-    def applied_index(self) -> int:
-        """Index of the last entry that the state machine took."""
-        return self._applier.index
-
-    @property
-    def last_index(self) -> int:
-        """Index of the newest entry of the log, as last heard from the raft thread."""
-        return self._status.last_index
-
-    @property
-    def failure(self) -> str | None:
-        """Why the log has failed for good, or None."""
-        return None if self._error is None else f"{type(self._error).__name__}: {self._error}"
-
-    @property
-    def snapshot_failure(self) -> str | None:
-        """Why the last snapshot could not be written, or None. The log goes on meanwhile."""
-        return self._snapshotter.failure
-
-    def members(self) -> tuple[Member, ...]:
-        """The members of the group, sorted by id."""
-        return self._status.config.members
 
     # -- life
 
