@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import time
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
@@ -19,7 +20,13 @@ from ansible_collections.queenright.swarm.plugins.module_utils._authority import
 )
 from ansible_collections.queenright.swarm.plugins.module_utils._engine import Engine, EngineError
 from ansible_collections.queenright.swarm.plugins.module_utils._managers import await_own_role, lost_quorum
-from ansible_collections.queenright.swarm.plugins.module_utils._resource import Result, apply, persistently, said
+from ansible_collections.queenright.swarm.plugins.module_utils._resource import (
+    Result,
+    WaitError,
+    apply,
+    persistently,
+    said,
+)
 from ansible_collections.queenright.swarm.plugins.module_utils._spec.cluster import ACTIVE as TAKES_TASKS
 from ansible_collections.queenright.swarm.plugins.module_utils._spec.cluster import (
     DRAIN,
@@ -31,6 +38,7 @@ from ansible_collections.queenright.swarm.plugins.module_utils._spec.cluster imp
 from ansible_collections.queenright.swarm.plugins.module_utils._spec.fields import encode, merge, option_names
 from ansible_collections.queenright.swarm.plugins.module_utils._standing import (
     ACTIVE,
+    PENDING,
     Standing,
     require_health,
     settled,
@@ -38,6 +46,8 @@ from ansible_collections.queenright.swarm.plugins.module_utils._standing import 
 )
 
 LIFE_TIMEOUT = 120.0  # seconds for founding and joining
+LOOK_EVERY = 0.5  # seconds between two looks
+GOES_ON = "will continue in the background"  # the Engine's words for a join that is not at its end
 
 ADDRESS_ARGUMENTS = {
     "advertise_addr": {"type": "str"},
@@ -160,6 +170,8 @@ def _declare(module: AnsibleModule, engine: Engine, here: Standing) -> Result:
 def join(module: AnsibleModule, engine: Engine) -> Result:
     """Join with a token or ticket; without one, answer the digest of the key that a ticket would be bound to."""
     here = settled(engine)
+    if here.state == PENDING and module.params["wait"] and not module.check_mode:
+        here = _arrived(module, engine)
     require_health(here)
     role = module.params["role"]
     if here.state == ACTIVE:
@@ -173,8 +185,9 @@ def join(module: AnsibleModule, engine: Engine) -> Result:
         answer = engine.post("/queenright/v1/join/key")
         return dict(here.facts(), changed=False, actions=[], foreseen=False, key_digest=answer["key_digest"])
     body = dict(body, JoinToken=module.params["join_token"], RemoteAddrs=module.params["remote_addrs"])
-    engine.post("/swarm/join", body, timeout=LIFE_TIMEOUT)
-    there = settled(engine)
+    there = _joined(module, engine, body)
+    if there.state == PENDING:
+        return dict(there.facts(), foreseen=False, **result)
     if there.role != role:
         raise EngineError(
             "this host joined swarm %s as %s, and role %s was asked: the join token was one for %ss"
@@ -183,6 +196,35 @@ def join(module: AnsibleModule, engine: Engine) -> Result:
     if role == MANAGER and module.params["wait"]:
         there = await_own_role(engine, MANAGER, module.params["wait_timeout"])
     return dict(there.facts(), foreseen=False, **result)
+
+
+def _joined(module: AnsibleModule, engine: Engine, body: t.Dict[str, t.Any]) -> Standing:
+    """Where the host stands after the join; it may be pending, as an external CA that shall sign does not answer."""
+    try:
+        engine.post("/swarm/join", body, timeout=LIFE_TIMEOUT)
+    except EngineError as error:
+        if GOES_ON not in str(error) or standing(engine).outside:
+            raise
+        return _arrived(module, engine)
+    return settled(engine)
+
+
+def _arrived(module: AnsibleModule, engine: Engine) -> Standing:
+    """Wait until a join that goes on has come to its end, or only look. Raises EngineError or WaitError."""
+    deadline = time.monotonic() + module.params["wait_timeout"]
+    while True:
+        here = standing(engine)
+        if here.outside and here.error:
+            raise EngineError("this host could not join: %s" % here.error)
+        if here.state != PENDING or not module.params["wait"]:
+            return here
+        if time.monotonic() >= deadline:
+            raise WaitError(
+                "this host is still on its way into the swarm after %d s, and goes on trying: %s"
+                % (module.params["wait_timeout"], here.error or "no reason is known"),
+                {"reasons": [here.error] if here.error else [], "state": here.state},
+            )
+        time.sleep(LOOK_EVERY)
 
 
 def _already(here: Standing, role: str) -> Result:

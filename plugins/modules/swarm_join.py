@@ -16,6 +16,8 @@ description:
   - The managers are tried in turn, so that one that does not answer does no harm. They need not be hosts of the play.
   - A manager is there when it has all of the swarm's state and is one of the voters; the task waits for that. Several
     hosts can join at once.
+  - While an external CA that signs for the swarm does not answer, the host is pending and goes on trying by itself. The
+    task waits for it as long as O(wait_timeout) says, and then fails with the reason; the host still goes on.
   - To join a swarm whose managers Ansible does not reach, give O(join_token) and O(remote_addrs).
 author:
   - The queenright contributors (@queenright)
@@ -66,7 +68,8 @@ options:
     elements: str
   wait:
     description:
-      - Whether a host that joins as a manager waits until it is one of the voters.
+      - Whether a host that joins as a manager waits until it is one of the voters, and a host that is pending until it
+        has joined. Without it, RV(state) may be V(pending).
     type: bool
     default: true
   wait_timeout:

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from runtime.authorities import HOUR, FakeCfssl
 
+from queenright.app import outside as outside_room
 from queenright.app.certificates import Credentials, PkiMaker
 from queenright.app.outside import OutsideAuthorities
 from queenright.edge.http import cfssl
@@ -215,6 +216,32 @@ async def test_the_next_one_is_asked_when_one_is_away(manager: Manager, ca: Fake
     with pytest.raises(InvalidArgument, match="1/sign is not reached"):
         await manager.outside.check((away,), ca.root_pem.decode())
     await manager.outside.check((away, entry(ca)), ca.root_pem.decode())
+
+
+async def test_no_more_than_some_wait_for_an_answer(
+    manager: Manager, ca: FakeCfssl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outside_room, "MOST_ASKING", 2)
+    monkeypatch.setattr(cfssl, "TIMEOUT", 0.5)
+    held, began = asyncio.Event(), asyncio.Semaphore(0)
+
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        began.release()
+        await held.wait()
+        writer.close()
+
+    server = await asyncio.start_server(silent, "127.0.0.1", 0)
+    hole = entry(ca, f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/sign")
+    waiting = [asyncio.create_task(ask(manager, ca, hole)) for _ in range(2)]
+    for _ in waiting:
+        await began.acquire()
+    with pytest.raises(Unavailable, match="too many requests wait"):
+        await ask(manager, ca)
+    outcomes = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [Unavailable, Unavailable]
+    assert (await ask(manager, ca)).serial
+    held.set()
+    server.close()
 
 
 async def test_a_server_that_is_somebody_else_is_told_nothing(manager: Manager, ca: FakeCfssl, tmp_path: Path) -> None:

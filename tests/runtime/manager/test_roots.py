@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from runtime.manager.kit import SECOND, World
+from runtime.manager.kit import SECOND, World, key_digest
 
 from queenright.manager import signing, turning
 from queenright.manager.authority import Authority
@@ -18,9 +18,10 @@ from queenright.manager.control_cluster import Rotation
 from queenright.manager.ports import IssuedCertificate, RootCA
 from queenright.manager.turning import Rooting
 from queenright.model.errors import InvalidArgument, OutcomeUnknown, OutOfSequence, Refusal, Unavailable
+from queenright.model.join import BadToken, JoinRequest, NotSigned
 from queenright.model.objects import Certificate, Cluster, RootRotation
 from queenright.model.states import NodeState
-from queenright.model.tokens import parse_join_secret
+from queenright.model.tokens import make_join_token, parse_join_secret
 from queenright.spec.cluster import ExternalCA
 
 URL = "https://ca.example:8888/api/v1/cfssl/sign"
@@ -204,6 +205,30 @@ async def test_to_an_authority_outside_and_back_to_a_key_of_its_own() -> None:
     await led(world, lambda: cluster(world).root_rotation is None)
     assert cluster(world).root_key and cluster(world).root_certificate != OUTER
     assert [one.certificate for one in cluster(world).former_roots][-1] == OUTER
+
+
+async def test_who_cannot_be_signed_for_now_is_no_node_and_keeps_its_ticket() -> None:
+    world, outside = make()
+    await declare(world, external_cas=(ExternalCA(url=URL, ca_cert=OUTER),), signing_ca_cert=OUTER)
+    turn(world)
+    await led(world, lambda: cluster(world).root_rotation is None)
+    authority = world.control.authority
+    issued = await authority.issue_ticket(role="worker", key_digest=key_digest("one"))
+    outside.away = True
+    before = len(world.store.nodes)
+    for secret in (issued.text, cluster(world).worker_token):
+        with pytest.raises(NotSigned, match="no external CA answers"):
+            await authority.admit(JoinRequest(b"key:one", parse_join_secret(secret)), "198.51.100.7")
+    with pytest.raises(BadToken):  # that is said at once, whoever is away
+        await authority.admit(JoinRequest(b"key:one", parse_join_secret(make_token())), "198.51.100.7")
+    assert len(world.store.nodes) == before
+    outside.away = False
+    grant = await authority.admit(JoinRequest(b"key:one", parse_join_secret(issued.text)), "198.51.100.7")
+    assert grant.role == "worker"
+
+
+def make_token() -> str:
+    return make_join_token(b"another root", b"x" * 16).text
 
 
 async def test_an_authority_that_is_left_signs_the_root_that_follows_it() -> None:

@@ -34,6 +34,10 @@ WORKER = "This node is not a swarm manager. Worker nodes can't be used to view o
 LOCKED = (
     'Swarm is encrypted and needs to be unlocked before it can be used. Please use "docker swarm unlock" to unlock it.'
 )
+JOIN_TIMEOUT = (
+    "Timeout was reached before node joined. The attempt to join the swarm will continue in the background. Use the "
+    '"docker info" command to see the current swarm status of your node.'
+)
 NO_LEADER = (
     "The swarm does not have a leader. It's possible that too few managers are online. "
     "Make sure more than half of the managers are online."
@@ -113,6 +117,9 @@ class FakeRuntime:
         self.error = ""
         self.clock_skew = 0.0
         self.pending = 0  # times that the state is still pending
+        self.unsigned = 0  # times that the state is pending after a join, as nobody can sign
+        self.reason = ""  # why a join is pending, or came to nothing
+        self.refused_in_the_end = False
         self.learning = 0  # times that this manager is no voter yet
         self.learners: set[str] = set()  # managers that are no voters yet, as this one sees it
         self.unknown = False  # whether its refusals leave open what was done
@@ -199,7 +206,7 @@ class FakeRuntime:
             "node_addr": self.name if swarm else "",
             "cluster_id": swarm.cluster_id if swarm else "",
             "managers": [{"node_id": "m", "addr": addr} for addr in swarm.manager_addrs] if swarm else [],
-            "error": self.error,
+            "error": self.error or self.reason,
             "engine": {"reachable": True, "version": "27.5.1", "error": ""},
             "ready": not self.error and not self.locked,
             "started_at": "2026-05-04T08:12:33.000000000Z",
@@ -265,6 +272,11 @@ class FakeRuntime:
 
     def join(self, query: Json, body: Json) -> None:
         secret = body["JoinToken"]
+        if self.unsigned:
+            self.pending, self.unsigned, self.reason = self.unsigned, 0, "no external CA has signed"
+            if not self.refused_in_the_end:
+                self.join(query, body)
+            raise RefusalError(503, JOIN_TIMEOUT)
         for swarm in FakeRuntime.known.values():
             if secret in swarm.tickets and swarm.tickets[secret]["key_digest"] == f"sha256:{self.name}":
                 self.become(swarm, swarm.tickets.pop(secret)["role"])

@@ -27,7 +27,7 @@ OF_THE_HOST = {
     "swarm_preflight_info",
 }  # their examples are about the host itself
 STANDING = {
-    "swarm_init": ("outside", "outside", "outside", "cut off", "manager", "manager"),
+    "swarm_init": ("outside", "outside", "outside", "cut off", "manager", "outside", "manager"),
     "swarm_join": ("outside", "outside", "outside", "outside"),
     "swarm_leave": ("worker", "manager", "manager"),
 }
@@ -38,6 +38,8 @@ VARIABLES = {
     "vault_house_key": "s3cr3t",
     "vault_unlock_key": "SWMKEY-1-of-the-house",
     "house_certificates": "-----BEGIN-HOUSE-----",
+    "vault_first_manager_key": "s3cr3t",
+    "first_manager_certificate": "-----BEGIN-FIRST-----",
     "outside_root": "-----BEGIN-OUTSIDE-----",
 }
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from queenright.app import world
 from queenright.app.addressing import for_force, for_init, for_join, held_by, host_of, with_settings
 from queenright.app.engine import own_swarm, require_no_swarm
+from queenright.app.pending import LastingJoin
 from queenright.app.settings import Settings
 from queenright.app.state import MemberState, StateError, StateFile
 from queenright.app.strictness import LooseError, private_state
@@ -31,6 +32,7 @@ from queenright.model.errors import (
     Unauthenticated,
     Unavailable,
 )
+from queenright.model.join import NotSigned
 from queenright.model.unlock import UnlockKeyError, parse_unlock_key
 from queenright.spec.cluster import MANAGER
 
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 JOIN_TIMEOUT = 60.0
+PENDING_AFTER = 20.0  # seconds for which the caller waits where nobody can sign; the node goes on trying
 CATCH_UP_TIMEOUT = 30.0  # of a new manager, after that
 AGAIN_FIRST = 0.5  # seconds before a membership that could not go on is tried again; longer each time
 AGAIN_MOST = 30.0
@@ -65,6 +68,7 @@ class Host:
         self.gateway: Forwarding | None = None  # serves what other managers hand on; set before anything begins
         self._busy = asyncio.Lock()
         self._background = Background()
+        self._lasting = LastingJoin(settings.state_dir, self._join_once, world.dice)
         self._started_at = clock.wall()
 
     # -- what the host socket asks
@@ -73,11 +77,14 @@ class Host:
         if self._member is not None:
             return dataclasses.replace(self._member.local_state(), started_at=self._started_at)
         state, error = "pending" if self._busy.locked() else "inactive", self._error
+        if self._lasting.pending:
+            return LocalState(state="pending", error=self._lasting.problem, started_at=self._started_at)
         if self._locked:
             state, error = "locked", texts.LOCKED
         elif error:
             state = "error"
-        shown = LocalState(state=state, error=error, started_at=self._started_at, ready=state == "inactive")
+        said = error or self._lasting.ended
+        shown = LocalState(state=state, error=said, started_at=self._started_at, ready=state == "inactive")
         held = self._held
         if held is None:
             return shown
@@ -168,28 +175,49 @@ class Host:
         return state.node_id
 
     async def join(self, options: JoinOptions) -> None:
-        """Become a member of the swarm that ``options.secret`` belongs to."""
-        from queenright.app import joining
-
+        """Become a member of the swarm that ``options.secret`` belongs to. Where nobody can sign now, this gives up
+        waiting after a while, and the node goes on by itself.
+        """
         async with self._busy:
             self._require_no_member()
             await require_no_swarm(self._upstream)
-            addresses = for_join(with_settings(options, self._settings))
+            self._lasting.ended = ""
             try:
-                self._file.clear_leftovers()
-                async with asyncio.timeout(JOIN_TIMEOUT):
-                    member = await joining.join(self._place(), options, addresses)
-            except TimeoutError:
-                raise Unavailable(texts.JOIN_TIMEOUT, plain=True) from None
-            except (OSError, StateError) as error:
-                raise _unusable(error) from error
-            self._adopt(member)
-            await self._catch_up(member)
+                self._adopt(await self._joined(options))
+            except NotSigned as refusal:
+                try:
+                    self._lasting.begin(options, str(refusal))
+                except OSError as error:
+                    raise _unusable(error) from error
+        if not await self._lasting.wait(PENDING_AFTER):
+            raise Unavailable(texts.JOIN_TIMEOUT, plain=True)
+        await self._catch_up()
 
-    async def _catch_up(self, member: Member) -> None:
+    async def _join_once(self, options: JoinOptions) -> None:
+        async with self._busy:
+            if problem := await own_swarm(self._upstream):
+                raise FailedPrecondition(problem, plain=True)
+            self._adopt(await self._joined(options))
+
+    async def _joined(self, options: JoinOptions) -> Member:
+        from queenright.app import joining
+
+        addresses = for_join(with_settings(options, self._settings))
+        try:
+            self._file.clear_leftovers()
+            async with asyncio.timeout(JOIN_TIMEOUT):
+                return await joining.join(self._place(), options, addresses)
+        except TimeoutError:
+            raise Unavailable(texts.JOIN_TIMEOUT, plain=True) from None
+        except (OSError, StateError) as error:
+            raise _unusable(error) from error
+
+    async def _catch_up(self) -> None:
         """A new manager has joined once the others count its voice. Until then it is one that tries to, also after
         this gave up waiting.
         """
+        if (member := self._member) is None:
+            return  # it has left meanwhile
         try:
             async with asyncio.timeout(CATCH_UP_TIMEOUT):
                 await member.caught_up()
@@ -198,6 +226,10 @@ class Host:
 
     async def leave(self, force: bool) -> None:
         """End the membership: tasks stop, their containers are removed, keys and log are wiped."""
+        if await self._lasting.give_up():
+            self._file.wipe()
+            log.info("the attempt to join was given up")
+            return
         async with self._busy:
             if self._member is not None:
                 self._member.require_may_leave(force)
@@ -212,6 +244,7 @@ class Host:
             elif self._held is not None:
                 await self._give_up(self._held)
             self._file.wipe()
+            self._lasting.forget()
             self._loose = self._looseness()
             self._error, self._held, self._locked = self._loose, None, False
             log.info("left the swarm")
@@ -275,12 +308,23 @@ class Host:
             self._error = loose
             log.error("the membership cannot go on: %s", loose)
             return
+        self._resume_joining()
         held = self._held
         if held is not None and held.role == MANAGER and self._file.has_lock:
             self._locked = True
             log.warning("this manager is locked: it waits for the unlock key (docker swarm unlock)")
         elif held is not None and await self._may_resume_later(held):
             self._background.start(self._resume_later(held), "resume")
+
+    def _resume_joining(self) -> None:
+        try:
+            if self._held is not None:
+                self._lasting.forget()  # it was done, and there was no time to say so
+            else:
+                self._lasting.resume()
+        except (OSError, StateError) as error:
+            self._error = str(error)
+            log.error("the attempt to join cannot go on: %s", error)
 
     async def _may_resume_later(self, state: MemberState) -> bool:
         """Try to go on. Whether it did not work and another try may help."""
@@ -312,6 +356,7 @@ class Host:
 
     async def stop(self, *, restarting: bool = True) -> None:
         """End the daemon's part in the swarm; containers stay. ``restarting``: it will be back in a moment."""
+        await self._lasting.stop()
         await self._background.stop()
         if self._member is not None:
             await self._member.stop(restarting=restarting)
@@ -322,7 +367,7 @@ class Host:
         log.info("membership runs", extra={"node": member.state.node_id, "role": member.state.role})
 
     def _require_no_member(self) -> None:
-        if self._member is not None or self._held is not None or self._file.path.exists():
+        if self._member is not None or self._lasting.pending or self._held is not None or self._file.path.exists():
             raise Unavailable(texts.ALREADY_PART, plain=True)
         if self._loose:
             raise Unavailable(f"this host cannot be made a member: {self._loose}", plain=True)

@@ -20,12 +20,15 @@ from queenright.spec.cluster import ExternalCA
 
 T = TypeVar("T")
 
+MOST_ASKING = 32  # requests for certificates that wait for an answer; more of them are put off at once
+
 
 class OutsideAuthorities:
     """See ``manager.ports.Outside``. Managers show their own certificates there."""
 
     def __init__(self, credentials: Credentials) -> None:
         self._credentials = credentials
+        self._asking = 0
 
     async def sign(
         self,
@@ -56,7 +59,13 @@ class OutsideAuthorities:
             )
             return as_issued(issued)
 
-        return await _first(cas, ask)
+        if self._asking >= MOST_ASKING:
+            raise Unavailable("too many requests wait for the external CA: try again", plain=True)
+        self._asking += 1
+        try:
+            return await _first(cas, ask)
+        finally:
+            self._asking -= 1
 
     async def cross_sign(self, cas: Sequence[ExternalCA], old: str, new: RootCA) -> str:
         try:

@@ -34,6 +34,7 @@ from queenright.model.join import (
     JoinRequest,
     ManagerAddress,
     NotLeader,
+    NotSigned,
     TicketExpired,
     TicketOfOtherKey,
     TicketUsed,
@@ -247,6 +248,8 @@ class Authority:
             return await self.signing.issue(cluster, node_id, role, csr)
         except InvalidArgument as error:
             raise BadRequest(str(error)) from None
+        except Unavailable as error:
+            raise NotSigned(str(error)) from None
 
     def _grant(self, cluster: Cluster, node: Node, certificate: IssuedCertificate) -> JoinGrant:
         role: Role = "manager" if node.role == MANAGER else "worker"

@@ -119,6 +119,14 @@ class NotLeader(JoinRefused):
     default = "this manager cannot admit nodes now: it is starting, or has no contact to the leader"
 
 
+class NotSigned(JoinRefused):
+    """All is well with the request, but nobody can sign the certificate now. A later try gets what this one did not."""
+
+    code = "Unavailable"
+    reason = "not-signed"
+    default = "nobody can sign the certificate of this node now"
+
+
 REFUSALS: dict[str, type[JoinRefused]] = {
     kind.reason: kind
     for kind in (
@@ -131,5 +139,6 @@ REFUSALS: dict[str, type[JoinRefused]] = {
         NeedsConsensus,
         JoinLimited,
         NotLeader,
+        NotSigned,
     )
 }

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.queenright.swarm.plugins.module_utils import _standing
+from ansible_collections.queenright.swarm.plugins.module_utils import _membership, _standing
 from ansible_collections.queenright.swarm.plugins.modules import (
     swarm_info,
     swarm_init,
@@ -181,6 +181,53 @@ def test_a_membership_that_cannot_go_on_is_named(manager, run_module) -> None:
     assert result["failed"]
     assert "the certificate expired" in result["msg"]
     assert "swarm_leave" in result["msg"]
+
+
+@pytest.fixture
+def joiner(manager, new_runtime, monkeypatch):
+    """A host whose join nobody can sign yet."""
+    FakeRuntime.known[manager.swarm.cluster_id] = manager.swarm
+    monkeypatch.setattr(_membership, "LOOK_EVERY", 0.01)
+    monkeypatch.setattr(_standing, "PAUSE", 0.01)
+    monkeypatch.setattr(_standing, "PATIENCE", 0.0)
+    made = new_runtime("h2")
+    made.unsigned = 5
+    return made
+
+
+def _join(run_module, manager, joiner, **more):
+    token = manager.swarm.tokens["Worker"]
+    return run_module(swarm_join, socket=joiner.socket, join_token=token, remote_addrs=["h1:2377"], **more)
+
+
+def test_a_host_that_nobody_can_sign_for_is_waited_for(manager, joiner, run_module) -> None:
+    done = _join(run_module, manager, joiner)
+    assert (done["changed"], done["state"], done["actions"]) == (True, "active", ["join a swarm as worker"])
+    again = _join(run_module, manager, joiner)
+    assert (again["changed"], again["state"]) == (False, "active")
+    assert len(joiner.called("/swarm/join")) == 1
+
+
+def test_it_is_waited_for_as_long_as_the_task_says_and_goes_on(manager, joiner, run_module) -> None:
+    joiner.unsigned = 1000
+    late = _join(run_module, manager, joiner, wait_timeout=0)
+    assert late["failed"] and "goes on trying: no external CA has signed" in late["msg"]
+    assert late["reasons"] == ["no external CA has signed"]
+    joiner.pending = 3
+    again = _join(run_module, manager, joiner)
+    assert (again["changed"], again["state"], len(joiner.called("/swarm/join"))) == (False, "active", 1)
+
+
+def test_a_task_that_does_not_wait_says_that_the_host_is_pending(manager, joiner, run_module) -> None:
+    joiner.unsigned = 3
+    done = _join(run_module, manager, joiner, wait=False)
+    assert (done["changed"], done["state"]) == (True, "pending")
+
+
+def test_a_join_that_comes_to_nothing_says_why(manager, joiner, run_module) -> None:
+    joiner.refused_in_the_end = True
+    result = _join(run_module, manager, joiner)
+    assert result["failed"] and "this host could not join: no external CA has signed" in result["msg"]
 
 
 def test_a_membership_that_is_being_resumed_is_given_a_moment(manager, run_module, monkeypatch) -> None:

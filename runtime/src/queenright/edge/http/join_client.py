@@ -20,7 +20,7 @@ from queenright.edge.http import join_messages
 from queenright.lib import addresses
 from queenright.lib.addresses import Address, AddressError
 from queenright.model.identity import CA_SERVER_NAME, Identity
-from queenright.model.join import JoinGrant, JoinLimited, JoinRefused, JoinRequest, NotLeader
+from queenright.model.join import JoinGrant, JoinLimited, JoinRefused, JoinRequest, NotLeader, NotSigned
 
 CONTROL_PORT = 2377
 _MAX_ANSWER = 256 * 1024
@@ -45,13 +45,20 @@ class JoinError(Exception):
 
 class _TryNext(Exception):  # noqa: N818 - steers the loop
     """This address did not work. ``again``: it may work later, without anybody changing anything; ``others``: managers
-    that it names, whose addresses may work now.
+    that it names, whose addresses may work now; ``refusal``: its answer, if that is what counts in the end.
     """
 
     def __init__(
-        self, message: str, *, again: bool = False, after: float = 0.0, others: Sequence[Address] = ()
+        self,
+        message: str,
+        *,
+        again: bool = False,
+        after: float = 0.0,
+        others: Sequence[Address] = (),
+        refusal: JoinRefused | None = None,
     ) -> None:
         super().__init__(message)
+        self.refusal = refusal
         self.again = again
         self.after = after
         self.others = others
@@ -118,6 +125,7 @@ async def join(
             break
     raise JoinError(
         "cannot join: " + "; ".join(str(failure) for failure in failures.values()),
+        next((failure.refusal for failure in failures.values() if failure.refusal is not None), None),
         temporary=any(failure.again for failure in failures.values()),
     )
 
@@ -197,6 +205,8 @@ def _refused(target: Address, status: int, refusal: JoinRefused | None, others: 
         return _TryNext(f"{target}: {refusal}", again=True, after=refusal.retry_after)
     if isinstance(refusal, NotLeader):
         return _TryNext(f"{target}: {refusal}", again=True, others=others)
+    if isinstance(refusal, NotSigned):  # the caller has more patience than this room
+        return _TryNext(f"{target}: {refusal}", refusal=refusal)
     return JoinError(f"{refusal} (answer of {target})", refusal)
 
 

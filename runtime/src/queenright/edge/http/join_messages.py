@@ -30,6 +30,7 @@ STATUS_OF_REASON = {
     "needs-consensus": 501,
     "rate-limited": 429,
     "not-leader": 503,
+    "not-signed": 503,
 }
 
 _MAX_TEXT = 512

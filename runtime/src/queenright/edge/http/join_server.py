@@ -32,6 +32,7 @@ from queenright.model.join import (
     JoinRefused,
     JoinRequest,
     NotLeader,
+    NotSigned,
 )
 from queenright.model.tokens import SecretKind
 
@@ -302,7 +303,7 @@ class JoinServer:
         except TimeoutError:
             raise NotLeader("the manager could not decide in time: its log may say why; try again") from None
         except JoinRefused as refusal:
-            if not isinstance(refusal, JoinLimited | NotLeader):
+            if not isinstance(refusal, JoinLimited | NotLeader | NotSigned):
                 self._failed.take(source)
             raise
         except Refusal as refusal:
