@@ -258,7 +258,7 @@ def test_a_port_goes_to_the_host_mode_and_back(host: Machine, daemon: Daemon, cl
     assert [one["HostPort"] for one in bound["80/tcp"]] == [str(PORT)]
     assert web.answers() in web.hostnames()
     assert [port["PublishedPort"] for port in task["Status"]["PortStatus"]["Ports"]] == [PORT]
-    web.update("--publish-rm", "80", "--publish-add", f"published={PORT},target=80")
+    web.update("--publish-rm", f"mode=host,published={PORT},target=80", "--publish-add", f"published={PORT},target=80")
     assert web.ports() == [("tcp", PORT, 80, "ingress")]
     assert web.answers() in web.hostnames()
     [task] = daemon.running("web", 1)
