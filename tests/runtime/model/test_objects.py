@@ -50,6 +50,7 @@ def test_every_kind_is_known_by_its_word() -> None:
         "registry": "Registry",
         "network": "Network",
         "certificate": "Certificate",
+        "stack": "Stack",
     }
     assert {type(row) for row in EACH} == set(CLASSES.values())
 

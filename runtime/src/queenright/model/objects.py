@@ -12,6 +12,7 @@ import dataclasses
 import ipaddress
 from typing import ClassVar
 
+from queenright.model.stack import Stack
 from queenright.model.states import NodeState, TaskState, UpdateState
 from queenright.model.trust import Certificate, FormerRoot, RootRotation
 from queenright.spec.cluster import ACTIVE, WORKER, NodeSpec, SwarmSpec
@@ -166,6 +167,8 @@ class Service:
     ports: tuple[Port, ...] = ()
     vips: tuple[Attachment, ...] = ()
     following: tuple[str, ...] = ()  # ids of later versions of secrets and configs that were named by their family
+    awaits: tuple[str, ...] = ()  # full names of services: until these are ready its tasks stay as they are
+    changed_by: str = ""  # who wrote its specification last, in words
 
     @property
     def name(self) -> str:
@@ -380,9 +383,10 @@ class Network:
         return bool(self.spec.ingress)
 
 
-Object = Cluster | Node | Service | Task | Ticket | Secret | Config | Registry | Network | Certificate
+Object = Cluster | Node | Service | Task | Ticket | Secret | Config | Registry | Network | Certificate | Stack
 CLASSES: dict[str, type[Object]] = {
-    cls.kind: cls for cls in (Cluster, Node, Service, Task, Ticket, Secret, Config, Registry, Network, Certificate)
+    cls.kind: cls
+    for cls in (Cluster, Node, Service, Task, Ticket, Secret, Config, Registry, Network, Certificate, Stack)
 }
 
 __all__ = [
@@ -402,6 +406,7 @@ __all__ = [
     "RootRotation",
     "Secret",
     "Service",
+    "Stack",
     "Subnet",
     "Task",
     "TaskStatus",

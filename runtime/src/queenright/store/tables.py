@@ -17,6 +17,7 @@ from queenright.model.objects import (
     Registry,
     Secret,
     Service,
+    Stack,
     Task,
     Ticket,
 )
@@ -24,7 +25,7 @@ from queenright.model.states import TaskState
 from queenright.spec.network import PREDEFINED
 from queenright.spec.service import EndpointSpec, Port, ServiceSpec, TaskSpec
 
-T = TypeVar("T", Cluster, Node, Service, Task, Ticket, Secret, Config, Registry, Network, Certificate)
+T = TypeVar("T", Cluster, Node, Service, Task, Ticket, Secret, Config, Registry, Network, Certificate, Stack)
 _EMPTY: Mapping[str, object] = {}
 INGRESS = ""  # stands for the id of the ingress network, whatever that is
 HEAD = 2  # letters of an id by which rows are found for people's abbreviations
@@ -343,6 +344,26 @@ def certificates() -> Table[Certificate]:
     return Table({"node": lambda certificate: (certificate.node_id,)})
 
 
+def stacks() -> Table[Stack]:
+    """Indexes: name (lower case), active (True: being rolled out, taken back or away), leftover (True: something of it
+    is still to be removed), secret and config (ids of versions that a kept revision uses).
+    """
+    return Table(
+        {
+            "name": lambda stack: (stack.name.lower(),),
+            "active": lambda stack: (True,) if stack.status.state.active or stack.removing else (),
+            "leftover": lambda stack: (True,) if stack.leftovers else (),
+            "secret": lambda stack: _kept(stack, "secret"),
+            "config": lambda stack: _kept(stack, "config"),
+        }
+    )
+
+
+def _kept(stack: Stack, kind: str) -> Iterable[object]:
+    revisions = (stack.revision, *stack.history)
+    return {one.id: None for each in revisions for one in each.data if one.kind == kind and one.id}
+
+
 AnyTable = (
     Table[Cluster]
     | Table[Node]
@@ -354,6 +375,7 @@ AnyTable = (
     | Table[Registry]
     | Table[Network]
     | Table[Certificate]
+    | Table[Stack]
 )
 
 
@@ -370,6 +392,7 @@ def all_tables() -> dict[str, AnyTable]:
         "registry": registries(),
         "network": networks(),
         "certificate": certificates(),
+        "stack": stacks(),
     }
 
 
@@ -395,6 +418,7 @@ __all__ = [
     "secret_ids",
     "secrets",
     "services",
+    "stacks",
     "targets",
     "tasks",
     "tickets",
