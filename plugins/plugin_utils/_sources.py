@@ -47,7 +47,7 @@ class StackAction(ManagerAction):
 
     def prepared(self, given: Json) -> Json:
         """The options as the module gets them."""
-        raise NotImplementedError
+        return given
 
     # -- who declares it
 
