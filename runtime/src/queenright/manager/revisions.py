@@ -40,9 +40,13 @@ def updated(service: Service, spec: ServiceSpec, registry_auth: str, now: int) -
     a paused update up again. A job is run again by each update, also by one that says the same.
     """
     check_followable(service, spec)
-    service = _again(service, now)
+    service = service if service.awaits else _again(service, now)
     if same_service(spec, service.spec):
         return dataclasses.replace(service, spec=spec, update_status=None, registry_auth=registry_auth)
+    if service.awaits:  # the specification before has never been in force, what runs is still the one before that
+        return dataclasses.replace(
+            service, spec=spec, spec_version=next_spec_version(service), update_status=None, registry_auth=registry_auth
+        )
     return dataclasses.replace(
         service,
         spec=spec,
