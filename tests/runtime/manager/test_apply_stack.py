@@ -492,3 +492,74 @@ async def test_credentials_go_to_the_registry_that_they_are_for_and_are_shown_no
     auth = {"r.example.com": '{"username": "me", "password": "other"}'}
     done = await both(world, options, context={"registry_auth": auth})
     assert done["plan"]["update"][0]["diff"] == {"RegistryAuth": {"before": "(not shown)", "after": "(not shown)"}}
+
+
+# -- back to another revision
+
+
+async def three(world: World) -> None:
+    """Three revisions: one, two with another image and data, three without the service web."""
+    await apply(world)
+    options = shop(secrets={"key": secret("geheim")})
+    options["services"]["web"]["image"] = "web:2"
+    await apply(world, options)
+    await apply(world, {"services": {"db": {"image": "db:2", "replicas": 3}}})
+
+
+async def test_the_previous_revision_is_put_in_force_as_a_whole() -> None:
+    world = World.make()
+    await three(world)
+    second = stack_of(world).history[0]
+    index = world.store.index
+    planned = await apply(world, {"rollback": True}, dry_run=True)
+    done = await apply(world, {"rollback": True}, context={"user": "ada", "message": "prices were wrong"})
+    assert world.store.index == index + 1
+    assert (planned["actions"], planned["plan"]["create"]) == (done["actions"], done["plan"]["create"])
+    assert [row["name"] for row in done["plan"]["create"]] == ["shop_web"]
+    stack = stack_of(world)
+    assert (stack.revision.number, stack.revision.source, stack.revision.user) == (4, "rollback", "ada")
+    assert (stack.revision.services, stack.revision.data) == (second.services, second.data)
+    assert [one.number for one in stack.history] == [3, 2, 1]
+    assert stack.leftovers == ()
+    assert image(world, "shop_web") == "web:2" and image(world, "shop_db") == "db:1"
+    assert world.get_service("shop_web").changed_by == "stack shop, revision 4"
+    assert stack.status.state == StackState.UPDATING
+
+
+async def test_a_revision_is_put_in_force_by_its_number_and_stays_when_asked_again() -> None:
+    world = World.make()
+    await three(world)
+    assert (await apply(world, {"rollback_to": 1}))["changed"]
+    assert image(world, "shop_web") == "web:1"
+    assert (await apply(world, {"rollback_to": 1}))["changed"] is False
+    [held] = world.get_service("shop_web").spec.task.container.secrets
+    assert held.secret_name == "shop_key"
+    with pytest.raises(FailedPrecondition, match="stack shop has no revision 9; it has 4, 3, 2, 1"):
+        await apply(world, {"rollback_to": 9})
+
+
+async def test_there_must_be_something_to_go_back_to() -> None:
+    world = World.make()
+    with pytest.raises(FailedPrecondition, match="there is no stack shop to roll back"):
+        await apply(world, {"rollback": True})
+    await apply(world)
+    with pytest.raises(FailedPrecondition, match="no previous revision"):
+        await apply(world, {"rollback": True})
+    with pytest.raises(InvalidArgument, match="services and a rollback exclude each other"):
+        await apply(world, shop(rollback=True))
+
+
+async def test_what_is_gone_and_cannot_come_back_is_named() -> None:
+    world = World.make()
+    await apply(world, {"services": {"web": {"image": "i:1", "secrets": [{"secret_name": "outer"}]}}, **outer()})
+    await apply(world, {"services": {"web": {"image": "i:1"}}})
+    for kept in list(world.store.secrets):
+        world.proposer.put(Delete("secret", kept.id))
+    index = world.store.index
+    with pytest.raises(FailedPrecondition, match="revision 1 cannot be put back: secret shop_outer"):
+        await apply(world, {"rollback": True})
+    assert world.store.index == index
+
+
+def outer() -> dict[str, Any]:
+    return {"secrets": {"outer": secret("x")}}

@@ -12,6 +12,7 @@ from typing import Any
 
 from queenright.decide import stack_parts
 from queenright.decide.base import Now
+from queenright.decide.stack_revision import content, former, restoration
 from queenright.manager import stack_source
 from queenright.manager.author import author
 from queenright.manager.context import Context
@@ -134,8 +135,6 @@ class StackPlanner:
         sheet = Sheet(self._context, guarded=not wish.dry_run)
         number = _next_number(found)
         clock = self._context.clock
-        from queenright.decide.stack_revision import restoration  # noqa: PLC0415
-
         back = restoration(sheet.store, found, target, Now(clock.wall(), clock.mono()), self._context.ids)
         if back.obstacle:
             raise FailedPrecondition(f"revision {target.number} cannot be put back: {back.obstacle}", plain=True)
@@ -244,10 +243,6 @@ def _more(rows: list[Row], revision: Revision | None) -> dict[str, Any]:
     return {"revision": revision.number if revision is not None else 0, "plan": plan_document(rows, revision)}
 
 
-def content(revision: Revision) -> tuple[Any, ...]:
-    return revision.services, revision.networks, revision.data
-
-
 def _next_number(found: Stack | None) -> int:
     if found is None:
         return 1
@@ -265,8 +260,6 @@ def _target(wish: Wish, found: Stack) -> Revision | None:
             raise InvalidArgument(f"{name} and a rollback exclude each other", plain=True)
     asked = wish.options.get(ROLLBACK_TO)
     if asked is None:
-        from queenright.decide.stack_revision import former  # noqa: PLC0415
-
         target = former(found)
         if target is None:
             raise FailedPrecondition(f"stack {found.name} has no previous revision to go back to", plain=True)

@@ -119,10 +119,11 @@ class ServiceDrawing:
         differs = spec != found.spec and encode(spec) != encode(found.spec)
         if not differs and set(followed) <= set(found.following):  # the rest is of what it may be rolled back to
             followed = found.following
-        changed = dataclasses.replace(found, following=followed, registry_auth=auth)
+        changed = dataclasses.replace(found, following=followed)
         if differs:
             changed = revisions.updated(changed, spec, auth, self._now.wall, self._by)
-            changed = dataclasses.replace(changed, previous_registry_auth=found.registry_auth)
+        else:
+            changed = dataclasses.replace(changed, registry_auth=auth)
         if changed == found:
             return found
         if _renews(found, changed):
