@@ -176,6 +176,7 @@ def _revision(one: Revision) -> Json:
         "Playbook": one.playbook,
         "GitRevision": one.git_revision,
         "Message": one.message,
+        "Failure": one.failure,
         "Source": one.source,
         "Services": len(one.services),
     }
