@@ -20,5 +20,8 @@ class ActionModule(StackAction):
         if source is not None:
             if given.get("content") is not None:
                 raise SourceError("content and src exclude each other")
-            given["content"] = self.content(str(source)).decode("utf-8", "surrogateescape")
+            try:
+                given["content"] = self.content(str(source)).decode("utf-8")
+            except UnicodeDecodeError as error:
+                raise SourceError("%s is no bundle: %s" % (source, error)) from error
         return self.noted(given)

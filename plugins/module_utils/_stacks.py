@@ -20,6 +20,7 @@ from ansible_collections.queenright.swarm.plugins.module_utils._resource import 
     WAIT_ARGUMENTS,
     Plan,
     Result,
+    WaitError,
     apply,
     foreseen,
     wait,
@@ -106,8 +107,23 @@ def _declared(module: AnsibleModule, engine: Engine, options: Json, context: Jso
     plan = apply(module, engine, "stack", name, options, state=wanted, context=context)
     result = _shown(plan)
     if params["wait"] and not module.check_mode and plan.id:
-        result["progress"] = wait(engine, "stack", plan.id, params["wait_timeout"], title="stack %s" % name)
+        result["progress"] = _await(engine, plan, name, params["wait_timeout"])
     return result
+
+
+def _await(engine: Engine, plan: Plan, name: str, timeout: float) -> Json:
+    """Until the stack is as declared, or gone; one that was rolled back before and is declared as it now runs is that.
+
+    Raises WaitError at once where it was taken back or halted, and says why.
+    """
+    try:
+        return wait(engine, "stack", plan.id, timeout, title="stack %s" % name)
+    except WaitError as error:
+        last = error.last
+        settled = last.get("state") == ROLLED_BACK and last.get("running") == last.get("desired")
+        if plan.changed or not settled:
+            raise
+        return last
 
 
 def _refuse_contradictions(params: Json, has_source: bool) -> None:

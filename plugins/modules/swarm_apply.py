@@ -112,13 +112,15 @@ EXAMPLES = r"""
     services:
       - name: db
         image: registry.example.com/db:16
-        networks: [back]
+        networks:
+          - name: back
         secrets:
           - secret_name: db_password
       - name: web
         image: registry.example.com/web:4
         replicas: 3
-        networks: [back]
+        networks:
+          - name: back
       - name: former
         state: absent
 """

@@ -93,13 +93,15 @@ EXAMPLES = r"""
     services:
       db:
         image: registry.example.com/db:16
-        networks: [back]
+        networks:
+          - name: back
         secrets:
           - secret_name: password
       web:
         image: registry.example.com/web:4
         replicas: 3
-        networks: [back]
+        networks:
+          - name: back
         publish:
           - published_port: 80
             target_port: 8080

@@ -102,14 +102,14 @@ class StackAction(ManagerAction):
         return Loader
 
     def named_files(self, documents: t.List[Json], folder: str, variables: Json) -> Json:
-        """What the documents' files hold, in base64, by path as written."""
+        """What the documents' files hold, in base64, by path, variables put in."""
         found = {}
         for written in named(documents):
             path = _VARIABLE.sub(lambda match: _valued(match, variables), written)
             try:
-                found["file:" + written] = encoded(self.content(path, folder))
-            except OSError as error:
-                raise SourceError("%s, which the Compose file names: %s" % (written, error.strerror)) from error
+                found["file:" + path] = encoded(self.content(path, folder))
+            except (OSError, AnsibleError) as error:
+                raise SourceError("%s, which the Compose file names: %s" % (path, _why(error))) from error
         return found
 
     # -- data
@@ -175,6 +175,10 @@ def _rows(section: t.Any) -> t.List[Json]:
 def _valued(match: t.Match[str], variables: Json) -> str:
     name = match.group(1) or match.group(2)
     return "$" if name is None else str(variables.get(name) or "")
+
+
+def _why(error: Exception) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
 def _user() -> str:
