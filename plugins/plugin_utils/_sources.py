@@ -20,7 +20,7 @@ import yaml
 from ansible import context
 from ansible.errors import AnsibleError
 from ansible_collections.queenright.swarm.plugins.plugin_utils._action import ManagerAction, failure
-from ansible_collections.queenright.swarm.plugins.plugin_utils._remote import Result
+from ansible_collections.queenright.swarm.plugins.plugin_utils._remote import RELAYED, Result
 
 SECTIONS = ("secrets", "configs")
 MOST_REF = 4096  # bytes of a file of git that are read
@@ -39,6 +39,8 @@ class StackAction(ManagerAction):
 
     def run(self, tmp: t.Optional[str] = None, task_vars: t.Optional[Json] = None) -> Result:
         self.vars = task_vars or {}
+        if getattr(self._task, RELAYED, False):  # another host's task has read all that there is to be read
+            return ManagerAction.run(self, tmp, task_vars)
         try:
             self._task.args = self.prepared(dict(self._task.args))
         except (SourceError, AnsibleError, OSError, yaml.YAMLError) as error:

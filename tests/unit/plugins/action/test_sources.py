@@ -69,7 +69,7 @@ def test_a_file_that_a_compose_file_names_and_that_is_not_there_is_named(fleet: 
     (tmp_path / "compose.yml").write_text("services: {web: {image: a, env_file: none.env}}\n")
     played = fleet.play("- queenright.swarm.swarm_stack: {name: shop, compose: [compose.yml]}", "--limit", "manager1")
     assert played.code != 0
-    assert "none.env, which the Compose file names: No such file" in played.text()
+    assert "none.env, which the Compose file names: Could not find" in played.text()
 
 
 def test_data_of_stacks_bundles_and_whole_swarms_is_printed_at_no_verbosity(fleet: Fleet, tmp_path) -> None:
