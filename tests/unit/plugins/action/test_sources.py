@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the queenright contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the controller adds to stacks: files, documents as Compose reads them, data beside the options, who declares it."""
+"""What the controller adds to stacks: files, documents as Compose reads them, data beside the options, and who asks."""
 
 from __future__ import annotations
 

@@ -229,7 +229,7 @@ def test_the_tables_of_options_are_not_loaded_for_a_whole_swarm() -> None:
         for node in ast.walk(ast.parse(left.pop().read_text())):
             name = node.module if isinstance(node, ast.ImportFrom) and node.module else ""
             path = root.joinpath(*name.split(".")[4:]).with_suffix(".py")
-            if ".module_utils." in name and path not in seen:
+            if ".plugins.module_utils." in name and path not in seen:
                 seen.add(path)
                 left.append(path)
     assert [path.name for path in seen if path.parent.name == "_spec"] == ["errors.py"]
