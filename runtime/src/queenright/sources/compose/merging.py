@@ -28,9 +28,7 @@ def objects(base: Mapping[str, Loaded], over: Mapping[str, Loaded]) -> dict[str,
 
 
 def _service(base: Loaded, over: Loaded) -> Loaded:
-    return {
-        key: _field(key, base.get(key), over.get(key)) for key in [*base, *(key for key in over if key not in base)]
-    }
+    return {key: _field(key, base.get(key), over.get(key)) for key in {**base, **over}}
 
 
 def _field(key: str, base: Any, over: Any) -> Any:

@@ -62,17 +62,15 @@ def _network(key: str, one: Loaded, path: str, stack: str) -> DraftNetwork:
         raise SourceError(f"{path}.driver", f"{one['driver']!r} is no driver of a swarm's network; there is {OVERLAY}")
     name = one["name"] or f"{stack}_{key}"
     ipam = one.get("ipam") or {}
+    pools = [{"Subnet": pool["subnet"]} for pool in ipam.get("config", ())]
     document = {
         "Name": name,
         "Labels": {**(one["labels"] or {}), NAMESPACE_LABEL: stack},
         "Driver": OVERLAY,
         "Options": one["driver_opts"] or {},
-        "Internal": one.get("internal", False),
-        "Attachable": one.get("attachable", False),
-        "IPAM": {
-            "Driver": ipam.get("driver", ""),
-            "Config": [{"Subnet": pool["subnet"]} for pool in ipam.get("config", ())],
-        },
+        "Internal": one.get("internal") or None,
+        "Attachable": one.get("attachable") or None,
+        "IPAM": {"Driver": ipam.get("driver", ""), "Config": pools},
     }
     try:
         return DraftNetwork(key, name, spec=decode(NetworkSpec, document))

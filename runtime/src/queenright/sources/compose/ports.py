@@ -26,7 +26,7 @@ class Port:
 
 def ports(text: str, path: str, warnings: list[str]) -> list[Port]:
     """The ports that the short form means. Raises SourceError."""
-    spec, slash, protocol = text.rpartition("/") if "/" in text else (text, "", "tcp")
+    spec, _, protocol = text.rpartition("/") if "/" in text else (text, "", "tcp")
     if protocol.lower() not in PROTOCOLS:
         raise SourceError(path, f"{protocol!r} is none of {', '.join(PROTOCOLS)}")
     outer, _, target = spec.rpartition(":")

@@ -211,7 +211,7 @@ _NETWORK_OBJECT = Table(
 _VOLUME_OBJECT = Table(
     {"name": TEXT, "driver": TEXT, "driver_opts": OPTIONS, "external": _EXTERNAL, "labels": PAIRS}, extras=True
 )
-_DATA = {"name": TEXT, "file": TEXT, "external": _EXTERNAL, "labels": PAIRS, "template_driver": TEXT}
+_DATA: dict[str, Kind] = {"name": TEXT, "file": TEXT, "external": _EXTERNAL, "labels": PAIRS, "template_driver": TEXT}
 _SECRET_OBJECT = Table({**_DATA, "driver": TEXT, "driver_opts": OPTIONS}, extras=True)
 _CONFIG_OBJECT = Table(_DATA, extras=True)
 

@@ -27,6 +27,7 @@ def draft(stack: str, key: str, loaded: Loaded, entries: Entries) -> DraftServic
     if not image:
         raise SourceError(f"{path}.image", "is required: a swarm does not build images")
     deploy = loaded.get("deploy", {})
+    mode = _mode(deploy, path)
     document = {
         "Name": f"{stack}_{key}",
         "Labels": {**deploy.get("labels", {}), NAMESPACE_LABEL: stack, IMAGE_LABEL: image},
@@ -38,7 +39,7 @@ def draft(stack: str, key: str, loaded: Loaded, entries: Entries) -> DraftServic
             "LogDriver": _log_driver(loaded.get("logging")),
             "Networks": _attachments(stack, key, loaded, entries, path),
         },
-        "Mode": _mode(deploy, path),
+        "Mode": mode,
         "UpdateConfig": _update(deploy.get("update_config")),
         "RollbackConfig": _update(deploy.get("rollback_config")),
         "EndpointSpec": _endpoint(loaded, deploy, path),
@@ -47,7 +48,7 @@ def draft(stack: str, key: str, loaded: Loaded, entries: Entries) -> DraftServic
         spec = decode(ServiceSpec, document)
     except SpecError as error:
         raise SourceError(f"{path} ({error.path})", error.reason) from None
-    said = (REPLICAS,) if deploy.get("replicas") is not None and "Replicated" in document["Mode"] else ()
+    said = (REPLICAS,) if deploy.get("replicas") is not None and "Replicated" in mode else ()
     return DraftService(key, spec, tuple(loaded.get("depends_on", ())), said, image)
 
 
