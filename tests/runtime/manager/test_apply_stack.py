@@ -13,8 +13,9 @@ from runtime.manager.kit import World, service_spec
 from queenright.manager.plans import Wish
 from queenright.model.changes import Delete
 from queenright.model.errors import FailedPrecondition, InvalidArgument, NotFound, OutOfSequence
-from queenright.model.objects import Stack
-from queenright.model.stack import StackState
+from queenright.model.objects import Stack, UpdateStatus
+from queenright.model.stack import StackState, StackStatus
+from queenright.model.states import UpdateState
 from queenright.spec.network import NetworkSpec
 
 
@@ -413,6 +414,24 @@ async def test_a_port_goes_over_from_one_service_of_the_stack_to_another() -> No
             world,
             {"services": {key: {"image": "i:1", "publish": ports} for key in "ac"}},
         )
+
+
+@pytest.mark.parametrize("state", [StackState.PAUSED, StackState.ROLLBACK_PAUSED])
+async def test_a_roll_out_that_was_halted_is_taken_up_again_by_declaring_the_same(state: StackState) -> None:
+    world = World.make()
+    await apply(world)
+    stack = stack_of(world)
+    failed = dataclasses.replace(stack.revision, failure="no such image")
+    halted = StackStatus(state=state, message="no such image", failed="shop_web")
+    world.put(dataclasses.replace(stack, status=halted, revision=failed))
+    paused = UpdateStatus(state=UpdateState.PAUSED, message="no such image")
+    world.put(dataclasses.replace(world.get_service("shop_web"), update_status=paused))
+    done = await both(world)
+    assert done["actions"] == ["take the roll-out of stack shop up again"]
+    stack = stack_of(world)
+    assert stack.status == StackStatus(state=StackState.UPDATING, started_at=world.clock.wall())
+    assert (stack.revision.number, stack.revision.failure) == (1, "")
+    assert world.get_service("shop_web").update_status is None
 
 
 # -- images

@@ -33,6 +33,7 @@ from queenright.sources.order import waves
 from queenright.spec.fields import difference
 
 NOTED = ("user", "playbook", "git_revision", "message")  # of the context, kept in the revision
+HALTED = (StackState.PAUSED, StackState.ROLLBACK_PAUSED)
 MOST_NOTED = 1024  # characters
 
 
@@ -84,6 +85,8 @@ class StackPlanner:
             self._noted(wish, number), source=draft.source, services=services, networks=networks, data=data
         )
         stack = self._stack(wish, found, given, revision, written=bool(sheet.changes))
+        if found is not None and stack.revision is found.revision and found.status.state in HALTED:
+            stack = self._taken_up(sheet, stack)
         stack = dataclasses.replace(stack, leftovers=self._leftovers(sheet, found, stack, given.prune))
         rows = [*desk.rows, *self._leaving(sheet, found, stack)]
         return self._whole(found, stack, sheet, rows, tuple(desk.warnings))
@@ -106,6 +109,14 @@ class StackPlanner:
         held = () if found.removing else (found.revision, *found.history)
         options |= {"revision": revision, "history": held[: given.keep], "status": rolling}
         return dataclasses.replace(found, **options)
+
+    def _taken_up(self, sheet: Sheet, stack: Stack) -> Stack:
+        """The same is declared again after its roll-out was halted: it is tried once more."""
+        for service in stack_parts.services(sheet.store, stack.name, stack):
+            if service.update_status is not None and service.update_status.state.paused:
+                sheet.take([Update(dataclasses.replace(service, update_status=None))])
+        rolling = StackStatus(state=StackState.UPDATING, started_at=self._context.clock.wall())
+        return dataclasses.replace(stack, status=rolling, revision=dataclasses.replace(stack.revision, failure=""))
 
     def _undeclared(self, name: str, found: Stack | None, declared: set[str]) -> list[Service]:
         """The services of the stack that are to go."""
@@ -214,6 +225,8 @@ class StackPlanner:
             actions = [f"create stack {stack.name}"]
         elif found is not None and stack.revision.number != found.revision.number:
             actions = [f"update stack {stack.name} to revision {stack.revision.number}"]
+        elif found is not None and stack.status != found.status:
+            actions = [f"take the roll-out of stack {stack.name} up again"]
         else:
             actions = [f"update the settings of stack {stack.name}"]
         changes: tuple[Change, ...] = sheet.changes
