@@ -12,7 +12,7 @@ from runtime.manager.kit import World
 
 from queenright.manager.sheet import Sheet, squashed
 from queenright.model.changes import Create, Delete, Update
-from queenright.model.errors import FailedPrecondition
+from queenright.model.errors import FailedPrecondition, OutOfSequence
 from queenright.model.objects import Secret
 from queenright.spec.data import SecretSpec
 
@@ -80,8 +80,21 @@ async def test_what_cannot_be_is_refused_with_its_name() -> None:
     assert len(loose.changes) == 1
 
 
-def test_a_removal_asks_for_the_version_that_is_there() -> None:
+def test_a_removal_asks_for_the_version_that_was_seen() -> None:
+    world = World.make()
+    world.put(secret("key"))
+    assert squashed(world.store, [Delete("secret", "key", 77)]) == (Delete("secret", "key", 77),)
+    assert squashed(world.store, [Delete("secret", "key")]) == (Delete("secret", "key"),)
+
+
+async def test_what_others_wrote_while_it_was_planned_is_not_written_over() -> None:
     world = World.make()
     present = world.put(secret("key"))
-    assert squashed(world.store, [Delete("secret", "key", 77)]) == (Delete("secret", "key", present.version),)
-    assert squashed(world.store, [Delete("secret", "key")]) == (Delete("secret", "key"),)
+    sheet = Sheet(world.context)
+    sheet.take([Update(dataclasses.replace(present, spec=secret("key", n="1").spec))])
+    held: Any = sheet.store.get("secret", "key")
+    world.put(secret("key", theirs="yes"))
+    sheet.take([Update(dataclasses.replace(held, spec=secret("key", n="2").spec))])
+    with pytest.raises(OutOfSequence):
+        await world.context.write(sheet.changes)
+    assert world.store.secret("key").spec.labels == {"theirs": "yes"}

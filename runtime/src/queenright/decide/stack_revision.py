@@ -159,7 +159,7 @@ class _Turn:
         named = {part.spec.name for part in self._revision.services}
         others = (self._stack.revision, *self._stack.history)
         known = {part.spec.name for one in others for part in one.services} - named
-        for service in stack_parts.services(self._view, self._stack.name):
+        for service in stack_parts.services(self._view, self._stack.name, self._stack):
             if service.name in known:
                 yield service
 

@@ -59,7 +59,7 @@ def _steer(view: Store, stack: Stack, now: Now, ids: Callable[[], str]) -> tuple
     """Changes, and the wall time at which to look again (0: when something changes)."""
     back = stack.status.state == StackState.ROLLBACK_STARTED
     if back:
-        missing = restoration(view, stack, stack.revision, now, ids, stack.status.message)
+        missing = restoration(view, stack, stack.revision, now, ids, _because(stack))
         if missing.obstacle:
             return [*missing.changes, _ended(stack, StackState.ROLLBACK_PAUSED, missing.obstacle, now)], 0
         if missing.changes:
@@ -77,6 +77,11 @@ def _steer(view: Store, stack: Stack, now: Now, ids: Callable[[], str]) -> tuple
         state = StackState.ROLLBACK_COMPLETED if back else StackState.COMPLETED
         return [_ended(stack, state, "", now)], 0
     return (), min((one.until for one in found if one.until), default=0)
+
+
+def _because(stack: Stack) -> str:
+    """Why its services go back, in their own words."""
+    return f"service {stack.status.failed} failed"
 
 
 def _lifted(stack: Stack, found: Sequence[Part]) -> Iterator[Change]:
@@ -113,7 +118,7 @@ def _fail(view: Store, stack: Stack, part: Part, now: Now, ids: Callable[[], str
         first = "" if stack.on_failure != ROLLBACK else "; there is no revision before to go back to"
         return [_paused(stack, part.name, why + first, now)], 0
     later = _taken_back(view, stack, target, part.name, why, now)
-    back = restoration(view, later, later.revision, now, ids, later.status.message)
+    back = restoration(view, later, later.revision, now, ids, _because(later))
     if back.obstacle:
         return [_paused(stack, part.name, f"{why}; it cannot be taken back: {back.obstacle}", now)], 0
     return [Update(later), *back.changes], now.wall + MOMENT

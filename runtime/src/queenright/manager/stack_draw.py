@@ -63,7 +63,7 @@ class Drawing:
             if found is None:
                 made = self._networks.new(spec)
                 sheet.take([Create(made)])
-                rows.append(row_of("create", "network", one.name, None, encode(made.spec)))
+                rows.append(Row("create", "network", one.name))
                 return StackNetwork(key=one.key, name=made.name, spec=spec)
             self._desk.refuse_other("network", one.name, found.spec.labels)
             differing = immutable_changes(found, spec)

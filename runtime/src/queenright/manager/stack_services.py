@@ -20,7 +20,7 @@ from queenright.manager.control_services import Services
 from queenright.manager.plans import HIDDEN
 from queenright.manager.references import check_existence, following, resolve
 from queenright.manager.stack_desk import Desk, about
-from queenright.manager.stack_documents import row_of, service_document
+from queenright.manager.stack_documents import Row, row_of, service_document
 from queenright.manager.stack_source import auth_for
 from queenright.model.changes import Create, Delete, Update
 from queenright.model.objects import Service
@@ -46,8 +46,7 @@ class ServiceDrawing:
     def remove(self, service: Service) -> None:
         """A service that is not declared any more."""
         self._desk.sheet.take([Delete("service", service.id, service.version)])
-        before = service_document(self._store, service.spec)
-        self._desk.rows.append(row_of("remove", "service", service.name, before, None))
+        self._desk.rows.append(Row("remove", "service", service.name))
 
     def draw(self, services: Sequence[DraftService]) -> tuple[StackService, ...]:
         """All of them; who takes a port over comes after who gives it up. Gives the parts of the revision."""
@@ -106,13 +105,14 @@ class ServiceDrawing:
         made = dataclasses.replace(made, following=followed, changed_by=self._by)
         self._renewed.add(made.name)
         self._desk.sheet.take([*self._networks.for_service(spec), Create(made)])
-        self._desk.rows.append(row_of("create", "service", made.name, None, service_document(self._store, spec)))
+        self._desk.rows.append(Row("create", "service", made.name))
         return made
 
     def _update(self, one: DraftService, asked: ServiceSpec, spec: ServiceSpec, found: Service) -> Service:
-        check_ports(self._store, spec, found.id)
-        check_service(spec)
-        revisions.check_followable(found, spec)
+        if spec != found.spec:
+            check_ports(self._store, spec, found.id)
+            check_service(spec)
+            revisions.check_followable(found, spec)
         said = auth_for(self._desk.wish, one.image)
         auth = found.registry_auth if said is None else said
         followed = following(self._store, asked, spec, found)
