@@ -19,7 +19,7 @@ from ansible.module_utils import basic
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.queenright.swarm.plugins.module_utils._engine import DEFAULT_SOCKET, Engine, EngineError
 from ansible_collections.queenright.swarm.plugins.module_utils._forecast import lines
-from ansible_collections.queenright.swarm.plugins.module_utils._spec.fields import SpecError
+from ansible_collections.queenright.swarm.plugins.module_utils._spec.errors import SpecError
 
 WAIT_SLICE = 30.0  # seconds of one long poll, so that a stopped daemon is noticed
 PATIENCE = 30.0  # seconds for a manager that has just been started
@@ -80,6 +80,7 @@ class Plan:
         self.id = answer.get("id") or ""
         self.services = answer.get("services") or []  # that a changed secret or config moves
         self.forecast = (answer.get("forecast") or {}) if self.changed else {}
+        self.more = {key: answer[key] for key in ("revision", "plan") if key in answer}  # of stacks
 
     def result(self, key: str) -> Result:
         """What every writing module returns; ``key`` holds the object's own spec as it stands afterwards.

@@ -14,19 +14,9 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
+from .errors import SpecError as SpecError
+
 META = "queenright"
-
-
-class SpecError(ValueError):
-    """A value that cannot be taken.
-
-    ``path`` names the key (``TaskTemplate.Resources.Limits.Pids``), ``reason`` says what is wrong with it.
-    """
-
-    def __init__(self, path: str, reason: str) -> None:
-        ValueError.__init__(self, "%s: %s" % (path, reason) if path else reason)
-        self.path = path
-        self.reason = reason
 
 
 class Codec:

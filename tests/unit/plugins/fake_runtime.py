@@ -27,6 +27,7 @@ from ansible_collections.queenright.swarm.plugins.module_utils._spec.fields impo
 )
 from ansible_collections.queenright.swarm.plugins.module_utils._spec.service import ServiceSpec
 from ansible_collections.queenright.swarm.tests.unit.plugins.fake_data import FakeData
+from ansible_collections.queenright.swarm.tests.unit.plugins.fake_stacks import FakeStacks
 
 Json = dict[str, t.Any]
 OUTSIDE = 'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect this node.'
@@ -78,6 +79,7 @@ class FakeSwarm:
         self.left: list[str] = []  # nodes that left, in their order
         self.silent: set[str] = set()  # nodes that the managers do not reach
         self.data = FakeData()
+        self.stacks = FakeStacks()
 
     @property
     def voters(self) -> list[str]:
@@ -389,11 +391,31 @@ class FakeRuntime:
         try:
             if body["kind"] in ("secret", "config", "registry", "network"):
                 return swarm.data.apply(body["kind"], dry, body)
+            if body["kind"] == "stack":
+                return swarm.stacks.apply(dry, body)
             plan = getattr(self, "_apply_{}".format(body["kind"]))(swarm, dry, body)
             asked = dry or query.get("forecast") == "1"
             return dict(plan, forecast=self.forecast) if asked and self.forecast else plan
         except SpecError as error:
             raise RefusalError(400, str(error))
+
+    def apply_all(self, query: Json, body: Json) -> Json:
+        results = [dict(self.apply(query, one), kind=one["kind"], name=one["name"]) for one in body["wishes"]]
+        return {
+            "changed": any(one["changed"] for one in results),
+            "results": results,
+            "actions": [text for one in results for text in one["actions"]],
+            "warnings": [],
+        }
+
+    def stacks(self, query: Json, body: t.Any) -> list[Json]:
+        return self._managed().stacks.rows()
+
+    def stack(self, query: Json, body: t.Any, name: str) -> Json:
+        for one in self.stacks(query, body):
+            if one["Name"] == name:
+                return dict(one, Drift=[], Asked=query.get("revision"))
+        raise RefusalError(404, f"stack {name} not found")
 
     def _apply_swarm(self, swarm: FakeSwarm, dry: bool, body: Json) -> Json:
         options = dict(body["options"])
@@ -522,6 +544,9 @@ _ROUTES = (
     (("POST", "/queenright/v1/join/key"), "join_key"),
     (("POST", "/queenright/v1/tickets"), "tickets"),
     (("POST", "/queenright/v1/apply"), "apply"),
+    (("POST", "/queenright/v1/apply_all"), "apply_all"),
+    (("GET", "/queenright/v1/stacks"), "stacks"),
+    (("GET", "/queenright/v1/stacks/([^/]+)"), "stack"),
     (("GET", "/queenright/v1/wait"), "wait"),
     (("POST", "/queenright/v1/leave"), "leave"),
     (("POST", "/swarm/init"), "init"),

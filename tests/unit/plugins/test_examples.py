@@ -126,11 +126,14 @@ def _at_home(tasks: list, folder: pathlib.Path) -> list:
     for task in tasks:
         if "ansible.builtin.copy" in task:
             task["ansible.builtin.copy"]["dest"] = str(folder / "written")
-        for module in ("swarm_secret", "swarm_config"):
+        for module in ("swarm_secret", "swarm_config", "swarm_bundle"):
             source = (task.get(f"queenright.swarm.{module}") or {}).get("src")
             if source:
                 (folder / "files").mkdir(exist_ok=True)
-                (folder / "files" / source).write_bytes(b"\x00\xff")
+                (folder / "files" / source).write_bytes(b"{}" if module == "swarm_bundle" else b"\x00\xff")
+        if "compose" in (task.get("queenright.swarm.swarm_stack") or {}):
+            (folder / "files").mkdir(exist_ok=True)
+            (folder / "files/compose.yml").write_text("services: {web: {image: a}}\n")
     return tasks
 
 
@@ -167,6 +170,10 @@ def _results(run_module: t.Callable, manager: FakeRuntime, joiner: FakeRuntime) 
         "swarm_registry": [{**where, "server": "docker.io", "username": "bob", "password": "s3cr3t"}],
         "swarm_network": [{**where, "name": "mynet", "internal": True}],
         "swarm_network_info": [where],
+        "swarm_stack": [{**where, "name": "shop", "services": {"web": {"image": "a"}}}],
+        "swarm_bundle": [{**where, "name": "shop", "content": "{}"}],
+        "swarm_stack_info": [where],
+        "swarm_apply": [{**where, "services": [{"name": "web", "image": "a"}]}],
         "swarm_secret_info": [where],
         "swarm_config_info": [where],
         "swarm_registry_info": [where],

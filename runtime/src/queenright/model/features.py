@@ -15,7 +15,7 @@ from queenright.model.changes import Change, Delete
 from queenright.model.objects import Cluster, Node, Object, Service, Task
 from queenright.spec.fields import level_of as level_of_spec
 
-LEVEL = 4
+LEVEL = 5
 """The level of this release."""
 
 NEEDS: Mapping[str, int] = {
@@ -29,6 +29,7 @@ NEEDS: Mapping[str, int] = {
     "registry": 2,
     "network": 3,
     "certificate": 4,
+    "stack": 5,
 }
 """The level that changes of a kind of object need."""
 
@@ -60,6 +61,8 @@ def _needed(change: Change, seen: dict[int, int]) -> int:
 def _content(value: Object, seen: dict[int, int]) -> int:
     """What the specification in an object needs."""
     if isinstance(value, Service):
+        if value.awaits:
+            return 5
         previous = 1 if value.previous_spec is None else level_of_spec(value.previous_spec)
         return max(level_of_spec(value.spec), previous)
     if isinstance(value, Task):

@@ -12,10 +12,11 @@ import dataclasses
 import ipaddress
 from typing import ClassVar
 
+from queenright.model.data import Config, Registry, Secret
+from queenright.model.stack import Stack
 from queenright.model.states import NodeState, TaskState, UpdateState
 from queenright.model.trust import Certificate, FormerRoot, RootRotation
 from queenright.spec.cluster import ACTIVE, WORKER, NodeSpec, SwarmSpec
-from queenright.spec.data import ConfigSpec, RegistrySpec, SecretSpec
 from queenright.spec.network import NetworkSpec
 from queenright.spec.service import EndpointSpec, GenericResource, Port, ServiceSpec, TaskSpec
 
@@ -166,6 +167,8 @@ class Service:
     ports: tuple[Port, ...] = ()
     vips: tuple[Attachment, ...] = ()
     following: tuple[str, ...] = ()  # ids of later versions of secrets and configs that were named by their family
+    awaits: tuple[str, ...] = ()  # full names of services: until these are ready its tasks stay as they are
+    changed_by: str = ""  # who wrote its specification last, in words
 
     @property
     def name(self) -> str:
@@ -286,57 +289,6 @@ class Ticket:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Secret:
-    """Data that only the containers of the services that name it may read. Its labels may change, the data not."""
-
-    kind: ClassVar[str] = "secret"
-    id: str
-    version: int = 0
-    created_at: int = 0
-    updated_at: int = 0
-    spec: SecretSpec = SecretSpec()
-    data: bytes = dataclasses.field(default=b"", repr=False)
-
-    @property
-    def name(self) -> str:
-        return self.spec.name or ""
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Config:
-    """As a secret, but nothing that must be hidden."""
-
-    kind: ClassVar[str] = "config"
-    id: str
-    version: int = 0
-    created_at: int = 0
-    updated_at: int = 0
-    spec: ConfigSpec = ConfigSpec()
-    data: bytes = dataclasses.field(default=b"", repr=False)
-
-    @property
-    def name(self) -> str:
-        return self.spec.name or ""
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Registry:
-    """The swarm's credentials for a registry: ``auth`` is JSON, as a client sends it in X-Registry-Auth."""
-
-    kind: ClassVar[str] = "registry"
-    id: str
-    version: int = 0
-    created_at: int = 0
-    updated_at: int = 0
-    spec: RegistrySpec = RegistrySpec()
-    auth: bytes = dataclasses.field(default=b"", repr=False)
-
-    @property
-    def name(self) -> str:
-        return self.spec.server or ""
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Subnet:
     """A subnet of a network: "10.0.1.0/24". ``gateway`` and ``dns`` are the same addresses on every node (without a
     prefix); all others are handed out, out of ``ip_range`` if there is one.
@@ -380,9 +332,10 @@ class Network:
         return bool(self.spec.ingress)
 
 
-Object = Cluster | Node | Service | Task | Ticket | Secret | Config | Registry | Network | Certificate
+Object = Cluster | Node | Service | Task | Ticket | Secret | Config | Registry | Network | Certificate | Stack
 CLASSES: dict[str, type[Object]] = {
-    cls.kind: cls for cls in (Cluster, Node, Service, Task, Ticket, Secret, Config, Registry, Network, Certificate)
+    cls.kind: cls
+    for cls in (Cluster, Node, Service, Task, Ticket, Secret, Config, Registry, Network, Certificate, Stack)
 }
 
 __all__ = [
@@ -402,6 +355,7 @@ __all__ = [
     "RootRotation",
     "Secret",
     "Service",
+    "Stack",
     "Subnet",
     "Task",
     "TaskStatus",

@@ -12,16 +12,18 @@ from typing import cast
 
 from queenright.lib.prefixes import overlap
 from queenright.model.changes import Change, Conflict, Create, Delete
-from queenright.model.objects import Config, Network, Object, Registry, Secret, Service, Task
+from queenright.model.objects import Config, Network, Object, Registry, Secret, Service, Stack, Task
 from queenright.model.states import TaskState
 from queenright.spec.service import Port
 from queenright.store import tables
 
-NAMED = ("service", "secret", "config", "registry", "network")
+NAMED = ("service", "secret", "config", "registry", "network", "stack")
 """Kinds whose names are unique, in any letter case."""
 
 REFERENCES = {"secret": tables.secret_ids, "config": tables.config_ids, "network": tables.network_ids}
 """Kinds that services refer to, with the ids that a specification names."""
+
+_Named = Service | Secret | Config | Registry | Network | Stack
 
 
 class Guard:
@@ -48,7 +50,9 @@ class Guard:
             return reason
         if isinstance(change, Delete):
             return self._in_use(kind, key) if kind in REFERENCES else None
-        if kind in NAMED and self._name_taken(cast("Service | Secret | Config | Registry | Network", change.object)):
+        if kind in NAMED and self._name_taken(
+            cast("Service | Secret | Config | Registry | Network | Stack", change.object)
+        ):
             return "name in use"
         if kind == "network":
             return self._crowded(cast("Network", change.object), cast("Network | None", present))
@@ -62,7 +66,7 @@ class Guard:
             return self._later[kind, key]
         return self._held[kind].get(key)
 
-    def _name_taken(self, wanted: Service | Secret | Config | Registry | Network) -> bool:
+    def _name_taken(self, wanted: _Named) -> bool:
         kind, name = wanted.kind, wanted.name.lower()
         table = cast("tables.Table[Service]", self._held[kind])
         holders = {other.id for other in table.by("name", name) if (kind, other.id) not in self._later}

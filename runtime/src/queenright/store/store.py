@@ -25,6 +25,7 @@ from queenright.model.objects import (
     Registry,
     Secret,
     Service,
+    Stack,
     Task,
     Ticket,
 )
@@ -36,7 +37,7 @@ from queenright.store.history import Commit, Event, History
 from queenright.store.load import Loads, NodeLoad
 from queenright.store.remains import Remains
 
-T = TypeVar("T", Node, Service, Task, Secret, Config, Registry, Network)
+T = TypeVar("T", Node, Service, Task, Secret, Config, Registry, Network, Stack)
 
 
 class Prepared:
@@ -82,7 +83,8 @@ class Subscription:
 
 class Store:
     """Tables ``clusters``, ``nodes``, ``services``, ``tasks``, ``tickets``, ``secrets``, ``configs``, ``registries``,
-    ``networks``, ``certificates``; ``index`` is that of the last applied entry, ``history`` what the last ones did.
+    ``networks``, ``certificates``, ``stacks``; ``index`` is that of the last applied entry, ``history`` what the last
+    ones did.
     """
 
     def __init__(self) -> None:
@@ -107,6 +109,7 @@ class Store:
         self.registries = cast("tables.Table[Registry]", self._tables["registry"])
         self.networks = cast("tables.Table[Network]", self._tables["network"])
         self.certificates = cast("tables.Table[Certificate]", self._tables["certificate"])
+        self.stacks = cast("tables.Table[Stack]", self._tables["stack"])
 
     # -- reading
 
@@ -173,6 +176,10 @@ class Store:
     def network(self, ref: str) -> Network:
         """By id, then name, then unique prefix of an id."""
         return _resolve(self.networks, "name", "network", ref)
+
+    def stack(self, ref: str) -> Stack:
+        """By id, then name, then unique prefix of an id."""
+        return _resolve(self.stacks, "name", "stack", ref)
 
     @property
     def ingress(self) -> Network | None:

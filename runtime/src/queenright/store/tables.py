@@ -17,6 +17,7 @@ from queenright.model.objects import (
     Registry,
     Secret,
     Service,
+    Stack,
     Task,
     Ticket,
 )
@@ -24,7 +25,7 @@ from queenright.model.states import TaskState
 from queenright.spec.network import PREDEFINED
 from queenright.spec.service import EndpointSpec, Port, ServiceSpec, TaskSpec
 
-T = TypeVar("T", Cluster, Node, Service, Task, Ticket, Secret, Config, Registry, Network, Certificate)
+T = TypeVar("T", Cluster, Node, Service, Task, Ticket, Secret, Config, Registry, Network, Certificate, Stack)
 _EMPTY: Mapping[str, object] = {}
 INGRESS = ""  # stands for the id of the ingress network, whatever that is
 HEAD = 2  # letters of an id by which rows are found for people's abbreviations
@@ -219,6 +220,18 @@ def tasks() -> Table[Task]:
     )
 
 
+def _standing(service: Service) -> ServiceSpec:
+    """What its tasks go by: while it waits for other services the specification before, if there is one."""
+    return service.spec if not service.awaits or service.previous_spec is None else service.previous_spec
+
+
+def _service_networks(service: Service) -> Iterable[object]:
+    named = _with_addresses(service.spec.task, service.vips)
+    if not service.awaits:
+        return named
+    return tuple(dict.fromkeys((*named, *network_ids(_standing(service).task))))
+
+
 def _rolling(service: Service) -> Iterable[object]:
     return (True,) if service.update_status is not None and service.update_status.state.active else ()
 
@@ -250,7 +263,7 @@ def _ports(service: Service) -> Iterable[object]:
 
 
 def _lacking(service: Service) -> Iterable[object]:
-    spec = service.spec
+    spec = _standing(service)
     needed = targets(spec.task, spec.endpoint)
     if not needed:
         return ()
@@ -280,8 +293,8 @@ def services() -> Table[Service]:
             "port": _ports,
             "secret": lambda service: secret_ids(service.spec.task),
             "config": lambda service: config_ids(service.spec.task),
-            "network": lambda service: _with_addresses(service.spec.task, service.vips),
-            "ingress": lambda service: (True,) if publishes(service.spec) else (),
+            "network": _service_networks,
+            "ingress": lambda service: (True,) if publishes(_standing(service)) else (),
             "lacking": _lacking,
         }
     )
@@ -343,6 +356,26 @@ def certificates() -> Table[Certificate]:
     return Table({"node": lambda certificate: (certificate.node_id,)})
 
 
+def stacks() -> Table[Stack]:
+    """Indexes: name (lower case), active (True: being rolled out, taken back or away), leftover (True: something of it
+    is still to be removed), secret and config (ids of versions that a kept revision uses).
+    """
+    return Table(
+        {
+            "name": lambda stack: (stack.name.lower(),),
+            "active": lambda stack: (True,) if stack.status.state.active or stack.removing else (),
+            "leftover": lambda stack: (True,) if stack.leftovers else (),
+            "secret": lambda stack: _kept(stack, "secret"),
+            "config": lambda stack: _kept(stack, "config"),
+        }
+    )
+
+
+def _kept(stack: Stack, kind: str) -> Iterable[object]:
+    revisions = (stack.revision, *stack.history)
+    return {one.id: None for each in revisions for one in each.data if one.kind == kind and one.id}
+
+
 AnyTable = (
     Table[Cluster]
     | Table[Node]
@@ -354,6 +387,7 @@ AnyTable = (
     | Table[Registry]
     | Table[Network]
     | Table[Certificate]
+    | Table[Stack]
 )
 
 
@@ -370,6 +404,7 @@ def all_tables() -> dict[str, AnyTable]:
         "registry": registries(),
         "network": networks(),
         "certificate": certificates(),
+        "stack": stacks(),
     }
 
 
@@ -395,6 +430,7 @@ __all__ = [
     "secret_ids",
     "secrets",
     "services",
+    "stacks",
     "targets",
     "tasks",
     "tickets",

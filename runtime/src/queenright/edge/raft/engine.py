@@ -28,7 +28,7 @@ from .wal import Wal
 
 T = TypeVar("T")
 
-FEATURE_LEVEL = 4
+FEATURE_LEVEL = 5
 """What this release can read in the log; told to the other members."""
 
 

@@ -838,7 +838,7 @@ class UpdateStatus(_message.Message):
     def __init__(self, state: _Optional[str] = ..., started_at: _Optional[int] = ..., completed_at: _Optional[int] = ..., message: _Optional[str] = ...) -> None: ...
 
 class Service(_message.Message):
-    __slots__ = ("id", "version", "created_at", "updated_at", "spec", "spec_version", "previous_spec", "previous_spec_version", "update_status", "registry_auth", "previous_registry_auth", "job_iteration", "last_execution", "ports", "vips", "following")
+    __slots__ = ("id", "version", "created_at", "updated_at", "spec", "spec_version", "previous_spec", "previous_spec_version", "update_status", "registry_auth", "previous_registry_auth", "job_iteration", "last_execution", "ports", "vips", "following", "awaits", "changed_by")
     ID_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     CREATED_AT_FIELD_NUMBER: _ClassVar[int]
@@ -855,6 +855,8 @@ class Service(_message.Message):
     PORTS_FIELD_NUMBER: _ClassVar[int]
     VIPS_FIELD_NUMBER: _ClassVar[int]
     FOLLOWING_FIELD_NUMBER: _ClassVar[int]
+    AWAITS_FIELD_NUMBER: _ClassVar[int]
+    CHANGED_BY_FIELD_NUMBER: _ClassVar[int]
     id: str
     version: int
     created_at: int
@@ -871,7 +873,9 @@ class Service(_message.Message):
     ports: _containers.RepeatedCompositeFieldContainer[Port]
     vips: _containers.RepeatedCompositeFieldContainer[Attachment]
     following: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, id: _Optional[str] = ..., version: _Optional[int] = ..., created_at: _Optional[int] = ..., updated_at: _Optional[int] = ..., spec: _Optional[_Union[ServiceSpec, _Mapping]] = ..., spec_version: _Optional[int] = ..., previous_spec: _Optional[_Union[ServiceSpec, _Mapping]] = ..., previous_spec_version: _Optional[int] = ..., update_status: _Optional[_Union[UpdateStatus, _Mapping]] = ..., registry_auth: _Optional[str] = ..., previous_registry_auth: _Optional[str] = ..., job_iteration: _Optional[int] = ..., last_execution: _Optional[int] = ..., ports: _Optional[_Iterable[_Union[Port, _Mapping]]] = ..., vips: _Optional[_Iterable[_Union[Attachment, _Mapping]]] = ..., following: _Optional[_Iterable[str]] = ...) -> None: ...
+    awaits: _containers.RepeatedScalarFieldContainer[str]
+    changed_by: str
+    def __init__(self, id: _Optional[str] = ..., version: _Optional[int] = ..., created_at: _Optional[int] = ..., updated_at: _Optional[int] = ..., spec: _Optional[_Union[ServiceSpec, _Mapping]] = ..., spec_version: _Optional[int] = ..., previous_spec: _Optional[_Union[ServiceSpec, _Mapping]] = ..., previous_spec_version: _Optional[int] = ..., update_status: _Optional[_Union[UpdateStatus, _Mapping]] = ..., registry_auth: _Optional[str] = ..., previous_registry_auth: _Optional[str] = ..., job_iteration: _Optional[int] = ..., last_execution: _Optional[int] = ..., ports: _Optional[_Iterable[_Union[Port, _Mapping]]] = ..., vips: _Optional[_Iterable[_Union[Attachment, _Mapping]]] = ..., following: _Optional[_Iterable[str]] = ..., awaits: _Optional[_Iterable[str]] = ..., changed_by: _Optional[str] = ...) -> None: ...
 
 class TaskStatus(_message.Message):
     __slots__ = ("state", "at", "applied_at", "running_since", "message", "err", "container_id", "pid", "exit_code", "ports")
@@ -1181,8 +1185,154 @@ class Network(_message.Message):
     error: str
     def __init__(self, id: _Optional[str] = ..., version: _Optional[int] = ..., created_at: _Optional[int] = ..., updated_at: _Optional[int] = ..., spec: _Optional[_Union[NetworkSpec, _Mapping]] = ..., vni: _Optional[int] = ..., subnets: _Optional[_Iterable[_Union[Subnet, _Mapping]]] = ..., error: _Optional[str] = ...) -> None: ...
 
+class Dependency(_message.Message):
+    __slots__ = ("key", "condition")
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    CONDITION_FIELD_NUMBER: _ClassVar[int]
+    key: str
+    condition: str
+    def __init__(self, key: _Optional[str] = ..., condition: _Optional[str] = ...) -> None: ...
+
+class StackService(_message.Message):
+    __slots__ = ("key", "spec", "after", "said")
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    SPEC_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    SAID_FIELD_NUMBER: _ClassVar[int]
+    key: str
+    spec: ServiceSpec
+    after: _containers.RepeatedCompositeFieldContainer[Dependency]
+    said: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, key: _Optional[str] = ..., spec: _Optional[_Union[ServiceSpec, _Mapping]] = ..., after: _Optional[_Iterable[_Union[Dependency, _Mapping]]] = ..., said: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class StackNetwork(_message.Message):
+    __slots__ = ("key", "name", "external", "spec")
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    EXTERNAL_FIELD_NUMBER: _ClassVar[int]
+    SPEC_FIELD_NUMBER: _ClassVar[int]
+    key: str
+    name: str
+    external: bool
+    spec: NetworkSpec
+    def __init__(self, key: _Optional[str] = ..., name: _Optional[str] = ..., external: _Optional[bool] = ..., spec: _Optional[_Union[NetworkSpec, _Mapping]] = ...) -> None: ...
+
+class StackData(_message.Message):
+    __slots__ = ("key", "kind", "name", "external", "id", "labels", "template_driver")
+    class LabelsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    EXTERNAL_FIELD_NUMBER: _ClassVar[int]
+    ID_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    TEMPLATE_DRIVER_FIELD_NUMBER: _ClassVar[int]
+    key: str
+    kind: str
+    name: str
+    external: bool
+    id: str
+    labels: _containers.ScalarMap[str, str]
+    template_driver: str
+    def __init__(self, key: _Optional[str] = ..., kind: _Optional[str] = ..., name: _Optional[str] = ..., external: _Optional[bool] = ..., id: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., template_driver: _Optional[str] = ...) -> None: ...
+
+class Revision(_message.Message):
+    __slots__ = ("number", "at", "actor", "user", "playbook", "git_revision", "message", "source", "services", "networks", "data", "failure")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    AT_FIELD_NUMBER: _ClassVar[int]
+    ACTOR_FIELD_NUMBER: _ClassVar[int]
+    USER_FIELD_NUMBER: _ClassVar[int]
+    PLAYBOOK_FIELD_NUMBER: _ClassVar[int]
+    GIT_REVISION_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    SERVICES_FIELD_NUMBER: _ClassVar[int]
+    NETWORKS_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    FAILURE_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    at: int
+    actor: str
+    user: str
+    playbook: str
+    git_revision: str
+    message: str
+    source: str
+    services: _containers.RepeatedCompositeFieldContainer[StackService]
+    networks: _containers.RepeatedCompositeFieldContainer[StackNetwork]
+    data: _containers.RepeatedCompositeFieldContainer[StackData]
+    failure: str
+    def __init__(self, number: _Optional[int] = ..., at: _Optional[int] = ..., actor: _Optional[str] = ..., user: _Optional[str] = ..., playbook: _Optional[str] = ..., git_revision: _Optional[str] = ..., message: _Optional[str] = ..., source: _Optional[str] = ..., services: _Optional[_Iterable[_Union[StackService, _Mapping]]] = ..., networks: _Optional[_Iterable[_Union[StackNetwork, _Mapping]]] = ..., data: _Optional[_Iterable[_Union[StackData, _Mapping]]] = ..., failure: _Optional[str] = ...) -> None: ...
+
+class StackStatus(_message.Message):
+    __slots__ = ("state", "started_at", "completed_at", "message", "failed")
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    STARTED_AT_FIELD_NUMBER: _ClassVar[int]
+    COMPLETED_AT_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    FAILED_FIELD_NUMBER: _ClassVar[int]
+    state: str
+    started_at: int
+    completed_at: int
+    message: str
+    failed: str
+    def __init__(self, state: _Optional[str] = ..., started_at: _Optional[int] = ..., completed_at: _Optional[int] = ..., message: _Optional[str] = ..., failed: _Optional[str] = ...) -> None: ...
+
+class Leftover(_message.Message):
+    __slots__ = ("kind", "id")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    ID_FIELD_NUMBER: _ClassVar[int]
+    kind: str
+    id: str
+    def __init__(self, kind: _Optional[str] = ..., id: _Optional[str] = ...) -> None: ...
+
+class Stack(_message.Message):
+    __slots__ = ("id", "version", "created_at", "updated_at", "name", "labels", "revision", "history", "keep", "on_failure", "timeout", "status", "leftovers", "removing")
+    class LabelsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    ID_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    CREATED_AT_FIELD_NUMBER: _ClassVar[int]
+    UPDATED_AT_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    HISTORY_FIELD_NUMBER: _ClassVar[int]
+    KEEP_FIELD_NUMBER: _ClassVar[int]
+    ON_FAILURE_FIELD_NUMBER: _ClassVar[int]
+    TIMEOUT_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    LEFTOVERS_FIELD_NUMBER: _ClassVar[int]
+    REMOVING_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    version: int
+    created_at: int
+    updated_at: int
+    name: str
+    labels: _containers.ScalarMap[str, str]
+    revision: Revision
+    history: _containers.RepeatedCompositeFieldContainer[Revision]
+    keep: int
+    on_failure: str
+    timeout: int
+    status: StackStatus
+    leftovers: _containers.RepeatedCompositeFieldContainer[Leftover]
+    removing: bool
+    def __init__(self, id: _Optional[str] = ..., version: _Optional[int] = ..., created_at: _Optional[int] = ..., updated_at: _Optional[int] = ..., name: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., revision: _Optional[_Union[Revision, _Mapping]] = ..., history: _Optional[_Iterable[_Union[Revision, _Mapping]]] = ..., keep: _Optional[int] = ..., on_failure: _Optional[str] = ..., timeout: _Optional[int] = ..., status: _Optional[_Union[StackStatus, _Mapping]] = ..., leftovers: _Optional[_Iterable[_Union[Leftover, _Mapping]]] = ..., removing: _Optional[bool] = ...) -> None: ...
+
 class Object(_message.Message):
-    __slots__ = ("cluster", "node", "service", "task", "ticket", "secret", "config", "registry", "network", "certificate")
+    __slots__ = ("cluster", "node", "service", "task", "ticket", "secret", "config", "registry", "network", "certificate", "stack")
     CLUSTER_FIELD_NUMBER: _ClassVar[int]
     NODE_FIELD_NUMBER: _ClassVar[int]
     SERVICE_FIELD_NUMBER: _ClassVar[int]
@@ -1193,6 +1343,7 @@ class Object(_message.Message):
     REGISTRY_FIELD_NUMBER: _ClassVar[int]
     NETWORK_FIELD_NUMBER: _ClassVar[int]
     CERTIFICATE_FIELD_NUMBER: _ClassVar[int]
+    STACK_FIELD_NUMBER: _ClassVar[int]
     cluster: Cluster
     node: Node
     service: Service
@@ -1203,7 +1354,8 @@ class Object(_message.Message):
     registry: Registry
     network: Network
     certificate: Certificate
-    def __init__(self, cluster: _Optional[_Union[Cluster, _Mapping]] = ..., node: _Optional[_Union[Node, _Mapping]] = ..., service: _Optional[_Union[Service, _Mapping]] = ..., task: _Optional[_Union[Task, _Mapping]] = ..., ticket: _Optional[_Union[Ticket, _Mapping]] = ..., secret: _Optional[_Union[Secret, _Mapping]] = ..., config: _Optional[_Union[Config, _Mapping]] = ..., registry: _Optional[_Union[Registry, _Mapping]] = ..., network: _Optional[_Union[Network, _Mapping]] = ..., certificate: _Optional[_Union[Certificate, _Mapping]] = ...) -> None: ...
+    stack: Stack
+    def __init__(self, cluster: _Optional[_Union[Cluster, _Mapping]] = ..., node: _Optional[_Union[Node, _Mapping]] = ..., service: _Optional[_Union[Service, _Mapping]] = ..., task: _Optional[_Union[Task, _Mapping]] = ..., ticket: _Optional[_Union[Ticket, _Mapping]] = ..., secret: _Optional[_Union[Secret, _Mapping]] = ..., config: _Optional[_Union[Config, _Mapping]] = ..., registry: _Optional[_Union[Registry, _Mapping]] = ..., network: _Optional[_Union[Network, _Mapping]] = ..., certificate: _Optional[_Union[Certificate, _Mapping]] = ..., stack: _Optional[_Union[Stack, _Mapping]] = ...) -> None: ...
 
 class Delete(_message.Message):
     __slots__ = ("kind", "id", "version")

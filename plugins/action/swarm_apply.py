@@ -1,0 +1,50 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, the queenright authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The swarm_apply task: read on the controller what it names, then done where there is a manager."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.queenright.swarm.plugins.plugin_utils._sources import SECTIONS, Json, StackAction, encoded
+
+
+class ActionModule(StackAction):
+    """Data and passwords go beside what may be shown."""
+
+    module = "swarm_apply"
+
+    def prepared(self, given: Json) -> Json:
+        contents = {}  # type: Json
+        for section in SECTIONS:
+            if given.get(section):
+                given[section] = self._items(given[section], section[:-1], contents)
+        if given.get("registries"):
+            given["registries"] = [self._registry(one, contents) for one in _dicts(given["registries"])]
+        if given.get("stacks"):
+            given["stacks"] = [self._stack(one, contents) for one in _dicts(given["stacks"])]
+        if contents:
+            given["contents"] = contents
+        return self.noted(given)
+
+    def _items(self, rows: t.Any, kind: str, contents: Json) -> t.List[Json]:
+        return [self._without_data(one, "%s:%s" % (kind, one.get("name")), contents) for one in _dicts(rows)]
+
+    def _registry(self, one: Json, contents: Json) -> Json:
+        for way in ("password", "identity_token"):
+            if one.get(way) is not None:
+                contents["registry:%s" % one.get("server")] = encoded(str(one[way]).encode("utf-8"))
+        return {key: value for key, value in one.items() if key not in ("password", "identity_token")}
+
+    def _stack(self, one: Json, contents: Json) -> Json:
+        for section in SECTIONS:
+            if section in one:
+                one[section] = self.taken_out(one[section], "stack:%s:%s" % (one.get("name"), section), contents)
+        return one
+
+
+def _dicts(rows: t.Any) -> t.List[Json]:
+    return [dict(one) for one in rows] if isinstance(rows, list) else []
