@@ -37,7 +37,7 @@ def _lines(value: Any) -> list[str]:
 
 def _entry(head: str, value: Any) -> list[str]:
     if isinstance(value, Mapping | list | tuple) and value:
-        return [head, *(f"  {line}" for line in _lines(value))]
+        return [head, *(f"  {line}" if line else line for line in _lines(value))]
     if _is_block(value):
         return _block(head, value)
     return [f"{head} {_scalar(value)}"]
@@ -126,9 +126,7 @@ def _printable(character: str) -> bool:
     code = ord(character)
     return (
         0x20 <= code <= 0x7E
-        or 0xA0 <= code <= 0xD7FF
-        and code not in (0x2028, 0x2029)
-        or 0xE000 <= code <= 0xFFFD
-        and code != 0xFEFF
+        or (0xA0 <= code <= 0xD7FF and code not in (0x2028, 0x2029))
+        or (0xE000 <= code <= 0xFFFD and code != 0xFEFF)
         or 0x10000 <= code <= 0x10FFFF
     )
