@@ -25,7 +25,9 @@ OVERLAYS = urllib.parse.quote(json.dumps({"scope": ["swarm"]}))
 
 
 def export(settings: Settings, said: argparse.Namespace, tell: Callable[[str], None]) -> int:
-    """The command. ``tell`` says a line on standard error. What cannot be exported as it is stands on standard error, and at the head of what is written."""
+    """The command. What cannot be exported as it is, is told (``tell``, a line each), and stands at the head of what is
+    written.
+    """
     path = _socket(said.source) if said.source else Path(settings.socket)
     picture = read(lambda target: ask(path, "GET", target))
     try:
