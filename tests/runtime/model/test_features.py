@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -23,8 +24,10 @@ from queenright.model.objects import (
     RootRotation,
     Secret,
     Service,
+    Stack,
     Task,
 )
+from queenright.model.stack import Revision
 from queenright.spec import fields
 from queenright.spec.cluster import CAConfig, ExternalCA, NodeSpec, SwarmSpec
 from queenright.spec.service import ServiceSpec
@@ -144,6 +147,13 @@ def test_the_life_of_trust_came_with_level_four() -> None:
     for ca in (CAConfig(key_algorithm="p384"), CAConfig(external_cas=(ExternalCA(url="https://ca/sign"),))):
         assert features.needed([Create(Cluster(id="c", spec=SwarmSpec(ca=ca)))]) == 4
     assert features.needed([Create(Cluster(id="c", spec=SwarmSpec(ca=CAConfig(node_cert_expiry=1))))]) == 1
+
+
+def test_stacks_and_services_that_await_others_came_with_level_five() -> None:
+    assert features.needed([Create(Stack(id="k", revision=Revision(number=1)))]) == 5
+    web = Service(id="s", spec=made(PLAIN))
+    assert features.needed([Create(dataclasses.replace(web, awaits=("db",)))]) == 5
+    assert features.needed([Create(dataclasses.replace(web, changed_by="ada"))]) == 1, "words"
 
 
 def test_members_show_each_other_the_level_of_their_release() -> None:

@@ -21,10 +21,12 @@ from queenright.model.objects import (
     Registry,
     Secret,
     Service,
+    Stack,
     Subnet,
     TaskStatus,
     Ticket,
 )
+from queenright.model.stack import Revision
 from queenright.model.states import NodeState, TaskState
 from queenright.spec.cluster import NodeSpec
 from queenright.spec.service import EndpointSpec, Port
@@ -32,6 +34,7 @@ from queenright.spec.service import EndpointSpec, Port
 WEB = service("web")
 EACH: list[Any] = [cluster(), node("h1"), WEB, task(WEB, "t1"), Ticket(id="k")]
 EACH += [Secret(id="s"), Config(id="c"), Registry(id="r"), Network(id="n"), Certificate(id="1a")]
+EACH += [Stack(id="shop", revision=Revision(number=1))]
 each_kind = pytest.mark.parametrize("row", EACH, ids=lambda row: row.kind)
 
 WANTED = {"NEW", "PENDING", "ASSIGNED", "ACCEPTED", "PREPARING", "READY", "STARTING", "RUNNING"}

@@ -11,7 +11,8 @@ from laws.builders import node, service, task
 
 from queenright.model.changes import Batch, Change, Conflict, Create, Delete, Update
 from queenright.model.errors import NotFound
-from queenright.model.objects import Attachment, Config, Network, Registry, Secret, Service, Subnet
+from queenright.model.objects import Attachment, Config, Network, Registry, Secret, Service, Stack, Subnet
+from queenright.model.stack import Leftover, Revision, StackData, StackState, StackStatus
 from queenright.spec.data import ConfigSpec, RegistrySpec, SecretSpec
 from queenright.spec.network import NetworkSpec
 from queenright.spec.service import EndpointSpec, Port
@@ -237,3 +238,34 @@ def test_a_port_that_was_chosen_is_taken_as_well() -> None:
     refused = Conflict("service", "app", "port 30000/tcp is that of service web")
     assert apply(store, Create(publishing("app", Port(80, 30000)))) == refused
     assert apply(store, Update(dataclasses.replace(store.service("web"), registry_auth="x"))) is None
+
+
+def test_two_stacks_cannot_have_one_name() -> None:
+    shop, other = (
+        Stack(id=key, name=name, revision=Revision(number=1)) for key, name in (("a", "shop"), ("b", "Shop"))
+    )
+    store = store_with(shop, service("shop"))
+    assert apply(store, Create(other)) == Conflict("stack", "b", "name in use")
+    assert apply(store, Delete("stack", "a"), Create(other)) is None
+    assert store.stack("SHOP".lower()).id == store.stack("b").id == "b"
+
+
+def test_a_stack_is_found_by_what_its_kept_revisions_use_and_by_what_it_still_has_to_do() -> None:
+    def using(key: str, number: int) -> Revision:
+        return Revision(number=number, data=(StackData(key="k", kind="secret", name="k", id=key),))
+
+    active = StackStatus(state=StackState.ROLLBACK_STARTED)
+    left = (Leftover(kind="network", id="n"),)
+    shop = Stack(id="a", name="shop", revision=using("s2", 2), history=(using("s1", 1),), status=active, leftovers=left)
+    store = store_with(shop, Stack(id="b", name="quiet", revision=Revision(number=1)))
+    assert (
+        [one.id for one in store.stacks.by("secret", "s1")]
+        == ["a"]
+        == [one.id for one in store.stacks.by("secret", "s2")]
+    )
+    assert not store.stacks.count("config", "s1")
+    assert (
+        [one.id for one in store.stacks.by("active", True)]
+        == ["a"]
+        == [one.id for one in store.stacks.by("leftover", True)]
+    )

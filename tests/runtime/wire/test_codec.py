@@ -28,6 +28,17 @@ from queenright.model.objects import (
     Ticket,
     UpdateStatus,
 )
+from queenright.model.stack import (
+    Dependency,
+    Leftover,
+    Revision,
+    Stack,
+    StackData,
+    StackNetwork,
+    StackService,
+    StackState,
+    StackStatus,
+)
 from queenright.model.states import NodeState, TaskState, UpdateState
 from queenright.spec import fields
 from queenright.spec.cluster import NodeSpec, SwarmSpec
@@ -89,6 +100,8 @@ SERVICE = Service(
     update_status=UpdateStatus(state=UpdateState.PAUSED, started_at=1, message="m"),
     ports=(Port(target_port=81, published_port=30000),),
     vips=ADDRESSES,
+    awaits=("shop_db", "shop_migrate"),
+    changed_by="stack shop, revision 2",
 )
 NODE = Node(
     id="n1",
@@ -113,7 +126,49 @@ NETWORK = Network(
     subnets=(Subnet(subnet="10.0.1.0/24", gateway="10.0.1.1"), Subnet(subnet="fd00::/64", gateway="fd00::1")),
     error="network mynet (10.0.1.0/24) has no free address: 253 of 253 in use",
 )
-EACH = [TASK, SERVICE, NODE, CLUSTER, TICKET, SECRET, CONFIG, REGISTRY, NETWORK]
+REVISION = Revision(
+    number=2,
+    at=5,
+    actor="user 0 at node h",
+    user="ada",
+    playbook="site.yml",
+    git_revision="abc",
+    message="new prices",
+    source="compose",
+    services=(
+        StackService(
+            key="web",
+            spec=SPEC,
+            after=(Dependency(key="db"), Dependency(key="migrate", condition="completed")),
+            said=("Mode.Replicated.Replicas",),
+        ),
+        StackService(key="db", spec=ServiceSpec(name="shop_db")),
+    ),
+    networks=(
+        StackNetwork(key="back", name="shop_back", spec=NETWORK.spec),
+        StackNetwork(key="edge", name="edge", external=True),
+    ),
+    data=(
+        StackData(key="key", kind="secret", name="shop_key", id="s1", labels={"a": "b"}, template_driver="golang"),
+        StackData(key="conf", kind="config", name="conf", external=True, id="c1"),
+    ),
+)
+STACK = Stack(
+    id="k1",
+    name="shop",
+    labels={"team": "a"},
+    revision=REVISION,
+    history=(dataclasses.replace(REVISION, number=1, services=()),),
+    keep=0,
+    on_failure="pause",
+    timeout=900_000_000_000,
+    status=StackStatus(
+        state=StackState.ROLLBACK_PAUSED, started_at=1, completed_at=2, message="no such image", failed="shop_web"
+    ),
+    leftovers=(Leftover(kind="secret", id="s0"),),
+    removing=True,
+)
+EACH = [TASK, SERVICE, NODE, CLUSTER, TICKET, SECRET, CONFIG, REGISTRY, NETWORK, STACK]
 
 
 @pytest.mark.parametrize("value", EACH, ids=lambda value: value.kind)

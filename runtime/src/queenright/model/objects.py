@@ -12,11 +12,11 @@ import dataclasses
 import ipaddress
 from typing import ClassVar
 
+from queenright.model.data import Config, Registry, Secret
 from queenright.model.stack import Stack
 from queenright.model.states import NodeState, TaskState, UpdateState
 from queenright.model.trust import Certificate, FormerRoot, RootRotation
 from queenright.spec.cluster import ACTIVE, WORKER, NodeSpec, SwarmSpec
-from queenright.spec.data import ConfigSpec, RegistrySpec, SecretSpec
 from queenright.spec.network import NetworkSpec
 from queenright.spec.service import EndpointSpec, GenericResource, Port, ServiceSpec, TaskSpec
 
@@ -286,57 +286,6 @@ class Ticket:
     availability: str = ACTIVE
     labels: dict[str, str] = dataclasses.field(default_factory=dict)
     expires_at: int = 0
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Secret:
-    """Data that only the containers of the services that name it may read. Its labels may change, the data not."""
-
-    kind: ClassVar[str] = "secret"
-    id: str
-    version: int = 0
-    created_at: int = 0
-    updated_at: int = 0
-    spec: SecretSpec = SecretSpec()
-    data: bytes = dataclasses.field(default=b"", repr=False)
-
-    @property
-    def name(self) -> str:
-        return self.spec.name or ""
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Config:
-    """As a secret, but nothing that must be hidden."""
-
-    kind: ClassVar[str] = "config"
-    id: str
-    version: int = 0
-    created_at: int = 0
-    updated_at: int = 0
-    spec: ConfigSpec = ConfigSpec()
-    data: bytes = dataclasses.field(default=b"", repr=False)
-
-    @property
-    def name(self) -> str:
-        return self.spec.name or ""
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Registry:
-    """The swarm's credentials for a registry: ``auth`` is JSON, as a client sends it in X-Registry-Auth."""
-
-    kind: ClassVar[str] = "registry"
-    id: str
-    version: int = 0
-    created_at: int = 0
-    updated_at: int = 0
-    spec: RegistrySpec = RegistrySpec()
-    auth: bytes = dataclasses.field(default=b"", repr=False)
-
-    @property
-    def name(self) -> str:
-        return self.spec.server or ""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from queenright.model.objects import Cluster, Config, Object, Registry, Secret, Service, Ticket
 
 MOST_WEIGHT = 10_000
-WEIGHTS = {"service": 20, "node": 5, "cluster": 20}  # of one event, as many tasks; all others weigh 1
+WEIGHTS = {"service": 20, "node": 5, "cluster": 20, "stack": 200}  # of one event, as many tasks; all others weigh 1
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
