@@ -142,8 +142,8 @@ def _everything(ids: dict[str, str]) -> dict[str, Any]:
         "Resources": {
             "Limits": {"NanoCPUs": 1_500_000_000, "MemoryBytes": 256 << 20, "Pids": 100},
             "Reservations": {
-                "NanoCPUs": 1,
-                "MemoryBytes": 1_000_001,
+                "NanoCPUs": 1_234_567,
+                "MemoryBytes": 10_000_001,
                 "GenericResources": [{"DiscreteResourceSpec": {"Kind": "gpu", "Value": 2}}],
             },
         },

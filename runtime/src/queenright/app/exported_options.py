@@ -136,7 +136,8 @@ def network_options(raw: Json, notes: Notes) -> Json:
 
 def _without_empty(ipam: Json) -> Json:
     pools = [{key: value for key, value in pool.items() if value} for pool in ipam.get("Config") or ()]
-    return {**{key: value for key, value in ipam.items() if value}, "Config": pools}
+    said = {key: value for key, value in ipam.items() if value and (key, value) != ("Driver", "default")}
+    return {**said, "Config": pools}
 
 
 def is_predefined(raw: Json) -> bool:

@@ -95,6 +95,9 @@ def stack_item(name: str, known: Json | None, own: Picture, names: Names, variab
     for item in service_items(own.services, names, notes):
         key = keys.get(item.name) or _key(name, item.name)
         services[key] = _service(name, key, item.options, used, bool(known))
+    for row in (known or {}).get("Services") or ():
+        if row.get("After") and row["Key"] in services:
+            services[row["Key"]]["depends_on"] = _dependencies(row["After"])
     options: Json = {"services": services}
     options["networks"] = {
         used["networks"].get(full, _key(name, full)): _named(name, full, item.options)
@@ -145,8 +148,18 @@ def _service(stack: str, key: str, options: Json, used: dict[str, dict[str, str]
     return found
 
 
+def _dependencies(after: Any) -> Any:
+    """Whom a service awaits, in the form of the option."""
+    if isinstance(after, Mapping):
+        return after
+    rows = [one if isinstance(one, Mapping) else {"Key": str(one)} for one in after]
+    return {row["Key"]: {"condition": row["Condition"]} if row.get("Condition") else None for row in rows}
+
+
 def _attachment(stack: str, key: str, one: Json, used: dict[str, str]) -> Json:
-    aliases = [alias for alias in one.get("aliases", ()) if alias != key]
+    aliases = list(one.get("aliases", ()))
+    if aliases[-1:] == [key]:  # the stack adds it there
+        aliases.pop()
     kept = {option: value for option, value in one.items() if option != "aliases"}
     name = one["name"] if one["name"] in PREDEFINED else _used(stack, one["name"], used)
     return {**kept, "name": name, **({"aliases": aliases} if aliases else {})}
