@@ -19,7 +19,7 @@ from runtime.api.kit import Api
 from runtime.app.test_cli import Socket, answer, run, server
 from runtime.manager.kit import World
 
-from queenright.app import exported_text
+from queenright.app import exported_bundle, exported_text
 from queenright.app.ask import AskError, ask
 from queenright.app.export import OVERLAYS, read
 from queenright.app.exported import Picture
@@ -484,6 +484,61 @@ def test_one_stack_alone() -> None:
         exported(shop(), only="other")
 
 
+# -- bundles
+
+
+def test_a_stack_as_a_bundle_with_notes_on_what_a_bundle_cannot_say() -> None:
+    found = exported_bundle.bundle(shop(), "shop")
+    assert json.loads(exported_bundle.text(found)) == {
+        "Version": "0.1",
+        "Services": {
+            "store": {"Image": "redis:7@sha256:" + "1" * 64, "Networks": ["default"]},
+            "web": {"Image": "web:4", "Labels": {"own": "x"}, "Networks": ["default", "outer"]},
+        },
+    }
+    assert found.notes == (
+        "service store: a bundle cannot say mode",
+        "service web: its image web:4 has no digest, which a bundle must have",
+        "service web: a bundle cannot say aliases of its network outer",
+        "service web: a bundle cannot say configs, mode, secrets",
+        "network default: a bundle says nothing of it but its name",
+        "network outer: a bundle says nothing of it but its name",
+    )
+
+
+def test_services_of_no_stack_as_a_bundle_have_all_that_a_bundle_says() -> None:
+    container = {
+        "Image": "a@sha256:" + "2" * 64,
+        "Command": ["x"],
+        "Args": ["y"],
+        "Env": ["A=1"],
+        "Dir": "/d",
+        "User": "u",
+    }
+    ports = [{"Protocol": "udp", "TargetPort": 53, "PublishMode": "ingress"}, {"TargetPort": 80, "PublishedPort": 8080}]
+    one = {"Replicated": {"Replicas": 1}}
+    raw = service(TaskTemplate={"ContainerSpec": container}, EndpointSpec={"Ports": ports}, Mode=one)
+    found = exported_bundle.bundle(bare(services=(raw,)), None)
+    assert found.items[0].options["Services"] == {
+        "web": {
+            "Image": "a@sha256:" + "2" * 64,
+            "Command": ["x"],
+            "Args": ["y"],
+            "Env": ["A=1"],
+            "WorkingDir": "/d",
+            "User": "u",
+            "Ports": [{"Protocol": "udp", "Port": 53}, {"Protocol": "tcp", "Port": 80}],
+        }
+    }
+    assert found.notes == ("service web: a bundle cannot say where port 80 is published; one is chosen",)
+
+
+def test_a_bundle_of_nothing_is_refused() -> None:
+    for picture, stack in ((bare(), None), (shop(), "other")):
+        with pytest.raises(LookupError):
+            exported_bundle.bundle(picture, stack)
+
+
 # -- the command
 
 
@@ -514,6 +569,8 @@ def test_the_command_writes_to_a_file_that_is_its_own(
     assert out.stat().st_mode & 0o777 == 0o600
     assert run(server, "export", "--from", f"unix://{server.path}") == 0
     assert capsys.readouterr().out == out.read_text()
+    assert run(server, "export", "--format=bundle", "--stack=shop") == 0
+    assert capsys.readouterr().out == exported_bundle.text(exported_bundle.bundle(shop(), "shop"))
     assert run(server, "export", "-o", str(tmp_path / "no/such/folder")) == 1
     assert "cannot be written" in capsys.readouterr().err
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from queenright.app import exported_text
+from queenright.app import exported_bundle, exported_text
 from queenright.app.ask import AskError, ask
 from queenright.app.exported import Exported, Picture
 from queenright.app.exported_stacks import exported
@@ -20,7 +20,12 @@ from queenright.lib.atomic import replace_file
 
 Get = Callable[[str], Any]
 
-FORMATS: dict[str, Callable[[Exported], str]] = {"playbook": exported_text.playbook, "apply": exported_text.apply}
+BUNDLE = "bundle"
+FORMATS: dict[str, Callable[[Exported], str]] = {
+    "playbook": exported_text.playbook,
+    "apply": exported_text.apply,
+    BUNDLE: exported_bundle.text,
+}
 OVERLAYS = urllib.parse.quote(json.dumps({"scope": ["swarm"]}))
 
 
@@ -31,9 +36,12 @@ def export(settings: Settings, said: argparse.Namespace, tell: Callable[[str], N
     path = _socket(said.source) if said.source else Path(settings.socket)
     picture = read(lambda target: ask(path, "GET", target))
     try:
-        found = exported(picture, only=said.stack, adopt=said.adopt)
+        if said.format == BUNDLE:
+            found = exported_bundle.bundle(picture, said.stack)
+        else:
+            found = exported(picture, only=said.stack, adopt=said.adopt)
     except LookupError:
-        raise AskError(f"there is no stack {said.stack}") from None
+        raise AskError(f"there is no stack {said.stack}" if said.stack else "there are no services") from None
     text = FORMATS[said.format](found)
     if said.output:
         _written(Path(said.output), text)

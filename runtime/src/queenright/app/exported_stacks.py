@@ -85,8 +85,19 @@ def of_stack(picture: Picture, name: str) -> Picture:
 # -- one stack
 
 
-def stack_item(name: str, known: Json | None, own: Picture, names: Names, variables: Variables, notes: Notes) -> Item:
-    """A stack. ``known``: what the swarm says of it, if it is an object of the swarm."""
+def stack_item(
+    name: str,
+    known: Json | None,
+    own: Picture,
+    names: Names,
+    variables: Variables,
+    notes: Notes,
+    *,
+    pinned: bool = False,
+) -> Item:
+    """A stack. ``known``: what the swarm says of it, if it is an object of the swarm; then images are named as they
+    were written, so that nothing changes, unless they shall be those that run (``pinned``).
+    """
     begun = len(variables.missing)
     keys = {one["Name"]: one["Key"] for one in (known or {}).get("Services") or ()}
     networks = {item.name: item for item in network_items(own.networks, notes)}
@@ -94,7 +105,7 @@ def stack_item(name: str, known: Json | None, own: Picture, names: Names, variab
     services = {}
     for item in service_items(own.services, names, notes):
         key = keys.get(item.name) or _key(name, item.name)
-        services[key] = _service(name, key, item.options, used, bool(known))
+        services[key] = _service(name, key, item.options, used, bool(known) and not pinned)
     for row in (known or {}).get("Services") or ():
         if row.get("After") and row["Key"] in services:
             services[row["Key"]]["depends_on"] = _dependencies(row["After"])
@@ -175,7 +186,7 @@ def _used(stack: str, full: str, used: dict[str, str]) -> str:
 
 
 def _key(stack: str, full: str) -> str:
-    return full.removeprefix(f"{stack}_") or full
+    return (full.removeprefix(f"{stack}_") if stack else full) or full
 
 
 def _named(stack: str, full: str, options: Json) -> Json:
