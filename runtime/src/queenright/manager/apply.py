@@ -15,7 +15,9 @@ from queenright.manager import revisions
 from queenright.manager.apply_data import DataPlanner
 from queenright.manager.apply_network import NetworkPlanner
 from queenright.manager.apply_registry import RegistryPlanner
+from queenright.manager.apply_stack import StackPlanner
 from queenright.manager.apply_swarm import refuse_immutable, without_immutable
+from queenright.manager.author import author
 from queenright.manager.check_networks import resolve_networks
 from queenright.manager.check_ports import check_ports
 from queenright.manager.checks import check_service
@@ -29,6 +31,7 @@ from queenright.manager.pinning import Warnings, pinned_options
 from queenright.manager.plans import ABSENT, HIDDEN, PRESENT, Plan, Wish, plan_of
 from queenright.manager.references import check_existence, following, resolve
 from queenright.manager.rehearsal import foreseen
+from queenright.manager.stack_documents import tell_restarts
 from queenright.manager.swarm_spec import with_defaults
 from queenright.model.changes import Change, Create, Delete, Update
 from queenright.model.errors import InvalidArgument, NotFound, OutOfSequence
@@ -56,6 +59,7 @@ class Applier:
         self._services = services
         self._nodes = nodes
         self._cluster = cluster
+        self._stacks = StackPlanner(context)
         self._planners: dict[str, Callable[[Wish], Plan]] = {
             "service": self._plan_service,
             "node": self._plan_node,
@@ -63,6 +67,7 @@ class Applier:
             **{control.kind.name: DataPlanner(context, control).plan for control in data},
             "registry": RegistryPlanner(context).plan,
             "network": NetworkPlanner(context, self._networks).plan,
+            "stack": self._stacks.plan,
         }
 
     async def apply(self, wish: Wish, *, dry_run: bool, forecast: bool = False) -> dict[str, Any]:
@@ -73,7 +78,7 @@ class Applier:
         is an answer that must be true now, so the leader makes sure first that it still leads.
         """
         await self._context.fresh()
-        wish, said = await self._pinned(dataclasses.replace(wish, dry_run=dry_run))
+        wish, said = await self.prepared(dataclasses.replace(wish, dry_run=dry_run))
         foreseen_now: dict[str, Any] | None = None
         for attempt in range(MOST_TRIES):
             plan = self.plan(wish)
@@ -82,18 +87,28 @@ class Applier:
             if dry_run or not plan.changes:
                 break
             try:
-                await self._context.write(plan.changes)
+                await self.write(plan)
                 break
             except OutOfSequence:  # somebody else wrote first: plan again from what is there now
                 if attempt == MOST_TRIES - 1:
                     raise
-        answer = self._answer(wish, dataclasses.replace(plan, warnings=(*said, *plan.warnings)), dry_run)
+        answer = self.answer(wish, dataclasses.replace(plan, warnings=(*said, *plan.warnings)), dry_run)
         if foreseen_now is not None:
             answer["forecast"] = foreseen_now
+            tell_restarts(answer, foreseen_now)
         return answer
 
-    async def _pinned(self, wish: Wish) -> tuple[Wish, Warnings]:
-        """The wish for a service with its image pinned to a digest (see ``pinning``)."""
+    async def write(self, plan: Plan) -> None:
+        """Write what is planned."""
+        if plan.whole:
+            await self._context.proposer.propose(plan.changes)
+        else:
+            await self._context.write(plan.changes)
+
+    async def prepared(self, wish: Wish) -> tuple[Wish, Warnings]:
+        """The wish with its images pinned to digests (see ``pinning``); a stack with its source read."""
+        if wish.kind == "stack":
+            return await self._stacks.prepared(wish)
         if wish.kind != "service" or wish.state != PRESENT:
             return wish, ()
         found = self._find_service(wish.name)
@@ -112,7 +127,8 @@ class Applier:
             raise InvalidArgument(f"state {wish.state!r} is neither present nor absent", plain=True)
         return planner(wish)
 
-    def _answer(self, wish: Wish, plan: Plan, dry_run: bool) -> dict[str, Any]:
+    def answer(self, wish: Wish, plan: Plan, dry_run: bool) -> dict[str, Any]:
+        """What is said of a plan that was carried out, or only made."""
         kind = "cluster" if wish.kind == "swarm" else wish.kind
         stored = self._context.store.get(kind, plan.id)
         creation = dry_run and stored is None
@@ -174,7 +190,7 @@ class Applier:
         before, after = encode(found.spec), encode(spec)
         auth = found.registry_auth if auth is None else auth
         if before != after:
-            changed = revisions.updated(found, spec, auth, self._context.clock.wall())
+            changed = revisions.updated(found, spec, auth, self._context.clock.wall(), author(self._context))
             changes = (*self._networks.for_service(spec), Update(changed))
             return plan_of(found.id, before, after, f"update service {found.name}", changes)
         if auth != found.registry_auth:

@@ -14,6 +14,7 @@ import hmac
 from collections.abc import Mapping
 from typing import Any
 
+from queenright.manager.author import author
 from queenright.manager.check_data import MOST_NAME, check_data, check_data_name
 from queenright.manager.context import Context
 from queenright.manager.control_data import DataControl
@@ -182,7 +183,7 @@ class DataPlanner:
         """
         if wish.context.get("roll", True) is not True:
             return _Rolled()
-        index, now = self._context.store.services, self._context.clock.wall()
+        index, now, by = self._context.store.services, self._context.clock.wall(), author(self._context)
         users: dict[str, Service] = {}
         old: dict[str, dict[str, str]] = {}  # by service: those that it shall leave, id to name
         for version in versions:
@@ -193,7 +194,7 @@ class DataPlanner:
         found = sorted(users.values(), key=lambda user: user.name)
         services = [one for one in found if not one.spec.mode.is_job]
         return _Rolled(
-            tuple(moved(self._kind, one, frozenset(old[one.id]), target, now) for one in services),
+            tuple(moved(self._kind, one, frozenset(old[one.id]), target, now, by) for one in services),
             tuple(self._used(one, old[one.id]) for one in services),
             tuple(
                 f"job {one.name} keeps {self._kind.name} {self._used(one, old[one.id])} until it is run again"

@@ -35,10 +35,11 @@ class Actor:
     serial: str = ""
     role: str = ""
     address: str = ""
+    agent: str = ""  # what a client calls itself; not in the line
 
     def described(self) -> dict[str, object]:
         said = dataclasses.asdict(self)
-        return {name: value for name, value in said.items() if value is not None and value != ""}
+        return {name: value for name, value in said.items() if value is not None and value != "" and name != "agent"}
 
 
 _OURSELVES = Actor()

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from queenright.manager import texts
 from queenright.manager.apply import Applier
+from queenright.manager.apply_all import WholeApplier
 from queenright.manager.authority import Authority
 from queenright.manager.context import Context
 from queenright.manager.control_ca import AuthorityControl
@@ -16,6 +17,7 @@ from queenright.manager.control_services import Services
 from queenright.manager.data_kinds import CONFIG, SECRET
 from queenright.manager.log_reader import LogReader
 from queenright.manager.mesh_view import MeshView, NodeStates, no_states
+from queenright.manager.view_stacks import StackView
 from queenright.manager.wait import Waiter
 from queenright.manager.why import Why
 from queenright.model.errors import Unavailable
@@ -48,8 +50,10 @@ class Control:
         self.applier = Applier(
             context, self.services, self.nodes, self.cluster, (self.secrets, self.configs), self.networks
         )
+        self.whole = WholeApplier(context, self.applier, lambda other: self.over(other).applier)
         self.waiter = Waiter(context)
         self.why = Why(context)
+        self.stacks = StackView(context)
         self._network_states = networks
         self.mesh = MeshView(context.store, networks)
 

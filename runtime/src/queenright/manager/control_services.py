@@ -6,6 +6,7 @@ from __future__ import annotations
 import dataclasses
 
 from queenright.manager import revisions
+from queenright.manager.author import author
 from queenright.manager.check_networks import check_network_existence, resolve_networks
 from queenright.manager.check_ports import check_ports
 from queenright.manager.checks import check_service
@@ -55,7 +56,7 @@ class Services:
         check_service(spec)
         check_existence(self._context.store, spec)
         auth = registry_auth or revisions.auth_from(service, registry_auth_from)
-        await self._write(revisions.updated(service, spec, auth, self._context.clock.wall()))
+        await self._write(revisions.updated(service, spec, auth, self._context.clock.wall(), author(self._context)))
 
     async def rollback(self, ref: str, version: int) -> None:
         """Put the previous spec in force. Raises FailedPrecondition if there is none, InvalidArgument if it
@@ -67,7 +68,7 @@ class Services:
             check_ports(self._context.store, service.previous_spec, service.id)
         check_existence(self._context.store, service.previous_spec)
         check_network_existence(self._context.store, service.previous_spec)
-        await self._write(revisions.rolled_back(service, self._context.clock.wall()))
+        await self._write(revisions.rolled_back(service, self._context.clock.wall(), author(self._context)))
 
     async def remove(self, ref: str) -> None:
         """Delete a service; its tasks follow by the deciders."""
@@ -82,7 +83,8 @@ class Services:
         name = spec.name or ""
         if self._context.store.services.count("name", name.lower()):
             raise AlreadyExists(f"name conflicts with an existing object: service {name} already exists")
-        return revisions.created(self._context.ids(), spec, registry_auth, self._context.clock.wall())
+        now, by = self._context.clock.wall(), author(self._context)
+        return revisions.created(self._context.ids(), spec, registry_auth, now, by)
 
     async def _write(self, service: Service) -> None:
         """Write an update. What it refers to and was removed in this very moment is named, not the race."""

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from queenright.model.changes import Change
+from queenright.sources.draft import Draft
 from queenright.spec.fields import difference
 
 PRESENT = "present"
@@ -27,12 +28,13 @@ class Wish:
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     context: Mapping[str, Any] = dataclasses.field(default_factory=dict, repr=False)
     dry_run: bool = False
+    draft: Draft | None = None  # of a stack: its source, read
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Plan:
     """What a wish comes to now. ``before`` and ``after`` are specs in Engine JSON, None where there is none.
-    ``more`` is answered beside the rest.
+    ``more`` is answered beside the rest. ``whole``: all changes in one entry of the log, or none.
     """
 
     id: str
@@ -43,6 +45,7 @@ class Plan:
     changes: tuple[Change, ...] = ()
     diff: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
     more: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    whole: bool = False
 
     @property
     def changed(self) -> bool:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which secrets and configs nobody needs, and their removal.
 
-More than the in-use guard of a removal: what a service can be rolled back to, and what a task that has not ended
-reads, is needed too.
+More than the in-use guard of a removal: what a service or a stack can be rolled back to, and what a task that has not
+ended reads, is needed too.
 """
 
 from __future__ import annotations
@@ -32,7 +32,9 @@ class Uses:
     def hold(self, key: str) -> bool:
         """Whether the one with this id is needed."""
         store, name = self._store, self._kind.name
-        return bool(store.services.count(name, key)) or key in self._for_rollback() or any(_live(store, name, key))
+        if store.services.count(name, key) or store.stacks.count(name, key) or key in self._for_rollback():
+            return True
+        return any(_live(store, name, key))
 
     def _for_rollback(self) -> set[str]:
         if self._kept is None:

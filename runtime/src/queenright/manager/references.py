@@ -108,14 +108,14 @@ def check_existence(store: Store, spec: ServiceSpec | None) -> None:
             raise InvalidArgument(missing_text(kind, names))
 
 
-def moved(kind: DataKind, service: Service, old: frozenset[str], target: Data, now: int) -> Service:
+def moved(kind: DataKind, service: Service, old: frozenset[str], target: Data, now: int, by: str = "") -> Service:
     """The service with each reference to one of the ``old`` ids pointing to ``target``, as the next revision of its
-    spec. ``now``: wall nanoseconds.
+    spec. ``now``: wall nanoseconds; ``by``: who asks, in words.
     """
     references = tuple(
         kind.pointed(one, target.id, target.name) if kind.id_of(one) in old else one
         for one in kind.references(service.spec)
     )
-    after = revisions.updated(service, kind.with_references(service.spec, references), service.registry_auth, now)
+    after = revisions.updated(service, kind.with_references(service.spec, references), service.registry_auth, now, by)
     known = _ids(after.spec) | _ids(after.previous_spec)
     return dataclasses.replace(after, following=tuple(sorted({*service.following, target.id} & known)))

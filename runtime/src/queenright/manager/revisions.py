@@ -9,6 +9,7 @@ from queenright.decide.defaults import same_service
 from queenright.model.errors import FailedPrecondition, InvalidArgument, Unimplemented
 from queenright.model.objects import Service, UpdateStatus
 from queenright.model.states import UpdateState
+from queenright.spec.fields import encode
 from queenright.spec.service import REPLICATED, ServiceSpec
 
 AUTH_FROM_SPEC = "spec"
@@ -28,13 +29,13 @@ def check_followable(service: Service, spec: ServiceSpec) -> None:
         raise Unimplemented("service mode change is not allowed")
 
 
-def created(service_id: str, spec: ServiceSpec, registry_auth: str, now: int) -> Service:
-    """A new service; a job begins its first iteration. ``now``: wall nanoseconds."""
-    return _again(Service(id=service_id, spec=spec, registry_auth=registry_auth), now)
+def created(service_id: str, spec: ServiceSpec, registry_auth: str, now: int, by: str = "") -> Service:
+    """A new service; a job begins its first iteration. ``now``: wall nanoseconds; ``by``: who asks, in words."""
+    return _again(Service(id=service_id, spec=spec, registry_auth=registry_auth, changed_by=by), now)
 
 
-def updated(service: Service, spec: ServiceSpec, registry_auth: str, now: int) -> Service:
-    """The service with ``spec`` in force. ``now``: wall nanoseconds.
+def updated(service: Service, spec: ServiceSpec, registry_auth: str, now: int, by: str = "") -> Service:
+    """The service with ``spec`` in force. ``now``: wall nanoseconds; ``by``: who asks, in words.
 
     A spec that says the same, in whatever words, leaves the revision and the one to roll back to as they are, but takes
     a paused update up again. A job is run again by each update, also by one that says the same.
@@ -42,7 +43,8 @@ def updated(service: Service, spec: ServiceSpec, registry_auth: str, now: int) -
     check_followable(service, spec)
     service = _again(service, now)
     if same_service(spec, service.spec):
-        return dataclasses.replace(service, spec=spec, update_status=None, registry_auth=registry_auth)
+        by = by if encode(spec) != encode(service.spec) else service.changed_by
+        return dataclasses.replace(service, spec=spec, update_status=None, registry_auth=registry_auth, changed_by=by)
     return dataclasses.replace(
         service,
         spec=spec,
@@ -52,11 +54,14 @@ def updated(service: Service, spec: ServiceSpec, registry_auth: str, now: int) -
         update_status=None,
         registry_auth=registry_auth,
         previous_registry_auth=service.registry_auth,
+        changed_by=by,
     )
 
 
-def rolled_back(service: Service, now: int) -> Service:
-    """The service with its previous spec in force, and the present one kept as previous. ``now``: wall nanoseconds."""
+def rolled_back(service: Service, now: int, by: str = "") -> Service:
+    """The service with its previous spec in force, and the present one kept as previous. ``now``: wall nanoseconds;
+    ``by``: who asks, in words.
+    """
     if service.previous_spec is None:
         raise FailedPrecondition(f"service {service.id} does not have a previous spec")
     status = UpdateStatus(state=UpdateState.ROLLBACK_STARTED, started_at=now, message="manually requested rollback")
@@ -69,6 +74,7 @@ def rolled_back(service: Service, now: int) -> Service:
         update_status=None if service.spec.mode.is_job else status,
         registry_auth=service.previous_registry_auth,
         previous_registry_auth=service.registry_auth,
+        changed_by=by,
     )
 
 

@@ -7,7 +7,7 @@ import asyncio
 import enum
 import logging
 from collections.abc import Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from queenright.edge.http.caller import NOBODY, Caller
@@ -194,7 +194,7 @@ class Connection:
         call = route.handler(request)
         if route.abandon:
             call = self._stream.while_present(call)
-        with acting(self._caller.actor):
+        with acting(replace(self._caller.actor, agent=request.headers.get("user-agent", ""))):
             answer = answered(call, self._site.map_error, f"{request.method} {request.path}")
             return await (answer if route.reads else written(request, answer))
 

@@ -36,7 +36,7 @@ ORIGIN: Final = "x-queenright-origin"
 NOT_LEADER: Final = "x-queenright-not-leader"
 """Header between managers: this one does not lead, and has done nothing."""
 
-_KEPT = ("content-type", "x-registry-auth")
+_KEPT = ("content-type", "user-agent", "x-registry-auth")
 _HOP = frozenset({"connection", "content-length", "date", "transfer-encoding", NOT_LEADER})
 _ID = re.compile(r"[!-~]{1,128}")
 _VERSION = re.compile(r"\d{1,4}\.\d{1,4}")

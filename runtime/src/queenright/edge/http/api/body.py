@@ -46,6 +46,14 @@ class Body:
                 raise ApiError(400, f"invalid JSON: {name}: expected a list of strings")
         return tuple(found)
 
+    def objects(self, name: str) -> list[dict[str, Any]]:
+        """A list of objects."""
+        found: list[Any] = self._get(name, list, [])
+        for number, item in enumerate(found):
+            if not isinstance(item, dict):
+                raise ApiError(400, f"invalid JSON: {name}[{number}]: expected an object")
+        return found
+
     def labels(self, name: str) -> dict[str, str]:
         """An object of strings."""
         found = self.object(name)

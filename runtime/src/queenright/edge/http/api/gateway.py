@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import asyncio
+import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from queenright.edge.http.api.base import Handlers
@@ -15,12 +17,14 @@ from queenright.edge.http.errors import ApiError
 from queenright.edge.http.forwarding import AGAIN, NOT_LEADER, ORIGIN, to_answer, to_request
 from queenright.edge.http.messages import Request, Response, error_response
 from queenright.edge.http.router import Router
-from queenright.manager.audit import record
+from queenright.manager.audit import Actor, acting, actor, record
 from queenright.manager.control import Control
 from queenright.manager.ports import Host
 
 if TYPE_CHECKING:
     from queenright.wire.messages import ForwardAnswer, ForwardCall
+
+_UID = re.compile(r"uid=(\d{1,10}) ")
 
 
 class Gateway(Handlers):
@@ -50,7 +54,8 @@ class Gateway(Handlers):
         """As the manager that was asked does, the leader writes it down, with who asked there as far as it says."""
         status = 0
         try:
-            response = await answered(self._answer(call), map_error, f"{call.method} {call.path}")
+            with acting(_asking(call)):
+                response = await answered(self._answer(call), map_error, f"{call.method} {call.path}")
             status = response.status
             return response
         except ApiError as error:
@@ -80,6 +85,13 @@ class Gateway(Handlers):
         """What the other manager's store has to reach before it answers."""
         control = self.running()
         return control.store.index if control is not None else 0
+
+
+def _asking(call: ForwardCall) -> Actor:
+    """Whoever asked there, as far as that manager says: no ground for rights, but for words."""
+    headers = {name.lower(): value for name, value in call.headers.items()}
+    uid = _UID.match(headers.get(ORIGIN.lower(), ""))
+    return replace(actor(), uid=int(uid[1]) if uid else None, agent=headers.get("user-agent", ""))
 
 
 def _remembers(control: Control, request: Request) -> bool:

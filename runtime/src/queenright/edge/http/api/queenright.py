@@ -127,21 +127,13 @@ class QueenrightHandlers(Handlers):
             name=body.text("name"),
             state=body.text("state", "present"),
             options=body.object("options"),
-            context={**body.object("context"), OF_THE_ASKED: self._here(request)},
+            context={**body.object("context"), OF_THE_ASKED: asked_here(self.host, request)},
         )
         dry_run, forecast = request.flag("dry_run"), request.flag("forecast")
         answer = await control.applier.apply(wish, dry_run=dry_run, forecast=forecast)
         if AGAIN in request.headers and not answer["changed"]:
             answer["warnings"] = [*answer["warnings"], DONE_BEFORE]
         return json_response(answer)
-
-    def _here(self, request: Request) -> dict[str, str]:
-        """The addresses of the manager that was asked, decided when it became one."""
-        state = self.host.local_state()
-        found = next((addr for node_id, addr in state.managers if node_id == state.node_id), "")
-        if request.forwarded:
-            found = request.headers.get(HERE, "")
-        return {"advertise_addr": found} if found else {}
 
     async def let_go(self, request: Request) -> Response:
         """Take a manager that leaves out of the group of managers; answers when that is done."""
@@ -178,6 +170,15 @@ class QueenrightHandlers(Handlers):
                 raise NotFound(f"task {ref} is not on this node: ask a manager", plain=True)
             return json_response(explain_locally(ref, state.node_id, local))
         return json_response(self.control().why.explain(ref, self.host.explain_local))
+
+
+def asked_here(host: Host, request: Request) -> dict[str, str]:
+    """The addresses of the manager that was asked, decided when it became one."""
+    state = host.local_state()
+    found = next((addr for node_id, addr in state.managers if node_id == state.node_id), "")
+    if request.forwarded:
+        found = request.headers.get(HERE, "")
+    return {"advertise_addr": found} if found else {}
 
 
 def _leader(state: LocalState) -> dict[str, str] | None:

@@ -17,6 +17,7 @@ from queenright.edge.http.api.networks import OWN_PRUNE, NetworkHandlers
 from queenright.edge.http.api.nodes import NodeHandlers
 from queenright.edge.http.api.queenright import QueenrightHandlers
 from queenright.edge.http.api.services import ServiceHandlers
+from queenright.edge.http.api.stacks import StackHandlers
 from queenright.edge.http.api.standing import cut_off
 from queenright.edge.http.api.swarm import SwarmHandlers
 from queenright.edge.http.api.tasks import TaskHandlers
@@ -57,6 +58,7 @@ class Routes:
             networks,
             AttachingHandlers(host, upstream),
             QueenrightHandlers(host, upstream, version),
+            StackHandlers(host),
             AuthorityHandlers(host),
             EventHandlers(host, upstream),
             WatchHandlers(host),

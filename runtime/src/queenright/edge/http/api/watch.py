@@ -18,12 +18,14 @@ from typing import Any
 
 from queenright.edge.http.api import render, render_network
 from queenright.edge.http.api.base import Handlers
+from queenright.edge.http.api.stacks import timed
 from queenright.edge.http.errors import ApiError
 from queenright.edge.http.messages import Request, Response, encode
 from queenright.edge.http.router import Router
 from queenright.edge.http.slicing import slices
 from queenright.manager.control import Control
-from queenright.model.objects import Cluster, Config, Network, Node, Object, Secret, Service, Task
+from queenright.manager.view_stacks import stack_row
+from queenright.model.objects import Cluster, Config, Network, Node, Object, Secret, Service, Stack, Task
 from queenright.spec.fields import encode as encode_spec
 from queenright.store.history import Commit, Event, ForgottenError
 
@@ -38,6 +40,7 @@ KINDS = {
     "secret": "secret",
     "config": "config",
     "network": "network",
+    "stack": "stack",
 }
 
 Json = dict[str, Any]
@@ -140,6 +143,8 @@ def _rendered(row: Object) -> Json:
         return render.plain_node(row)
     if isinstance(row, Network):
         return render_network.network(row)
+    if isinstance(row, Stack):
+        return timed(stack_row(row))
     if isinstance(row, Cluster):
         return render.cluster_info(row, ())
     assert isinstance(row, Secret | Config)
