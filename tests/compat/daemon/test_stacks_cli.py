@@ -15,6 +15,7 @@ from compat.daemon import kit
 from compat.daemon.kit import Daemon, Machine, until
 from compat.daemon.test_data_clients import CLIENTS
 from compat.daemon.test_export import Engine
+from compat.engine import IMAGE
 
 COMPOSE = pathlib.Path(__file__).parents[1] / "stack.yml"
 WITHIN = 150
@@ -109,6 +110,12 @@ def test_the_same_file_makes_the_same_services_here_and_there(
     listed = {name: one("ls", "--format", "{{.Name}} {{.Services}}") for name, one in cli.items()}
     assert listed == {"ours": "shop 3", "stock": "shop 3"}
     assert cli["ours"]("services", "--format", "{{.Name}}", "shop").split() == SERVICES
+    (row,) = daemon.get("/queenright/v1/stacks")
+    assert row == {"Name": "shop", "Managed": False, "Services": 3}
+    found = daemon.get("/queenright/v1/stacks/shop")
+    assert [one["Name"] for one in found["Services"]] == SERVICES
+    assert {one["Name"] for one in found["Networks"]} == {"shop_default", "shop_back"}
+    assert [[one["Name"] for one in found[kind]] for kind in ("Secrets", "Configs")] == [["shop_key"], ["shop_page"]]
     daemon.running(daemon.get("/services/shop_web")["ID"], 2)
 
     def shown() -> bool:
@@ -122,6 +129,31 @@ def test_the_same_file_makes_the_same_services_here_and_there(
         one("rm", "shop")
         until(lambda engine=engine: not _listed(engine), lambda engine=engine: _all_of(engine))
         assert one("ls", "--format", "{{.Name}}") == ""
+
+
+@pytest.mark.parametrize("binary", CLIENTS)
+def test_a_stack_of_the_swarm_is_seen_by_the_command_line(daemon: Daemon, folder: pathlib.Path, binary: str) -> None:
+    cli = Stacks(binary, daemon.socket, folder)
+    spec = {"image": IMAGE, "command": ["sleep", "100000"], "stop_grace_period": "1s", "networks": [{"name": "back"}]}
+    options = {"services": {"web": spec | {"replicas": 2}, "store": spec}, "networks": {"back": {}}}
+    body = {
+        "kind": "stack",
+        "name": "ours",
+        "state": "present",
+        "options": options,
+        "context": {"resolve_image": "never"},
+    }
+    daemon.post("/queenright/v1/apply", body)
+    daemon.running(daemon.get("/services/ours_web")["ID"], 2)
+    assert cli("ls", "--format", "{{.Name}} {{.Services}}") == "ours 2"
+    assert set(cli("services", "--format", "{{.Name}} {{.Image}}", "ours").splitlines()) == {
+        f"ours_web {IMAGE}",
+        f"ours_store {IMAGE}",
+    }
+    assert set(cli("ps", "--format", "{{.Name}}", "ours").split()) == {"ours_web.1", "ours_web.2", "ours_store.1"}
+    daemon.post("/queenright/v1/apply", body | {"state": "absent", "options": {}})
+    until(lambda: not daemon.get("/queenright/v1/stacks"), lambda: daemon.get("/queenright/v1/stacks"))
+    assert cli("ls", "--format", "{{.Name}}") == ""
 
 
 def binary_version(binary: str) -> str:

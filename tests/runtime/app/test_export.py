@@ -117,6 +117,7 @@ async def declare(api: Api, text: str, **variables: Any) -> list[str]:
         kind = "swarm" if module == "swarm_init" else module.removeprefix("swarm_")
         name = arguments.pop("server" if kind == "registry" else "name", "")
         context = {key: arguments.pop(key) for key in ("resolve_image",) if key in arguments}
+        context |= {"resolve_image": "never"} if kind == "stack" else {}
         arguments.pop("wait", None)
         if "data" in arguments:
             data, encoded = arguments.pop("data"), arguments.pop("data_is_b64", False)
@@ -451,30 +452,101 @@ def test_it_can_be_adopted_as_a_stack_of_the_swarm() -> None:
     assert specs["shop_store"]["TaskTemplate"] == now["shop_store"]["TaskTemplate"], "pinned as it runs"
 
 
-def test_a_stack_of_the_swarm_is_declared_whole_with_the_images_as_they_were_written() -> None:
-    known = {
-        "Name": "shop",
-        "Managed": True,
-        "Labels": {"team": "blue"},
-        "Services": [
-            {"Key": "web", "Name": "shop_web", "After": [{"Key": "store", "Condition": "healthy"}]},
-            {"Key": "store", "Name": "shop_store", "After": []},
-        ],
-        "Drift": [{"Kind": "service", "Name": "shop_web", "Field": "Mode", "By": "user 0 at node h1"}],
-    }
-    found = exported(dataclasses.replace(shop(), stacks=(known,)))
-    item = found.items[-1]
-    assert (item.kind, item.name, item.options["labels"]) == ("stack", "shop", {"team": "blue"})
-    options = evaluated(json.loads(json.dumps(item.options)), {"secret_shop_key": "open"})
-    assert options["secrets"] == {"key": {"data": base64.b64encode(b"open").decode()}}
-    assert options["services"]["store"]["image"] == "redis:7"
-    draft = options_source.read("shop", {key: options[key] for key in options_source.SECTIONS})
-    assert [(one.key, one.condition) for one in draft.services[1].after or draft.services[0].after] == [
-        ("store", "healthy")
+STACK = {
+    "labels": {"team": "blue"},
+    "keep": 3,
+    "timeout": "5m",
+    "on_failure": "pause",
+    "networks": {
+        "back": {"internal": True, "labels": {"tier": "back"}},
+        "outer": {"external": True},
+        "mine": {"name": "n"},
+    },
+    "secrets": {"key": {"data": base64.b64encode(b"open").decode(), "labels": {"a": "b"}}, "all": {"external": True}},
+    "configs": {"page": {"data": "eA==", "template_driver": "golang"}},
+    "services": {
+        "store": {
+            "image": "redis:7",
+            "mode": "global",
+            "networks": [{"name": "back", "aliases": ["db"]}],
+            "env": ["A={{.Node.Hostname}}"],
+        },
+        "web": {
+            "image": "web:4",
+            "labels": {"own": "x"},
+            "networks": [{"name": "back"}, {"name": "outer"}, {"name": "mine"}],
+            "secrets": [{"secret_name": "key", "filename": "tls"}, {"secret_name": "all"}],
+            "configs": [{"config_name": "page"}],
+            "depends_on": {"store": {"condition": "healthy"}},
+            "publish": [{"target_port": 80, "published_port": 8080}],
+        },
+    },
+}
+
+
+async def shop_api() -> Api:
+    """A manager of a swarm with a stack of its own, and what that uses."""
+    api = Api.manager(World.make())
+    await made(api, "/networks/create", {"Name": "outer", "Driver": "overlay"})
+    await made(api, "/secrets/create", wide.data_body("all", b"x", {}))
+    assert await applied(api, "stack", "shop", STACK, {"resolve_image": "never"})
+    return api
+
+
+async def with_stacks(api: Api) -> Picture:
+    rows = await api.get("/queenright/v1/stacks")
+    stacks = [await api.get(f"/queenright/v1/stacks/{row['Name']}") for row in rows if row["Managed"]]
+    return dataclasses.replace(await picture_of(api), stacks=tuple(stacks))
+
+
+async def revision(api: Api) -> int:
+    return int((await api.get("/queenright/v1/stacks/shop"))["Revision"])
+
+
+async def test_a_stack_of_the_swarm_declared_again_is_no_new_revision() -> None:
+    api = await shop_api()
+    found = exported(await with_stacks(api))
+    assert found.notes == ()
+    assert [(item.kind, item.name) for item in found.items] == [
+        ("network", "ingress"),
+        ("network", "outer"),
+        ("secret", "all"),
+        ("stack", "shop"),
     ]
-    assert found.notes == (
-        "stack shop: service shop_web: Mode was changed by hand by user 0 at node h1; it is exported as it is now",
+    text = exported_text.playbook(found)
+    assert "replicas" not in text
+    for variables in ({}, {"secret_shop_key": "open"}):
+        assert await declare(api, text, **variables) == []
+        assert await revision(api) == 1
+    assert await declare(api, text, secret_shop_key="other") == ["swarm_stack"]
+    assert exported_text.playbook(exported(await with_stacks(api))) == text
+
+
+async def test_a_stack_of_the_swarm_declared_elsewhere_is_the_same() -> None:
+    here, there = await shop_api(), Api.manager(World.make())
+    text = exported_text.playbook(exported(await with_stacks(here)))
+    await declare(there, text, secret_shop_key="open", secret_all="x")
+    before, after = await with_stacks(here), await with_stacks(there)
+    assert without_ids(after)[0] == without_ids(before)[0]
+    for key in ("Declared", "OnFailure", "Keep", "Timeout", "Labels"):
+        assert after.stacks[0][key] == before.stacks[0][key]
+    assert exported_text.playbook(exported(after)) == text
+
+
+async def test_what_was_changed_by_hand_in_a_stack_is_told_and_exported_as_it_is() -> None:
+    api = await shop_api()
+    (service,) = [one for one in await api.get("/services") if one["Spec"]["Name"] == "shop_web"]
+    spec = service["Spec"] | {"Mode": {"Replicated": {"Replicas": 7}}}
+    spec["TaskTemplate"]["ContainerSpec"] |= {"Hostname": "by-hand", "Image": "web:5"}
+    path = f"/services/{service['ID']}/update?version={service['Version']['Index']}"
+    assert (await api.call("POST", path, spec))[0] == 200
+    found = exported(await with_stacks(api))
+    assert found.notes[0] == "service shop_web: its stack does not say replicas, which is 7 now, and stays what it is"
+    assert any(
+        note.startswith("stack shop: service shop_web: TaskTemplate.ContainerSpec.Hostname") for note in found.notes
     )
+    web = found.items[-1].options["services"]["web"]
+    assert (web["hostname"], web["image"], "replicas" in web) == ("by-hand", "web:5", False)
 
 
 def test_one_stack_alone() -> None:

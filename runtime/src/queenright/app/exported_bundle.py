@@ -37,10 +37,7 @@ def bundle(picture: Picture, only: str | None) -> Exported:
     own = picture if only is None else of_stack(picture, only)
     if not own.services:
         raise LookupError(only)
-    known = next((raw for raw in picture.stacks if raw["Name"] == only), {"Services": ()})
-    options = stack_item(
-        only or "", {"Services": known["Services"]}, own, names, Variables(), notes, pinned=True
-    ).options
+    options = stack_item(only or "", own, names, Variables(), notes).options
     networks = options.get("networks", {})
     services = {key: _service(key, given, networks, notes) for key, given in options["services"].items()}
     for key, given in networks.items():

@@ -1,13 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Stacks of a running swarm as what declares each whole, in the form of the module swarm_stack. Pure functions.
-
-What the labels of Swarm's clients say is left out where the stack says it itself: to whom things belong, under which
-name a service is reached, and which image was meant.
-"""
+"""Stacks of a running swarm as what declares each whole, in the form of the module swarm_stack. Pure functions."""
 
 from __future__ import annotations
 
-import base64
 import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -24,10 +19,10 @@ from queenright.app.exported import (
     network_items,
     service_items,
 )
+from queenright.app.exported_inside import Keys, external, inside, key_of, service_inside, stored
+from queenright.app.exported_managed import managed_item
 from queenright.app.exported_options import Json, Names, Notes
-from queenright.lib.yaml_text import Expression
-from queenright.model.stack import IMAGE_LABEL, NAMESPACE_LABEL
-from queenright.spec.network import PREDEFINED
+from queenright.model.stack import NAMESPACE_LABEL
 
 PARTS = {"service": "services", "network": "networks", "secret": "secrets", "config": "configs"}
 
@@ -50,7 +45,10 @@ def exported(picture: Picture, *, only: str | None = None, adopt: bool = False) 
     loose = part_of(picture, lambda raw, kind: _namespace(kind, raw) not in whole)
     items = items_of(loose, names, variables, notes)
     items += [
-        stack_item(name, known.get(name), of_stack(picture, name), names, variables, notes) for name in sorted(whole)
+        managed_item(known[name], of_stack(picture, name), names, variables, notes)
+        if name in known
+        else stack_item(name, of_stack(picture, name), names, variables, notes)
+        for name in sorted(whole)
     ]
     return Exported(tuple(items), tuple(variables.missing), tuple(notes.lines))
 
@@ -85,128 +83,23 @@ def of_stack(picture: Picture, name: str) -> Picture:
 # -- one stack
 
 
-def stack_item(
-    name: str,
-    known: Json | None,
-    own: Picture,
-    names: Names,
-    variables: Variables,
-    notes: Notes,
-    *,
-    pinned: bool = False,
-) -> Item:
-    """A stack. ``known``: what the swarm says of it, if it is an object of the swarm; then images are named as they
-    were written, so that nothing changes, unless they shall be those that run (``pinned``).
-    """
+def stack_item(name: str, own: Picture, names: Names, variables: Variables, notes: Notes) -> Item:
+    """A stack of Docker's clients, by its labels: as one of the swarm, with everything that runs as it does."""
+    keys = Keys(name)
     begun = len(variables.missing)
-    keys = {one["Name"]: one["Key"] for one in (known or {}).get("Services") or ()}
-    networks = {item.name: item for item in network_items(own.networks, notes)}
-    used: dict[str, dict[str, str]] = {"networks": {}, "secrets": {}, "configs": {}}  # by part: full name to key
     services = {}
     for item in service_items(own.services, names, notes):
-        key = keys.get(item.name) or _key(name, item.name)
-        services[key] = _service(name, key, item.options, used, bool(known) and not pinned)
-    for row in (known or {}).get("Services") or ():
-        if row.get("After") and row["Key"] in services:
-            services[row["Key"]]["depends_on"] = _dependencies(row["After"])
+        key = key_of(name, item.name)
+        services[key] = service_inside(name, key, item.options, keys)
     options: Json = {"services": services}
-    options["networks"] = {
-        used["networks"].get(full, _key(name, full)): _named(name, full, item.options)
-        for full, item in networks.items()
-    }
-    options["networks"] |= _external(used["networks"], networks)
-    for kind, part, raws in (("secret", "secrets", own.secrets), ("config", "configs", own.configs)):
+    networks = {item.name: item for item in network_items(own.networks, notes)}
+    options["networks"] = {keys.of("network", full): inside(name, full, one.options) for full, one in networks.items()}
+    options["networks"] |= external(keys.used["network"], networks)
+    for kind, raws in (("secret", own.secrets), ("config", own.configs)):
         held = {item.name: item for item in data_items(kind, raws, variables, notes)}
-        options[part] = {
-            used[part].get(full, _key(name, full)): _named(name, full, _stored(item.options))
-            for full, item in held.items()
+        options[f"{kind}s"] = {
+            keys.of(kind, full): inside(name, full, stored(one.options)) for full, one in held.items()
         }
-        options[part] |= _external(used[part], held)
-    options = {part: found for part, found in options.items() if found}
+        options[f"{kind}s"] |= external(keys.used[kind], held)
     comment = tuple(f"{one.what} cannot be read: give it in {one.variable}" for one in variables.missing[begun:])
-    return Item("stack", "name", name, {**options, **_settings(name, known or {}, notes)}, comment)
-
-
-def _settings(name: str, known: Json, notes: Notes) -> Json:
-    """What is said of the stack as a whole, and who waits for whom."""
-    found: Json = {"labels": dict(known["Labels"])} if known.get("Labels") else {}
-    for drift in known.get("Drift") or ():
-        notes.add(
-            f"stack {name}: {drift['Kind']} {drift['Name']}: {drift['Field']} was changed by hand by "
-            f"{drift.get('By') or 'somebody'}; it is exported as it is now"
-        )
-    return found
-
-
-def _service(stack: str, key: str, options: Json, used: dict[str, dict[str, str]], ours: bool) -> Json:
-    """A service's options inside the stack, and under ``used`` which networks, secrets and configs it names."""
-    found = dict(options)
-    labels = dict(found.pop("labels", {}))
-    written = labels.pop(IMAGE_LABEL, "")
-    labels.pop(NAMESPACE_LABEL, None)
-    container_labels = {
-        name: value for name, value in found.pop("container_labels", {}).items() if name != NAMESPACE_LABEL
-    }
-    found.pop("resolve_image", None)
-    if ours and written:
-        found["image"] = written
-    attached = [_attachment(stack, key, one, used["networks"]) for one in found.pop("networks", ())]
-    more = {"labels": labels, "container_labels": container_labels, "networks": attached}
-    found |= {option: value for option, value in more.items() if value}
-    for part, option in (("secrets", "secret_name"), ("configs", "config_name")):
-        if part in found:
-            found[part] = [{**one, option: _used(stack, one[option], used[part])} for one in found[part]]
-    return found
-
-
-def _dependencies(after: Any) -> Any:
-    """Whom a service awaits, in the form of the option."""
-    if isinstance(after, Mapping):
-        return after
-    rows = [one if isinstance(one, Mapping) else {"Key": str(one)} for one in after]
-    return {row["Key"]: {"condition": row["Condition"]} if row.get("Condition") else None for row in rows}
-
-
-def _attachment(stack: str, key: str, one: Json, used: dict[str, str]) -> Json:
-    aliases = list(one.get("aliases", ()))
-    if aliases[-1:] == [key]:  # the stack adds it there
-        aliases.pop()
-    kept = {option: value for option, value in one.items() if option != "aliases"}
-    name = one["name"] if one["name"] in PREDEFINED else _used(stack, one["name"], used)
-    return {**kept, "name": name, **({"aliases": aliases} if aliases else {})}
-
-
-def _used(stack: str, full: str, used: dict[str, str]) -> str:
-    """The key of something inside the stack; it keeps its name where that would be the key of something else."""
-    key = used.get(full)
-    if key is None:
-        short = _key(stack, full)
-        key = used[full] = full if short in used.values() else short
-    return key
-
-
-def _key(stack: str, full: str) -> str:
-    return (full.removeprefix(f"{stack}_") if stack else full) or full
-
-
-def _named(stack: str, full: str, options: Json) -> Json:
-    """What is declared of something inside the stack; its name, if it is not that of the stack and the key."""
-    found = dict(options)
-    labels = {name: value for name, value in found.pop("labels", {}).items() if name != NAMESPACE_LABEL}
-    named = {} if full.startswith(f"{stack}_") else {"name": full}
-    return {**named, **found, **({"labels": labels} if labels else {})}
-
-
-def _external(used: Mapping[str, str], held: Mapping[str, Any]) -> dict[str, Json]:
-    """What services of the stack use and is not the stack's."""
-    return {key: {"external": True, "name": full} for full, key in used.items() if full not in held}
-
-
-def _stored(options: Json) -> Json:
-    """A secret's or config's options with the data in base64, as stacks have it."""
-    found = dict(options)
-    data, encoded = found.pop("data"), found.pop("data_is_b64", False)
-    if isinstance(data, Expression):
-        variable = data.strip("{} ").partition(" ")[0]
-        return {"data": Expression(f"{{{{ omit if {variable} is undefined else {variable} | b64encode }}}}"), **found}
-    return {"data": data if encoded else base64.b64encode(data.encode()).decode(), **found}
+    return Item("stack", "name", name, {part: found for part, found in options.items() if found}, comment)
