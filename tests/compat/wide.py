@@ -67,56 +67,79 @@ def _plain() -> list[dict[str, Any]]:
     ]
 
 
-def _everything(ids: dict[str, str]) -> dict[str, Any]:
-    container = {
-        "Image": IMAGE,
-        "Labels": {"in": "container"},
-        "Command": ["sh", "-c"],
-        "Args": ["echo '{% raw %}' \"$HOME\"\nexec sleep 1", "", " yes "],
-        "Env": ["A=1", "A=2", "MULTI=a\nb", "UNICODE=käse \U0001f41d", "TAB=\t"],
-        "Dir": "/tmp",
-        "User": "1000:1000",
-        "Groups": ["5", "audio"],
-        "Privileges": {"SELinuxContext": {"Disable": True}},
-        "TTY": True,
-        "OpenStdin": True,
+_CONTAINER: dict[str, Any] = {
+    "Image": IMAGE,
+    "Labels": {"in": "container"},
+    "Command": ["sh", "-c"],
+    "Args": ["echo '{% raw %}' \"$HOME\"\nexec sleep 1", "", " yes "],
+    "Env": ["A=1", "A=2", "MULTI=a\nb", "UNICODE=käse \U0001f41d", "TAB=\t"],
+    "Dir": "/tmp",
+    "User": "1000:1000",
+    "Groups": ["5", "audio"],
+    "Privileges": {"SELinuxContext": {"Disable": True}},
+    "TTY": True,
+    "OpenStdin": True,
+    "ReadOnly": True,
+    "Init": True,
+    "StopSignal": "SIGINT",
+    "StopGracePeriod": 90 * SECOND,
+    "Hosts": ["10.0.0.1 gateway"],
+    "DNSConfig": {"Nameservers": ["1.1.1.1"], "Search": ["example.com"], "Options": ["ndots:2"]},
+    "Healthcheck": {
+        "Test": ["CMD-SHELL", "true || {{ false }}"],
+        "Interval": 1_500_000_000,
+        "Timeout": 3 * SECOND,
+        "Retries": 2,
+        "StartPeriod": 60 * SECOND,
+    },
+    "Sysctls": {"net.core.somaxconn": "1024"},
+    "CapabilityAdd": ["CAP_NET_ADMIN"],
+    "CapabilityDrop": ["CAP_MKNOD"],
+    "Ulimits": [{"Name": "nofile", "Soft": 100, "Hard": 200}],
+}
+_MOUNTS: list[dict[str, Any]] = [
+    {
+        "Type": "bind",
+        "Source": "/etc",
+        "Target": "/host",
         "ReadOnly": True,
-        "Init": True,
-        "StopSignal": "SIGINT",
-        "StopGracePeriod": 90 * SECOND,
-        "Hosts": ["10.0.0.1 gateway"],
-        "DNSConfig": {"Nameservers": ["1.1.1.1"], "Search": ["example.com"], "Options": ["ndots:2"]},
-        "Healthcheck": {
-            "Test": ["CMD-SHELL", "true || {{ false }}"],
-            "Interval": 1_500_000_000,
-            "Timeout": 3 * SECOND,
-            "Retries": 2,
-            "StartPeriod": 60 * SECOND,
+        "BindOptions": {"Propagation": "rslave"},
+    },
+    {
+        "Type": "volume",
+        "Source": "data",
+        "Target": "/data",
+        "VolumeOptions": {
+            "NoCopy": True,
+            "Labels": {"a": "b"},
+            "DriverConfig": {"Name": "local", "Options": {"o": "x"}},
         },
-        "Mounts": [
-            {
-                "Type": "bind",
-                "Source": "/etc",
-                "Target": "/host",
-                "ReadOnly": True,
-                "BindOptions": {"Propagation": "rslave"},
-            },
-            {
-                "Type": "volume",
-                "Source": "data",
-                "Target": "/data",
-                "VolumeOptions": {
-                    "NoCopy": True,
-                    "Labels": {"a": "b"},
-                    "DriverConfig": {"Name": "local", "Options": {"o": "x"}},
-                },
-            },
-            {"Type": "tmpfs", "Target": "/run/x", "TmpfsOptions": {"SizeBytes": 1 << 20, "Mode": 0o1770}},
-        ],
-        "Sysctls": {"net.core.somaxconn": "1024"},
-        "CapabilityAdd": ["CAP_NET_ADMIN"],
-        "CapabilityDrop": ["CAP_MKNOD"],
-        "Ulimits": [{"Name": "nofile", "Soft": 100, "Hard": 200}],
+    },
+    {"Type": "tmpfs", "Target": "/run/x", "TmpfsOptions": {"SizeBytes": 1 << 20, "Mode": 0o1770}},
+]
+_TEMPLATE: dict[str, Any] = {
+    "Resources": {
+        "Limits": {"NanoCPUs": 1_500_000_000, "MemoryBytes": 256 << 20, "Pids": 100},
+        "Reservations": {
+            "NanoCPUs": 1_234_567,
+            "MemoryBytes": 10_000_001,
+            "GenericResources": [{"DiscreteResourceSpec": {"Kind": "gpu", "Value": 2}}],
+        },
+    },
+    "RestartPolicy": {"Condition": "on-failure", "Delay": 1, "MaxAttempts": 3, "Window": 3600 * SECOND},
+    "Placement": {
+        "Constraints": ["node.labels.zone == a", "node.role != manager"],
+        "Preferences": [{"Spread": {"SpreadDescriptor": "node.labels.rack"}}],
+        "MaxReplicas": 2,
+        "Platforms": [{"Architecture": "amd64", "OS": "linux"}],
+    },
+    "LogDriver": {"Name": "json-file", "Options": {"max-size": "10m", "tag": "{{.Name}}"}},
+    "ForceUpdate": 3,
+}
+
+
+def _data(ids: dict[str, str]) -> dict[str, Any]:
+    return {
         "Secrets": [
             {
                 "SecretID": ids["key"],
@@ -137,27 +160,13 @@ def _everything(ids: dict[str, str]) -> dict[str, Any]:
             }
         ],
     }
+
+
+def _everything(ids: dict[str, str]) -> dict[str, Any]:
+    container = _CONTAINER | {"Mounts": _MOUNTS} | _data(ids)
     spec = _service("everything", container, Mode={"Replicated": {"Replicas": 0}}, Labels={"a": "b"})
-    spec["TaskTemplate"] |= {
-        "Resources": {
-            "Limits": {"NanoCPUs": 1_500_000_000, "MemoryBytes": 256 << 20, "Pids": 100},
-            "Reservations": {
-                "NanoCPUs": 1_234_567,
-                "MemoryBytes": 10_000_001,
-                "GenericResources": [{"DiscreteResourceSpec": {"Kind": "gpu", "Value": 2}}],
-            },
-        },
-        "RestartPolicy": {"Condition": "on-failure", "Delay": 1, "MaxAttempts": 3, "Window": 3600 * SECOND},
-        "Placement": {
-            "Constraints": ["node.labels.zone == a", "node.role != manager"],
-            "Preferences": [{"Spread": {"SpreadDescriptor": "node.labels.rack"}}],
-            "MaxReplicas": 2,
-            "Platforms": [{"Architecture": "amd64", "OS": "linux"}],
-        },
-        "LogDriver": {"Name": "json-file", "Options": {"max-size": "10m", "tag": "{{.Name}}"}},
-        "Networks": [{"Target": ids["front"], "Aliases": ["web", "www"]}, {"Target": ids["back"]}],
-        "ForceUpdate": 3,
-    }
+    attached = [{"Target": ids["front"], "Aliases": ["web", "www"]}, {"Target": ids["back"]}]
+    spec["TaskTemplate"] |= _TEMPLATE | {"Networks": attached}
     update = {
         "Parallelism": 0,
         "Delay": 10 * SECOND,
