@@ -109,10 +109,23 @@ def picture(view: Store) -> set[tuple[object, ...]]:
     ]
     found += [("node", node.id, node.status, node.spec.availability, node.attachments) for node in view.nodes]
     found += [
-        ("service", each.id, each.spec_version, each.job_iteration, each.update_status, each.ports, each.vips)
+        ("service", each.name, each.spec_version, each.job_iteration, each.update_status, each.ports, each.vips)
+        + (each.awaits,)
         for each in view.services
     ]
     found += [("network", each.name, each.subnets, each.vni, each.error) for each in view.networks]
+    found += [
+        (
+            "stack",
+            each.name,
+            each.status,
+            each.revision.number,
+            each.revision.message,
+            len(each.leftovers),
+            each.removing,
+        )
+        for each in view.stacks
+    ]
     found += [("ticket", ticket.id) for ticket in view.tickets]
     return {(*item, found.count(item)) for item in found}
 

@@ -60,7 +60,7 @@ def _touched(view: Store, dirty: Dirty) -> list[Service]:
             owners = {held.service_id for key in dirty.tasks if (held := view.tasks.get(key)) is not None}
             rolling = tuple(service for service in rolling if service.id in owners)
         found.update((service.id, service) for service in rolling)
-    rolled = (service for service in found.values() if not defaults.is_job(service.spec))
+    rolled = (service for service in found.values() if not (service.awaits or defaults.is_job(service.spec)))
     return sorted(rolled, key=lambda service: (service.created_at, service.id))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from queenright.decide import defaults, stack_parts
+from queenright.decide import stack_parts
 from queenright.decide.base import Now
 from queenright.decide.convergence import convergence
 from queenright.manager.context import Context
@@ -14,6 +14,7 @@ from queenright.manager.stack_drift import drift
 from queenright.model.errors import NotFound
 from queenright.model.objects import Service, Stack
 from queenright.model.stack import IMAGE_LABEL, NAMESPACE_LABEL, Leftover, Revision, StackService
+from queenright.spec.service import REPLICATED
 from queenright.store.store import Store
 
 Json = dict[str, Any]
@@ -93,7 +94,7 @@ class StackView:
         return {
             "ID": service.id,
             "Image": service.spec.task.container.image or "",
-            "Mode": service.spec.mode.kind or defaults.GLOBAL,
+            "Mode": service.spec.mode.kind or REPLICATED,
             "Running": found.running,
             "Desired": found.desired,
             "State": found.state,

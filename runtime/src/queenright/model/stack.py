@@ -85,7 +85,7 @@ class StackData:
 class Revision:
     """All that a stack was declared to be, once. ``number`` grows by one with each; ``user``, ``playbook`` and
     ``git_revision`` are as the caller gave them, ``actor`` as the manager saw who called; ``source`` is "compose",
-    "bundle", "options" or "rollback".
+    "bundle", "options" or "rollback". ``failure`` says why it did not come to its end, if it did not.
     """
 
     number: int
@@ -99,6 +99,7 @@ class Revision:
     services: tuple[StackService, ...] = ()
     networks: tuple[StackNetwork, ...] = ()
     data: tuple[StackData, ...] = ()
+    failure: str = ""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

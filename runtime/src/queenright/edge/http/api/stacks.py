@@ -14,6 +14,8 @@ from queenright.edge.http.messages import Request, Response, json_response
 from queenright.edge.http.router import Router
 from queenright.manager.apply_swarm import HERE
 from queenright.manager.plans import Wish
+from queenright.manager.view_stacks import stack_row
+from queenright.model.objects import Stack
 
 TIMES = frozenset({"At", "StartedAt", "CompletedAt"})
 
@@ -56,6 +58,12 @@ def _wish(body: Body, here: dict[str, Any]) -> Wish:
         options=body.object("options"),
         context={**body.object("context"), **here},
     )
+
+
+def stack_document(stack: Stack) -> dict[str, Any]:
+    """What a list shows of a stack."""
+    found: dict[str, Any] = timed(stack_row(stack))
+    return found
 
 
 def timed(value: Any) -> Any:

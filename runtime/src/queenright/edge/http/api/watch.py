@@ -18,13 +18,12 @@ from typing import Any
 
 from queenright.edge.http.api import render, render_network
 from queenright.edge.http.api.base import Handlers
-from queenright.edge.http.api.stacks import timed
+from queenright.edge.http.api.stacks import stack_document
 from queenright.edge.http.errors import ApiError
 from queenright.edge.http.messages import Request, Response, encode
 from queenright.edge.http.router import Router
 from queenright.edge.http.slicing import slices
 from queenright.manager.control import Control
-from queenright.manager.view_stacks import stack_row
 from queenright.model.objects import Cluster, Config, Network, Node, Object, Secret, Service, Stack, Task
 from queenright.spec.fields import encode as encode_spec
 from queenright.store.history import Commit, Event, ForgottenError
@@ -144,7 +143,7 @@ def _rendered(row: Object) -> Json:
     if isinstance(row, Network):
         return render_network.network(row)
     if isinstance(row, Stack):
-        return timed(stack_row(row))
+        return stack_document(row)
     if isinstance(row, Cluster):
         return render.cluster_info(row, ())
     assert isinstance(row, Secret | Config)
