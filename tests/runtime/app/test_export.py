@@ -13,6 +13,16 @@ from compat import wide
 from hypothesis import given
 from hypothesis import strategies as st
 from runtime.api.kit import Api
+from runtime.app.export_kit import (
+    bare,
+    declare,
+    picture_of,
+    read_tasks,
+    service,
+    shop,
+    wide_api,
+    without_ids,
+)
 from runtime.app.test_cli import Socket, answer, run, server
 from runtime.manager.kit import World
 
@@ -25,16 +35,7 @@ from queenright.spec.fields import decode, encode, merge
 from queenright.spec.service import ServiceSpec
 
 __all__ = ("server",)
-from runtime.app.export_kit import (
-    bare,
-    declare,
-    picture_of,
-    read_tasks,
-    service,
-    shop,
-    wide_api,
-    without_ids,
-)
+
 
 # -- whole swarms
 
