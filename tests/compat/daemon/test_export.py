@@ -63,6 +63,7 @@ class Engine:
 def _named(spec: dict[str, Any], networks: dict[str, str]) -> dict[str, Any]:
     for one in spec["TaskTemplate"].get("Networks") or ():
         one["Target"] = networks[one["Target"]]
+    spec["TaskTemplate"].get("Networks", []).sort(key=lambda one: one["Target"])  # clients put them in order of ids
     for kind in ("Secret", "Config"):
         for one in spec["TaskTemplate"]["ContainerSpec"].get(f"{kind}s") or ():
             del one[f"{kind}ID"]
@@ -107,6 +108,7 @@ def exported(daemon: Daemon, *arguments: str) -> tuple[str, list[str]]:
 
 def played(folder: pathlib.Path, daemon: Daemon, text: str, *arguments: str) -> str:
     """Run a playbook against a daemon; gives the number of changes in words of the recap."""
+    assert text.count("swarm_init:") == text.count("install_runtime: false"), "it would install onto this very machine"
     collections = folder / "collections/ansible_collections/queenright"
     if not collections.exists():
         collections.mkdir(parents=True)

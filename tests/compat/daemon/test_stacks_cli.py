@@ -94,6 +94,19 @@ def _all_of(engine: Engine) -> dict[str, Any]:
     }
 
 
+@pytest.fixture(autouse=True)
+def tidy(stock: Engine, daemon: Daemon, folder: pathlib.Path) -> Iterator[None]:
+    """No stack is left to the next test, however this one ends."""
+    yield
+    names = [one["Name"] for one in daemon.get("/queenright/v1/stacks") if one["Managed"]]
+    for name in names:
+        daemon.post("/queenright/v1/apply", {"kind": "stack", "name": name, "state": "absent", "options": {}})
+    for socket in (stock.socket, daemon.socket):
+        cli = Stacks(CLIENTS[0], socket, folder)
+        if "shop" in cli("ls", "--format", "{{.Name}}").split():
+            cli("rm", "shop")
+
+
 @pytest.mark.parametrize("binary", CLIENTS)
 def test_the_same_file_makes_the_same_services_here_and_there(
     stock: Engine, daemon: Daemon, folder: pathlib.Path, binary: str

@@ -107,7 +107,8 @@ async def declare(api: Api, text: str, **variables: Any) -> list[str]:
         name = arguments.pop("server" if kind == "registry" else "name", "")
         context = {key: arguments.pop(key) for key in ("resolve_image",) if key in arguments}
         context |= {"resolve_image": "never"} if kind == "stack" else {}
-        arguments.pop("wait", None)
+        for beside in ("wait", "install_runtime"):
+            arguments.pop(beside, None)
         if "data" in arguments:
             data, encoded = arguments.pop("data"), arguments.pop("data_is_b64", False)
             context["data"] = data if encoded else base64.b64encode(data.encode()).decode()

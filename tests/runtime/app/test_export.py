@@ -111,7 +111,7 @@ async def test_settings_nodes_and_registries_are_exported_as_far_as_they_are_the
     assert (await api.call("POST", "/queenright/v1/apply", wish | {"state": "present"}))[0] == 200
     text = exported_text.playbook(exported(await picture_of(api)))
     assert read_tasks(text, registry_password_example_com="secret") == [
-        ("swarm_init", {"task_history_retention_limit": 2, "node_cert_expiry": "1h"}),
+        ("swarm_init", {"task_history_retention_limit": 2, "node_cert_expiry": "1h", "install_runtime": False}),
         ("swarm_registry", {"server": "example.com", "username": "o'hara", "password": "secret"}),
         ("swarm_node", {"name": "node1", "labels": {"zone": "a"}, "availability": "drain", "wait": False}),
     ]

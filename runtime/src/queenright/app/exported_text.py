@@ -17,6 +17,8 @@ TITLES = {
     "registry": "Declare the credentials for registry {}",
     "node": "Declare what node {} is for",
 }
+BESIDE: dict[str, dict[str, Any]] = {"swarm": {"install_runtime": False}, "node": {"wait": False}}
+"""Options of tasks, that nothing happens but what is declared: no installation, no waiting for a node that is off."""
 LISTS = {"registry": "registries"}
 PLAY: dict[str, Any] = {
     "name": "Declare what the swarm has",
@@ -68,7 +70,6 @@ def _task(item: Item) -> str:
     module = MODULES.get(item.kind, f"swarm_{item.kind}")
     title = TITLES.get(item.kind, "Declare {kind} {}").format(item.name, kind=item.kind)
     given = {item.key: item.name, **item.options} if item.key else dict(item.options)
-    if item.kind == "node":
-        given["wait"] = False
+    given |= BESIDE.get(item.kind, {})
     comment = "".join(f"# {line}\n" for line in item.comment)
     return comment + dump([{"name": title, f"{COLLECTION}.{module}": given}])
