@@ -18,6 +18,9 @@ from compat.daemon import kit
 from compat.daemon.kit import Daemon, Machine
 
 from queenright.app.ask import ask
+from queenright.app.exported_options import unknown
+from queenright.spec.fields import decode, encode
+from queenright.spec.service import ServiceSpec
 
 CHECKOUT = pathlib.Path(__file__).parents[3]
 CHANGED = "changed="
@@ -61,13 +64,15 @@ class Engine:
 
 
 def _named(spec: dict[str, Any], networks: dict[str, str]) -> dict[str, Any]:
+    """What is said, whatever an engine shows of what is not said (stock Swarm keeps what is empty as it came)."""
     for one in spec["TaskTemplate"].get("Networks") or ():
         one["Target"] = networks[one["Target"]]
     spec["TaskTemplate"].get("Networks", []).sort(key=lambda one: one["Target"])  # clients put them in order of ids
     for kind in ("Secret", "Config"):
         for one in spec["TaskTemplate"]["ContainerSpec"].get(f"{kind}s") or ():
             del one[f"{kind}ID"]
-    return spec
+    assert unknown(ServiceSpec, spec) == []
+    return encode(decode(ServiceSpec, spec))
 
 
 @pytest.fixture(scope="module")

@@ -105,6 +105,8 @@ def tidy(stock: Engine, daemon: Daemon, folder: pathlib.Path) -> Iterator[None]:
         cli = Stacks(CLIENTS[0], socket, folder)
         if "shop" in cli("ls", "--format", "{{.Name}}").split():
             cli("rm", "shop")
+        engine = Engine(str(socket))
+        until(lambda engine=engine: not _listed(engine), lambda engine=engine: _all_of(engine))
 
 
 @pytest.mark.parametrize("binary", CLIENTS)
