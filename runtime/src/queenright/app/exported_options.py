@@ -198,7 +198,22 @@ def _whole(spec: Any, title: str, notes: Notes) -> Json:
         made = dataclasses.replace(made, name=spec.name)
     for path, values in difference(encode(made), encode(spec)).items():
         notes.add(f"{title}: {path} cannot be declared, and left out: it is {values['after']!r}")
-    return options
+    return _in_order(type(spec), options)
+
+
+def _in_order(record: Any, options: Json) -> Json:
+    """The options with maps in the order of their keys: engines show them in any."""
+    found = dict(options)
+    for _name, option, row in rows(record):
+        if row.codec.inline:
+            found = _in_order(row.codec.record, found)
+        elif option in found and getattr(row.codec, "many", False):
+            found[option] = [_in_order(row.codec.record, one) for one in found[option]]
+        elif option in found and row.codec.record is not None:
+            found[option] = _in_order(row.codec.record, found[option])
+        elif option in found and isinstance(found[option], dict):
+            found[option] = dict(sorted(found[option].items()))
+    return found
 
 
 def unknown(record: Any, raw: Any, path: str = "") -> list[str]:
