@@ -20,6 +20,8 @@ from queenright.app.ask import AskError, ask
 from queenright.app.settings import Settings, SettingsError
 from queenright.lib.clockface import of_day
 
+_DESCRIPTIONS = {"run": None, "export": "Write a running swarm, ours or Docker's own, as what declares it again."}
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; gives the exit status (0 good, 1 failed, 2 wrong usage or settings)."""
@@ -61,19 +63,22 @@ def _parser() -> argparse.ArgumentParser:
         ("why", _why, "why a task is where it is, or is not running"),
         ("stack", _stack, "what is declared as one, and how far it is"),
         ("doctor", _doctor, "what is wrong with this host, and what to do about it"),
+        ("export", _export, "a running swarm as a playbook that declares it"),
     ):
         command = commands.add_parser(
-            name, help=words, description=f"Say {words}." if name != "run" else None, parents=[common]
+            name, help=words, description=_DESCRIPTIONS.get(name, f"Say {words}."), parents=[common]
         )
         command.set_defaults(command_function=function)
         if name == "stack":
             _stack_arguments(command)
-        elif name != "run":
+        elif name not in ("run", "export"):
             command.add_argument("--json", action="store_true", help="one JSON object instead of text")
         if name == "why":
             command.add_argument("task", help="id, name or unique id prefix of a task")
         if name == "doctor":
             _doctor_arguments(command)
+        if name == "export":
+            _export_arguments(command)
     return parser
 
 
@@ -114,6 +119,24 @@ def _stack(settings: Settings, arguments: argparse.Namespace) -> int:
     from queenright.app import stacks
 
     return stacks.stack(settings, arguments, print)
+
+
+def _export_arguments(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--from", dest="source", metavar="SOCKET", help="unix:///PATH of another engine, such as Docker's own"
+    )
+    command.add_argument("--stack", metavar="NAME", help="one stack alone, and what is the stack's")
+    adopt = "write what docker stack deploy made as stacks of the swarm"
+    command.add_argument("--adopt", action="store_true", help=adopt)
+    shape = "one task for each thing, one task for all, or a bundle (.dab) of a stack"
+    command.add_argument("--format", choices=("playbook", "apply", "bundle"), default="playbook", help=shape)
+    command.add_argument("-o", "--output", metavar="FILE", help="write it there, and not to standard output")
+
+
+def _export(settings: Settings, arguments: argparse.Namespace) -> int:
+    from queenright.app import export
+
+    return export.export(settings, arguments, lambda text: print(text, file=sys.stderr))
 
 
 def _run(settings: Settings, arguments: argparse.Namespace) -> int:

@@ -84,7 +84,7 @@ class StackView:
         name = part.spec.name or ""
         found = next(iter(self._store.services.by("name", name.lower())), None)
         after = [{"Key": one.key, "Condition": one.condition} for one in part.after]
-        return {"Key": part.key, "Name": name, **self._standing(found), "After": after}
+        return {"Key": part.key, "Name": name, **self._standing(found), "After": after, "Said": list(part.said)}
 
     def _standing(self, service: Service | None) -> Json:
         """How far a service is."""
