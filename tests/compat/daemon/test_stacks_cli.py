@@ -89,11 +89,20 @@ def _all_of(engine: Engine) -> dict[str, Any]:
         if name.startswith("shop_")
     }
     return {
-        "services": engine.services(),
+        "services": {name: _with_defaults(spec) for name, spec in engine.services().items()},
         "networks": networks,
         "secrets": engine.data("secrets"),
         "configs": engine.data("configs"),
     }
+
+
+def _with_defaults(spec: dict[str, Any]) -> dict[str, Any]:
+    """The service with those defaults said that stock Swarm writes down where the client says nothing."""
+    endpoint = {"Mode": "vip", **spec.get("EndpointSpec", {})}
+    endpoint["Ports"] = [{"Protocol": "tcp", **port} for port in endpoint.get("Ports", ())]
+    template = dict(spec["TaskTemplate"])
+    template["RestartPolicy"] = {"MaxAttempts": 0, **template.get("RestartPolicy", {})}
+    return spec | {"EndpointSpec": endpoint, "TaskTemplate": template}
 
 
 def _differences(one: Engine, other: Engine) -> str:
