@@ -77,7 +77,7 @@ class WholeApplier:
                 await asyncio.sleep(0)
                 until = clock.mono() + TURN
             try:
-                plan = applier.plan(wish)
+                plan = await applier.planned(wish)
                 sheet.take(plan.changes)
             except (Refusal, SpecError) as error:
                 raise _named(wish, error) from error
