@@ -32,6 +32,7 @@ from queenright.manager.pinning import Warnings, pinned_options
 from queenright.manager.plans import ABSENT, HIDDEN, PRESENT, Plan, Wish, plan_of
 from queenright.manager.references import check_existence, following, resolve
 from queenright.manager.rehearsal import TURN, foreseen
+from queenright.manager.sheet import write_whole
 from queenright.manager.stack_documents import tell_restarts
 from queenright.manager.swarm_spec import with_defaults
 from queenright.model.changes import Change, Create, Delete, Update
@@ -102,7 +103,7 @@ class Applier:
     async def write(self, plan: Plan) -> None:
         """Write what is planned."""
         if plan.whole:
-            await self._context.proposer.propose(plan.changes)
+            await write_whole(self._context, plan.changes)
         else:
             await self._context.write(plan.changes)
 
