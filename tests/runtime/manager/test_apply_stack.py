@@ -612,3 +612,15 @@ async def test_what_is_gone_and_cannot_come_back_is_named() -> None:
 
 def outer() -> dict[str, Any]:
     return {"secrets": {"outer": secret("x")}}
+
+
+async def test_a_stack_is_one_however_its_name_is_written() -> None:
+    world = World.make()
+    await apply(world)
+    assert (await apply(world, name="SHOP"))["changed"] is False
+    assert (await apply(world, {}, name="Shop", state="absent"))["changed"] is True
+    assert stack_of(world).removing
+
+
+def test_no_text_of_a_wish_shows_what_is_in_it() -> None:
+    assert secret("geheim")["data"] not in repr(Wish("stack", "shop", options=shop(secrets={"key": secret("geheim")})))

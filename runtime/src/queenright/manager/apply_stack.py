@@ -47,7 +47,7 @@ class StackPlanner:
         """The wish with its source read and its images pinned; what must be waited for is done then."""
         if wish.state != PRESENT or _goes_back(wish):
             return wish, ()
-        stack_source.check_name(wish.name)
+        wish, _ = self._found(wish)
         draft = stack_source.read(wish)
         try:
             waves(draft.services)
@@ -68,8 +68,7 @@ class StackPlanner:
 
     def steps(self, wish: Wish) -> Steps[Plan]:
         """The same in steps of a few milliseconds."""
-        stack_source.check_name(wish.name)
-        found = next(iter(self._context.store.stacks.by("name", wish.name.lower())), None)
+        wish, found = self._found(wish)
         if wish.state == ABSENT:
             return self._plan_removal(wish, found)
         given = stack_source.settings(wish.options)
@@ -77,6 +76,12 @@ class StackPlanner:
             return self._plan_rollback(wish, found)
         assert wish.draft is not None
         return (yield from self._plan_presence(wish, found, given))
+
+    def _found(self, wish: Wish) -> tuple[Wish, Stack | None]:
+        """The stack that is meant, if it is there; the wish then has its name as it was first written."""
+        stack_source.check_name(wish.name)
+        found = next(iter(self._context.store.stacks.by("name", wish.name.lower())), None)
+        return (wish if found is None else dataclasses.replace(wish, name=found.name)), found
 
     # -- a stack that shall be
 
