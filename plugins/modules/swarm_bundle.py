@@ -103,8 +103,8 @@ plan:
     remove: []
     restarts: []
     order:
-      - [db]
-      - [web]
+      - [shop_db]
+      - [shop_web]
 id:
   description: The id of the stack, empty if it would be created in check mode.
   type: str

@@ -146,20 +146,25 @@ first_spec = st.fixed_dictionaries(
 opening: st.SearchStrategy[list[Step]] = st.lists(
     st.tuples(st.just("put"), names, first_spec), min_size=1, max_size=2
 ).map(lambda puts: [*puts, ("pass", 1)])
-rollout_steps = st.one_of(
-    stacks,
-    stacks,
+disturbances: st.SearchStrategy[Step] = st.one_of(
+    st.tuples(st.just("pass"), st.sampled_from([0.5, 2, 6])),
     st.tuples(st.just("pass"), st.sampled_from([0.5, 2, 6, 20])),
     st.tuples(st.just("exit"), st.integers(0, 20), st.sampled_from([0, 1])),
     st.tuples(st.just("leader")),
     st.tuples(st.just("silence"), members),
     st.tuples(st.just("beat"), members),
-    st.tuples(st.just("remove"), st.sampled_from([f"shop_{key}" for key in STACK_KEYS])),
-    st.tuples(
-        st.just("image"), st.sampled_from([f"shop_{key}" for key in STACK_KEYS]), st.sampled_from(sorted(IMAGES))
-    ),
+    st.tuples(st.just("remove"), shop_names),
+    st.tuples(st.just("image"), shop_names, st.sampled_from(sorted(IMAGES))),
 )
-rollout_scenes = st.lists(rollout_steps, min_size=3, max_size=12).map(lambda steps: [_FIRST_STACK, *steps])
+revisions = st.builds(
+    lambda stack, between, after: [stack, *between, ("pass", after)],
+    stacks,
+    st.lists(disturbances, max_size=3),
+    st.sampled_from([6, 20, 40]),
+)
+rollout_scenes = st.lists(revisions, min_size=1, max_size=3).map(
+    lambda groups: [_FIRST_STACK, ("pass", 30), *(step for group in groups for step in group)]
+)
 scenes = st.builds(list.__add__, opening, st.lists(steps, min_size=2, max_size=12))
 
 

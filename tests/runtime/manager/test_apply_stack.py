@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import dataclasses
+import itertools
 from typing import Any
 
 import pytest
@@ -369,6 +371,34 @@ async def test_a_write_that_comes_too_late_is_planned_again_and_leaves_old_or_ne
     assert stack_of(world).revision.number == 2
 
 
+async def test_a_large_stack_is_planned_in_turns_and_what_others_write_meanwhile_is_not_written_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World.make()
+    many: dict[str, Any] = {"services": {f"s{number}": {"image": "i:1"} for number in range(20)}}
+    await apply(world, many)
+    ticks = itertools.count(1)
+    monkeypatch.setattr(world.clock, "mono", lambda: float(next(ticks)))
+    for one in many["services"].values():
+        one["env"] = {"A": "1"}
+    scaled: list[int] = []
+
+    async def meddle() -> None:
+        """Somebody scales a service that is planned already, while the others are being planned."""
+        for _ in range(15):
+            await asyncio.sleep(0)
+        held = world.get_service("shop_s0")
+        mode = dataclasses.replace(held.spec.mode, replicas=7)
+        world.put(dataclasses.replace(held, spec=dataclasses.replace(held.spec, mode=mode)))
+        scaled.append(len(world.proposer.batches))
+
+    done, _ = await asyncio.gather(apply(world, many), meddle())
+    assert scaled == [1], "before the stack was written"
+    assert done["revision"] == 2
+    assert all(one.spec.task.container.env == ("A=1",) for one in world.store.services)
+    assert world.get_service("shop_s0").spec.mode.replicas == 7
+
+
 async def test_a_stack_of_hundreds_of_services_is_one_entry() -> None:
     world = World.make()
     await both(world, {"services": {f"s{number}": {"image": "i:1"} for number in range(250)}})
@@ -582,3 +612,15 @@ async def test_what_is_gone_and_cannot_come_back_is_named() -> None:
 
 def outer() -> dict[str, Any]:
     return {"secrets": {"outer": secret("x")}}
+
+
+async def test_a_stack_is_one_however_its_name_is_written() -> None:
+    world = World.make()
+    await apply(world)
+    assert (await apply(world, name="SHOP"))["changed"] is False
+    assert (await apply(world, {}, name="Shop", state="absent"))["changed"] is True
+    assert stack_of(world).removing
+
+
+def test_no_text_of_a_wish_shows_what_is_in_it() -> None:
+    assert secret("geheim")["data"] not in repr(Wish("stack", "shop", options=shop(secrets={"key": secret("geheim")})))

@@ -10,10 +10,11 @@ import pytest
 from laws.builders import network, service
 from runtime.manager.kit import World
 
-from queenright.manager.sheet import Sheet, squashed
+from queenright.manager.sheet import Sheet, squashed, write_whole
 from queenright.model.changes import Create, Delete, Update
-from queenright.model.errors import FailedPrecondition, OutOfSequence
-from queenright.model.objects import Secret
+from queenright.model.errors import FailedPrecondition, OutOfSequence, TooLarge
+from queenright.model.objects import Secret, Stack
+from queenright.model.stack import Revision
 from queenright.spec.data import SecretSpec
 
 
@@ -98,3 +99,26 @@ async def test_what_others_wrote_while_it_was_planned_is_not_written_over() -> N
     with pytest.raises(OutOfSequence):
         await world.context.write(sheet.changes)
     assert world.store.secret("key").spec.labels == {"theirs": "yes"}
+
+
+async def test_what_is_too_large_for_one_entry_is_written_with_fewer_former_revisions(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World.make()
+    stack = Stack(
+        id="k", name="shop", revision=Revision(number=6), history=tuple(Revision(number=n) for n in (5, 4, 3))
+    )
+    real, room = world.proposer.propose, 1
+
+    async def propose(changes: Any) -> int:
+        if sum(len(one.object.history) for one in changes if isinstance(one.object, Stack)) > room:
+            raise TooLarge("too much")
+        return await real(changes)
+
+    monkeypatch.setattr(world.proposer, "propose", propose)
+    await write_whole(world.context, [Create(secret("key")), Create(stack)])
+    assert [one.number for one in world.store.stack("shop").history] == [5]
+    assert world.store.secret("key").spec.name == "key"
+    room = -1
+    with pytest.raises(TooLarge, match="too much: declare it in several parts"):
+        await write_whole(world.context, [Create(dataclasses.replace(stack, id="other", name="other"))])

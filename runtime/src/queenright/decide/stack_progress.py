@@ -56,17 +56,17 @@ class Part:
 
 def parts(view: Store, stack: Stack, now: Now) -> list[Part]:
     """All services of the revision in force, in its order."""
-    return [_part(view, stack, one, now) for one in stack.revision.services]
+    return [part(view, stack, one, now) for one in stack.revision.services]
 
 
-def unmet(stack: Stack, part: Part, others: dict[str, Part]) -> tuple[str, ...]:
+def unmet(stack: Stack, one: Part, others: dict[str, Part]) -> tuple[str, ...]:
     """The services for which one that waits has still to wait. What is no part of the stack is not waited for."""
-    if part.service is None:
+    if one.service is None:
         return ()
-    conditions = awaiting.conditions(stack, part.declared)
+    conditions = awaiting.conditions(stack, one.declared)
     return tuple(
         name
-        for name in part.service.awaits
+        for name in one.service.awaits
         if name in conditions and name in others and not _met(others[name], conditions[name])
     )
 
@@ -75,15 +75,16 @@ def named(view: Store, name: str) -> Service | None:
     return next(iter(view.services.by("name", name.lower())), None)
 
 
-def _met(part: Part, condition: str) -> bool:
+def _met(one: Part, condition: str) -> bool:
     if condition == STARTED:
-        return part.runs or part.stage is Stage.THERE
-    if condition == COMPLETED and part.service is not None and not defaults.is_job(part.service.spec):
-        return part.stage is Stage.THERE and not part.runs
-    return part.stage is Stage.THERE
+        return one.runs or one.stage is Stage.THERE
+    if condition == COMPLETED and one.service is not None and not defaults.is_job(one.service.spec):
+        return one.stage is Stage.THERE and not one.runs
+    return one.stage is Stage.THERE
 
 
-def _part(view: Store, stack: Stack, declared: StackService, now: Now) -> Part:
+def part(view: Store, stack: Stack, declared: StackService, now: Now) -> Part:
+    """How far one service is."""
     service = named(view, declared.spec.name or "")
     if service is None:
         reason = f"service {declared.spec.name} is not there"
@@ -110,15 +111,15 @@ def _part(view: Store, stack: Stack, declared: StackService, now: Now) -> Part:
     return dataclasses.replace(fresh, stage=Stage.THERE, runs=runs)
 
 
-def _late(part: Part, stack: Stack, since: int, now: Now) -> Part:
+def _late(one: Part, stack: Stack, since: int, now: Now) -> Part:
     """The part with the time that it is given; failed if that is over."""
     if not stack.timeout:
-        return part
+        return one
     deadline = max(stack.status.started_at, since) + stack.timeout
     if deadline > now.wall:
-        return dataclasses.replace(part, until=deadline)
-    why = f"not there within {span(stack.timeout)}" + (f": {part.reasons[0]}" if part.reasons else "")
-    return dataclasses.replace(part, stage=Stage.FAILED, why=why)
+        return dataclasses.replace(one, until=deadline)
+    why = f"not there within {span(stack.timeout)}" + (f": {one.reasons[0]}" if one.reasons else "")
+    return dataclasses.replace(one, stage=Stage.FAILED, why=why)
 
 
 def _failure(view: Store, declared: StackService, service: Service, found: Convergence, now: Now) -> str:

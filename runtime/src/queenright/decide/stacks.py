@@ -14,10 +14,10 @@ from collections.abc import Callable, Iterator, Sequence
 
 from queenright.decide import stack_parts
 from queenright.decide.base import Decision, Dirty, Now, earliest
-from queenright.decide.stack_progress import MOMENT, Part, Stage, named, parts, unmet
+from queenright.decide.stack_progress import MOMENT, Part, Stage, named, part, parts, unmet
 from queenright.decide.stack_revision import former, restoration
 from queenright.model.changes import Change, Update
-from queenright.model.stack import Leftover, Revision, Stack, StackState, StackStatus
+from queenright.model.stack import Leftover, Revision, Stack, StackService, StackState, StackStatus
 from queenright.store.store import Store
 
 ROLLBACK = "rollback"  # what to do on failure, and the source of a revision that is put in force again
@@ -27,9 +27,15 @@ def decide(view: Store, dirty: Dirty, now: Now, ids: Callable[[], str]) -> Decis
     """Look at stacks that are rolled out or taken back, if something of them was touched or their time has come."""
     changes: list[Change] = []
     wakes: list[float | None] = []
-    for stack in _touched(view, dirty):
-        made, until = _steer(view, stack, now, ids)
-        changes.extend(made)
+    active = [one for one in view.stacks.by("active", True) if not one.removing]
+    for stack in sorted(active, key=lambda one: (one.created_at, one.id)):
+        touched = _touched(view, stack, dirty)
+        if touched is not None and not touched:
+            continue
+        until = _underway(view, stack, touched, now) if touched is not None else None
+        if until is None:
+            made, until = _steer(view, stack, now, ids)
+            changes.extend(made)
         wakes.append(now.wake_at(until) if until else None)
     return Decision(tuple(changes), earliest(wakes), partial=not _all(dirty))
 
@@ -38,21 +44,26 @@ def _all(dirty: Dirty) -> bool:
     return bool(dirty.everything or dirty.due or dirty.nodes)
 
 
-def _touched(view: Store, dirty: Dirty) -> list[Stack]:
-    active = [one for one in view.stacks.by("active", True) if not one.removing]
-    if active and not _all(dirty):
-        owners = {task.service_id for key in dirty.tasks if (task := view.tasks.get(key)) is not None}
-        concerned = dirty.services | owners
-        active = [one for one in active if one.id in dirty.stacks or _has(view, one, concerned)]
-    return sorted(active, key=lambda stack: (stack.created_at, stack.id))
+def _touched(view: Store, stack: Stack, dirty: Dirty) -> dict[str, StackService] | None:
+    """The services of the stack of which something was touched, by id; None if the whole has to be looked at."""
+    if _all(dirty) or stack.id in dirty.stacks or any(key not in view.services for key in dirty.services):
+        return None
+    declared = ((named(view, one.spec.name or ""), one) for one in stack.revision.services)
+    own = {held.id: one for held, one in declared if held is not None}
+    if stack.status.state == StackState.ROLLBACK_STARTED and (dirty.networks or not dirty.services.isdisjoint(own)):
+        return None
+    owners = {task.service_id for key in dirty.tasks if (task := view.tasks.get(key)) is not None}
+    return {key: one for key, one in own.items() if key in dirty.services or key in owners}
 
 
-def _has(view: Store, stack: Stack, services: set[str]) -> bool:
-    """Whether one of the services is of the stack; one that is gone may have been."""
-    if any(key not in view.services for key in services):
-        return True
-    found = (named(view, part.spec.name or "") for part in stack.revision.services)
-    return any(one is not None and one.id in services for one in found)
+def _underway(view: Store, stack: Stack, touched: dict[str, StackService], now: Now) -> int | None:
+    """When to look again if all services that were touched are still on their way, so that nothing follows from it: the
+    tasks of one service may be many, and each of them reports. None if something may follow.
+    """
+    found = [part(view, stack, one, now) for one in touched.values()]
+    if any(one.runs or one.stage in (Stage.FAILED, Stage.THERE) for one in found):
+        return None
+    return min((one.until for one in found if one.until), default=0)
 
 
 def _steer(view: Store, stack: Stack, now: Now, ids: Callable[[], str]) -> tuple[Sequence[Change], int]:
@@ -87,9 +98,9 @@ def _because(stack: Stack) -> str:
 def _lifted(stack: Stack, found: Sequence[Part]) -> Iterator[Change]:
     """Services for which all that they await has come about, at the same time."""
     by_name = {one.name: one for one in found}
-    for part in found:
-        if part.service is not None and part.stage is Stage.WAITS and not unmet(stack, part, by_name):
-            yield Update(dataclasses.replace(part.service, awaits=()))
+    for one in found:
+        if one.service is not None and one.stage is Stage.WAITS and not unmet(stack, one, by_name):
+            yield Update(dataclasses.replace(one.service, awaits=()))
 
 
 def _ended(stack: Stack, state: StackState, message: str, now: Now) -> Update:
@@ -108,19 +119,19 @@ def _status(held: StackStatus, state: StackState, message: str, now: Now) -> Sta
     return dataclasses.replace(held, state=state, message=message, completed_at=now.wall if done else 0)
 
 
-def _fail(view: Store, stack: Stack, part: Part, now: Now, ids: Callable[[], str]) -> tuple[Sequence[Change], int]:
+def _fail(view: Store, stack: Stack, culprit: Part, now: Now, ids: Callable[[], str]) -> tuple[Sequence[Change], int]:
     """A service failed: go back, or stop and say why."""
-    why = f"service {part.name}: {part.why}"
+    why = f"service {culprit.name}: {culprit.why}"
     if stack.status.state == StackState.ROLLBACK_STARTED:
         return [_ended(stack, StackState.ROLLBACK_PAUSED, why, now)], 0
     target = former(stack) if stack.on_failure == ROLLBACK else None
     if target is None:
         first = "" if stack.on_failure != ROLLBACK else "; there is no revision before to go back to"
-        return [_paused(stack, part.name, why + first, now)], 0
-    later = _taken_back(view, stack, target, part.name, why, now)
+        return [_paused(stack, culprit.name, why + first, now)], 0
+    later = _taken_back(view, stack, target, culprit.name, why, now)
     back = restoration(view, later, later.revision, now, ids, _because(later))
     if back.obstacle:
-        return [_paused(stack, part.name, f"{why}; it cannot be taken back: {back.obstacle}", now)], 0
+        return [_paused(stack, culprit.name, f"{why}; it cannot be taken back: {back.obstacle}", now)], 0
     return [Update(later), *back.changes], now.wall + MOMENT
 
 

@@ -15,7 +15,7 @@ from queenright.manager.context import MOST_TRIES, Context
 from queenright.manager.pinning import Warnings
 from queenright.manager.plans import Plan, Wish
 from queenright.manager.rehearsal import TURN, foreseen
-from queenright.manager.sheet import Sheet
+from queenright.manager.sheet import Sheet, write_whole
 from queenright.manager.stack_documents import tell_restarts
 from queenright.model.errors import InvalidArgument, OutOfSequence, Refusal, Unavailable
 from queenright.spec.fields import SpecError
@@ -46,7 +46,7 @@ class WholeApplier:
             if dry_run or not changes:
                 break
             try:
-                await self._context.proposer.propose(changes)
+                await write_whole(self._context, changes)
                 break
             except OutOfSequence:  # somebody else wrote first: plan again from what is there now
                 if attempt == MOST_TRIES - 1:
@@ -77,7 +77,7 @@ class WholeApplier:
                 await asyncio.sleep(0)
                 until = clock.mono() + TURN
             try:
-                plan = applier.plan(wish)
+                plan = await applier.planned(wish)
                 sheet.take(plan.changes)
             except (Refusal, SpecError) as error:
                 raise _named(wish, error) from error

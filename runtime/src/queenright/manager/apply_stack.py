@@ -19,7 +19,7 @@ from queenright.manager.context import Context
 from queenright.manager.pinning import Warnings
 from queenright.manager.plans import ABSENT, PRESENT, Plan, Wish
 from queenright.manager.sheet import Sheet
-from queenright.manager.stack_desk import Desk
+from queenright.manager.stack_desk import Desk, Steps
 from queenright.manager.stack_documents import Row, plan_document, row_of, service_document, stack_document
 from queenright.manager.stack_draw import Drawing
 from queenright.manager.stack_services import ServiceDrawing
@@ -47,7 +47,7 @@ class StackPlanner:
         """The wish with its source read and its images pinned; what must be waited for is done then."""
         if wish.state != PRESENT or _goes_back(wish):
             return wish, ()
-        stack_source.check_name(wish.name)
+        wish, _ = self._found(wish)
         draft = stack_source.read(wish)
         try:
             waves(draft.services)
@@ -58,19 +58,34 @@ class StackPlanner:
 
     def plan(self, wish: Wish) -> Plan:
         """What the wish comes to now; nothing is written. A wish for a stack that shall be is `prepared`."""
-        stack_source.check_name(wish.name)
-        found = next(iter(self._context.store.stacks.by("name", wish.name.lower())), None)
+        steps = self.steps(wish)
+        while True:
+            try:
+                next(steps)
+            except StopIteration as end:
+                plan: Plan = end.value
+                return plan
+
+    def steps(self, wish: Wish) -> Steps[Plan]:
+        """The same in steps of a few milliseconds."""
+        wish, found = self._found(wish)
         if wish.state == ABSENT:
             return self._plan_removal(wish, found)
         given = stack_source.settings(wish.options)
         if _goes_back(wish):
             return self._plan_rollback(wish, found)
         assert wish.draft is not None
-        return self._plan_presence(wish, found, given)
+        return (yield from self._plan_presence(wish, found, given))
+
+    def _found(self, wish: Wish) -> tuple[Wish, Stack | None]:
+        """The stack that is meant, if it is there; the wish then has its name as it was first written."""
+        stack_source.check_name(wish.name)
+        found = next(iter(self._context.store.stacks.by("name", wish.name.lower())), None)
+        return (wish if found is None else dataclasses.replace(wish, name=found.name)), found
 
     # -- a stack that shall be
 
-    def _plan_presence(self, wish: Wish, found: Stack | None, given: Settings) -> Plan:
+    def _plan_presence(self, wish: Wish, found: Stack | None, given: Settings) -> Steps[Plan]:
         sheet = Sheet(self._context, guarded=not wish.dry_run)
         number = _next_number(found)
         desk = Desk(sheet, wish, found)
@@ -80,7 +95,7 @@ class StackPlanner:
         if given.prune:
             for service in self._undeclared(wish.name, found, {one.spec.name or "" for one in draft.services}):
                 drawing.remove(service)
-        services, networks, data = drawing.draw(draft)
+        services, networks, data = yield from drawing.draw(draft)
         revision = dataclasses.replace(
             self._noted(wish, number), source=draft.source, services=services, networks=networks, data=data
         )

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 
 from queenright.manager.context import Context
 from queenright.model.changes import Batch, Change, Create, Delete, Update
-from queenright.model.errors import FailedPrecondition
-from queenright.model.objects import Object, Service
+from queenright.model.errors import FailedPrecondition, TooLarge
+from queenright.model.objects import Object, Service, Stack
 from queenright.store.scratch import Scratch
 from queenright.store.store import Store
 
@@ -81,3 +81,26 @@ def _one(present: Object | None, first: Change, last: Change) -> Change | None:
         row: Object = dataclasses.replace(last.object, version=seen, **times)  # type: ignore[arg-type]
         return None if row == present else Update(row)
     return Update(dataclasses.replace(last.object, version=seen or 0))
+
+
+async def write_whole(context: Context, changes: Sequence[Change]) -> None:
+    """Write all of it in one entry. Where that would be too large, stacks keep fewer of their former revisions; raises
+    TooLarge if it is too large even without.
+    """
+    while True:
+        try:
+            await context.proposer.propose(changes)
+            return
+        except TooLarge as error:
+            shorter = tuple(_shorter(change) for change in changes)
+            if shorter == tuple(changes):
+                raise TooLarge(f"{error}: declare it in several parts", plain=True) from error
+            changes = shorter
+
+
+def _shorter(change: Change) -> Change:
+    """A stack with half of its history; anything else as it is."""
+    if isinstance(change, Delete) or not isinstance(change.object, Stack) or not change.object.history:
+        return change
+    held = change.object.history
+    return dataclasses.replace(change, object=dataclasses.replace(change.object, history=held[: len(held) // 2]))

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from typing import TypeVar
 
 from queenright.manager.plans import Wish
 from queenright.manager.sheet import Sheet
@@ -14,6 +15,10 @@ from queenright.model.errors import FailedPrecondition, NotFound, OutOfSequence,
 from queenright.model.objects import Stack
 from queenright.model.stack import NAMESPACE_LABEL
 from queenright.store.store import Store
+
+T = TypeVar("T")
+Steps = Generator[None, None, T]
+"""Work that may pause between its steps. What others write meanwhile is found out by the write at the end."""
 
 
 @dataclasses.dataclass(slots=True)

@@ -14,7 +14,7 @@ from queenright.manager.control_networks import Networks
 from queenright.manager.data_kinds import CONFIG, KINDS, SECRET
 from queenright.manager.families import base_of, family, named
 from queenright.manager.plans import Wish
-from queenright.manager.stack_desk import Desk, about
+from queenright.manager.stack_desk import Desk, Steps, about
 from queenright.manager.stack_documents import Row, row_of
 from queenright.manager.stack_services import ServiceDrawing
 from queenright.model.changes import Create
@@ -43,11 +43,12 @@ class Drawing:
         """A service that is not declared any more."""
         self._services.remove(service)
 
-    def draw(self, draft: Draft) -> Parts:
+    def draw(self, draft: Draft) -> Steps[Parts]:
         """All of it, in the order in which one thing needs another; gives the parts of the revision."""
         networks = tuple(self._network(one) for one in draft.networks)
         data = tuple(self._data(one) for one in draft.data)
-        return self._services.draw(draft.services), networks, data
+        services = yield from self._services.draw(draft.services)
+        return services, networks, data
 
     # -- networks
 

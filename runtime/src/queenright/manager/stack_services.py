@@ -19,7 +19,7 @@ from queenright.manager.control_networks import Networks
 from queenright.manager.control_services import Services
 from queenright.manager.plans import HIDDEN
 from queenright.manager.references import check_existence, following, resolve
-from queenright.manager.stack_desk import Desk, about
+from queenright.manager.stack_desk import Desk, Steps, about
 from queenright.manager.stack_documents import Row, row_of, service_document
 from queenright.manager.stack_source import auth_for
 from queenright.model.changes import Create, Delete, Update
@@ -48,7 +48,7 @@ class ServiceDrawing:
         self._desk.sheet.take([Delete("service", service.id, service.version)])
         self._desk.rows.append(Row("remove", "service", service.name))
 
-    def draw(self, services: Sequence[DraftService]) -> tuple[StackService, ...]:
+    def draw(self, services: Sequence[DraftService]) -> Steps[tuple[StackService, ...]]:
         """All of them; who takes a port over comes after who gives it up. Gives the parts of the revision."""
         by_key = {one.key: one for one in services}
         todo = [by_key[key] for wave in waves(services) for key in wave]
@@ -57,6 +57,7 @@ class ServiceDrawing:
             ready = [one for one in todo if not self._waits_for_port(one, todo)] or todo[:1]
             for one in ready:
                 parts[one.key] = self._draw(one)
+                yield
             todo = [one for one in todo if one not in ready]
         names = {one.key: one.spec.name or "" for one in services}
         for one in services:

@@ -180,6 +180,19 @@ class Either:
         raise refuse(self, value, path)
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Anything:
+    """Whatever it is, it is not looked into."""
+
+    words: str = "anything"
+
+    def takes(self, value: object) -> bool:
+        return True
+
+    def check(self, value: object, path: str) -> None:
+        pass
+
+
 TEXT = Plain("a text", (str,))
 BOOL = Plain("true or false", (bool,))
 NUMBER = Plain("a number", (int, float))

@@ -49,7 +49,6 @@ def service(given: Mapping[str, Any], path: str, around: Surroundings) -> Loaded
         "depends_on": depends_on(given.get("depends_on"), f"{path}.depends_on"),
         "dns": values.texts(given.get("dns")),
         "dns_search": values.texts(given.get("dns_search")),
-        "tmpfs": values.texts(given.get("tmpfs")),
         "environment": _environment(given, path, around),
         "extra_hosts": values.hosts(given.get("extra_hosts")),
         "labels": values.pairs(given.get("labels")),
@@ -93,6 +92,7 @@ def _environment(given: Mapping[str, Any], path: str, around: Surroundings) -> d
         where = f"{path}.env_file" + (f"[{number}]" if isinstance(given["env_file"], list) else "")
         found |= env_file(around.file(named, where), f"{where} ({named})")
     found = {key: _from_caller(key, value, around) for key, value in found.items()}
+    found = {key: value for key, value in found.items() if value is not None}
     own = values.optional_pairs(given.get("environment")) or {}
     for key in own:
         if not key:
@@ -149,10 +149,10 @@ def _ports(value: Any, path: str, warnings: list[str]) -> list[ports.Port] | Non
         if not isinstance(one, dict):
             found += ports.ports(values.as_text(one), where, warnings)
             continue
-        for key in ("target", "published"):
-            if not 0 <= one.get(key, 1) <= 65535:
+        for key, least in (("target", 1), ("published", 0)):
+            if not least <= one.get(key, least) <= ports.LAST:
                 raise SourceError(f"{where}.{key}", f"{one[key]} is no port")
-        mode, protocol = one.get("mode") or ports.INGRESS, one.get("protocol") or "tcp"
+        mode, protocol = one.get("mode") or "", one.get("protocol") or ""
         found.append(ports.Port(int(one.get("published", 0)), int(one["target"]), protocol, mode))
     return found
 

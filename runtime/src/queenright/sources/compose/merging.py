@@ -5,8 +5,11 @@ some of them by what their items are of.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+
+from queenright.model.stack import Dependency
+from queenright.sources.compose.ports import TCP, Port
 
 Loaded = dict[str, Any]
 REPLACED = ("command", "entrypoint")
@@ -51,7 +54,7 @@ def _value(key: str, base: Any, over: Any) -> Any:
 
 
 def _nested(key: str, base: Any, over: Any) -> Any:
-    if base is None or over is None:
+    if base is None or over is None or key == "test":
         return base if over is None else over
     if key in ("labels", "options"):
         return {**base, **over}
@@ -86,8 +89,11 @@ def _by(name: str) -> Callable[[list[Loaded], list[Loaded] | None], list[Loaded]
     return joined
 
 
-def _ports(base: list[Any], over: list[Any] | None) -> list[Any]:
-    return sorted({*base, *(over or ())})
+def _ports(base: list[Port], over: list[Port] | None) -> list[Port]:
+    """A port that the later file publishes as the same goes before that of the earlier file."""
+    taken = {(one.published, one.protocol or TCP) for one in over or () if one.published}
+    kept = {one for one in base if (one.published, one.protocol or TCP) not in taken}
+    return sorted({*kept, *(over or ())})
 
 
 def _networks(base: dict[str, Loaded | None], over: dict[str, Loaded | None] | None) -> dict[str, Loaded | None]:
@@ -111,8 +117,13 @@ def _logging(base: Loaded, over: Loaded | None) -> Loaded:
     return found
 
 
+def _awaited(base: Sequence[Dependency], over: Sequence[Dependency] | None) -> tuple[Dependency, ...]:
+    return tuple({one.key: one for one in [*base, *(over or ())]}.values())
+
+
 _SPECIAL: dict[str, Callable[[Any, Any], Any]] = {
     "command": _replaced,
+    "depends_on": _awaited,
     "entrypoint": _replaced,
     "environment": _environment,
     "labels": _pairs,

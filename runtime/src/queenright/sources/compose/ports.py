@@ -11,12 +11,13 @@ from queenright.sources.draft import SourceError
 
 _RANGE = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?", re.ASCII)
 PROTOCOLS = ("tcp", "udp", "sctp")
-INGRESS = "ingress"
+LAST = 65535
+INGRESS, TCP = "ingress", "tcp"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, order=True)
 class Port:
-    """``published`` 0: any that is free."""
+    """``published`` 0: any that is free. Without a protocol or mode, the swarm's own apply."""
 
     published: int
     target: int
@@ -26,12 +27,14 @@ class Port:
 
 def ports(text: str, path: str, warnings: list[str]) -> list[Port]:
     """The ports that the short form means. Raises SourceError."""
-    spec, _, protocol = text.rpartition("/") if "/" in text else (text, "", "tcp")
+    spec, _, protocol = text.rpartition("/") if "/" in text else (text, "", TCP)
     if protocol.lower() not in PROTOCOLS:
         raise SourceError(path, f"{protocol!r} is none of {', '.join(PROTOCOLS)}")
     outer, _, target = spec.rpartition(":")
     address, colon, published = outer.rpartition(":")
     first, last = _range(target, text, path)
+    if not first:
+        raise SourceError(path, f"{text!r} is no port: containers have none of number 0")
     if colon:
         _check_address(address, text, path)
         warnings.append(f"{path}: the address {address} is ignored: the port answers at all addresses")
@@ -51,7 +54,7 @@ def _range(text: str, whole: str, path: str) -> tuple[int, int]:
         raise SourceError(path, f"{whole!r} is no port: write it as 80, 8080:80 or 8080-8090:80-90/udp")
     first = int(match[1])
     last = int(match[2]) if match[2] else first
-    if last < first or last > 65535:
+    if last < first or last > LAST:
         raise SourceError(path, f"{whole!r} is no port: {text} is no range of 1 to 65535")
     return first, last
 

@@ -12,6 +12,7 @@ from queenright.sources.compose.kinds import (
     SIGNED,
     TEXT,
     WHOLE,
+    Anything,
     Items,
     Kind,
     Named,
@@ -31,7 +32,6 @@ IGNORED = {
     "domainname": "",
     "expose": "containers of a network reach each other's ports anyway",
     "external_links": "",
-    "group_add": "",
     "ipc": "",
     "links": "services reach each other by their names",
     "mac_address": "",
@@ -40,6 +40,7 @@ IGNORED = {
     "privileged": "",
     "security_opt": "",
     "shm_size": "",
+    "tmpfs": "write a volume of type tmpfs",
     "userns_mode": "",
 }
 """Keys of a service that ``docker stack deploy`` ignores, and why, where that is not plain."""
@@ -183,15 +184,13 @@ _TAKEN: dict[str, Kind] = {
     "stop_grace_period": TEXT,
     "stop_signal": TEXT,
     "sysctls": PAIRS,
-    "tmpfs": TEXT_OR_LIST,
     "tty": BOOL,
     "ulimits": Named(_ULIMIT, pattern=re.compile("[a-z]+")),
     "user": TEXT,
     "volumes": Items(either(TEXT, _VOLUME), unique=True),
     "working_dir": TEXT,
 }
-_ANY = Plain("anything", (object,))
-SERVICE = Table({**_TAKEN, **dict.fromkeys(IGNORED, _ANY)}, extras=True)
+SERVICE = Table({**_TAKEN, **dict.fromkeys(IGNORED, Anything()), "tmpfs": TEXT_OR_LIST}, extras=True)
 
 _EXTERNAL = either(BOOL, Table({"name": TEXT}))
 _POOL = Table({"subnet": TEXT}, required=("subnet",))

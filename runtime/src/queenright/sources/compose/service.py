@@ -68,20 +68,20 @@ def _container(stack: str, loaded: Loaded, entries: Entries, path: str) -> Loade
         "Image": loaded["image"],
         "Command": loaded.get("entrypoint", []),
         "Args": loaded.get("command", []),
-        "Hostname": loaded.get("hostname"),
+        "Hostname": loaded.get("hostname") or None,
         "Hosts": [_host(one) for one in loaded.get("extra_hosts", ()) if ":" in one],
         "DNSConfig": dns if any(dns.values()) else None,
         "Healthcheck": _healthcheck(loaded.get("healthcheck"), path),
         "Env": sorted(key if one is None else f"{key}={one}" for key, one in loaded.get("environment", {}).items()),
         "Labels": {**loaded.get("labels", {}), NAMESPACE_LABEL: stack},
-        "Dir": loaded.get("working_dir"),
-        "User": loaded.get("user"),
+        "Dir": loaded.get("working_dir") or None,
+        "User": loaded.get("user") or None,
         "Mounts": _mounts(stack, loaded, entries["volumes"], path),
         "StopGracePeriod": loaded.get("stop_grace_period"),
-        "StopSignal": loaded.get("stop_signal"),
-        "TTY": loaded.get("tty"),
-        "OpenStdin": loaded.get("stdin_open"),
-        "ReadOnly": loaded.get("read_only"),
+        "StopSignal": loaded.get("stop_signal") or None,
+        "TTY": loaded.get("tty") or None,
+        "OpenStdin": loaded.get("stdin_open") or None,
+        "ReadOnly": loaded.get("read_only") or None,
         "Init": loaded.get("init"),
         "Sysctls": loaded.get("sysctls", {}),
         "CapabilityAdd": add,
@@ -256,7 +256,7 @@ def _update(value: Loaded | None) -> Loaded | None:
         "Delay": value.get("delay") or None,
         "FailureAction": value.get("failure_action"),
         "Monitor": value.get("monitor") or None,
-        "MaxFailureRatio": value.get("max_failure_ratio") or None,
+        "MaxFailureRatio": value.get("max_failure_ratio", 0.0),
         "Order": value.get("order"),
     }
 
@@ -267,10 +267,10 @@ def _endpoint(loaded: Loaded, deploy: Loaded, path: str) -> Loaded:
         raise SourceError(f"{path}.deploy.endpoint_mode", f"{mode!r} is none of vip, dnsrr")
     rows = [
         {
-            "Protocol": one.protocol,
+            "Protocol": one.protocol or None,
             "TargetPort": one.target,
             "PublishedPort": one.published or None,
-            "PublishMode": one.mode,
+            "PublishMode": one.mode or None,
         }
         for one in sorted(loaded.get("ports", ()))
     ]

@@ -19,6 +19,7 @@ _CPUS = re.compile(r"\+?([0-9]+\.?[0-9]*|\.[0-9]+)(/[0-9]+|e[+-]?[0-9]{1,2})?", 
 _LARGEST = (1 << 63) - 1
 _LONGEST = 64
 _NANO = 10**9
+_EXPONENT = 1_000_000
 
 
 def duration(text: str, path: str) -> int:
@@ -76,15 +77,15 @@ def as_text(value: object) -> str:
 
 
 def _float_text(value: float) -> str:
-    """The shortest digits that mean it; with an exponent below 1e-4 and from 1e21 on."""
+    """The shortest digits that mean it; with an exponent below 1e-4 and from 1e6 on."""
     digits, _, exponent = repr(value).partition("e")
-    if not exponent:
+    if not exponent and abs(value) < _EXPONENT:
         return digits.removesuffix(".0")
-    power = int(exponent)
-    if not 0 < power < 21:
-        return f"{digits.removesuffix('.0')}e{power:+03d}"
+    sign, digits = ("-", digits[1:]) if value < 0 else ("", digits)
     whole, _, part = digits.partition(".")
-    return whole + part.ljust(power, "0")
+    power = len(whole) - 1 + int(exponent or 0)
+    figures = (whole + part).rstrip("0")
+    return f"{sign}{figures[:1]}{'.' if figures[1:] else ''}{figures[1:]}e{power:+03d}"
 
 
 # -- lists and objects

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is written down of Docker's own client (``golden.json``) is what the real one does.
+
+With ``REWRITE_GOLDEN=1`` in the environment, it is written anew.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from compat.compose.recorder import CLIENTS, Said, deploy
+from runtime.sources.compose import cases as cases_room
+from runtime.sources.compose.cases import FILES, split
+from runtime.sources.compose.cases import VALID as SINGLE
+from runtime.sources.compose.cases_over import LAID
+from runtime.sources.compose.cases_refused import REFUSED, STRICTER
+from runtime.sources.compose.forms import of_client
+
+NEWEST = CLIENTS[:1]
+VALID = SINGLE | LAID
+GOLDEN = Path(cases_room.__file__).with_name("golden.json")
+REWRITE = "REWRITE_GOLDEN" in os.environ
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the files of all cases lie."""
+    place = tmp_path_factory.mktemp("compose")
+    for name, content in FILES.items():
+        if not name.startswith("/"):
+            (place / name).parent.mkdir(exist_ok=True)
+            (place / name).write_bytes(content)
+    return place
+
+
+@pytest.fixture(scope="module")
+def golden() -> Iterator[dict[str, Any]]:
+    held: dict[str, Any] = {} if REWRITE else json.loads(GOLDEN.read_text())
+    yield held
+    if REWRITE:
+        rows = [f"{json.dumps(key)}: {json.dumps(held[key], sort_keys=True)}" for key in sorted(held)]
+        GOLDEN.write_text("{\n" + ",\n".join(rows) + "\n}\n")
+
+
+def said(client: str, text: str, folder: Path) -> Said:
+    files, variables = split(text)
+    paths = []
+    for number, one in enumerate(files):
+        paths.append(folder / f"compose.{number}.yml")
+        paths[-1].write_text(one)
+    socket = folder / "engine.sock"
+    socket.unlink(missing_ok=True)
+    return deploy(client, socket, "shop", paths, variables, folder)
+
+
+@pytest.mark.parametrize("client", NEWEST)
+@pytest.mark.parametrize("name", sorted(VALID))
+def test_docker_makes_of_it_what_is_written_down(name: str, client: str, folder: Path, golden: dict[str, Any]) -> None:
+    found = said(client, VALID[name], folder)
+    assert found.status == 0, found.errors
+    if REWRITE:
+        golden[name] = of_client(found.created)
+    assert of_client(found.created) == golden[name]
+
+
+@pytest.mark.parametrize("client", NEWEST)
+@pytest.mark.parametrize("name", REFUSED)
+def test_docker_refuses_it_too(name: str, client: str, folder: Path) -> None:
+    found = said(client, REFUSED[name][0], folder)
+    assert found.status != 0, found.created
+
+
+@pytest.mark.parametrize("client", NEWEST)
+@pytest.mark.parametrize("name", [name for name in STRICTER if name != "condition"])
+def test_docker_takes_what_only_we_refuse(name: str, client: str, folder: Path) -> None:
+    found = said(client, STRICTER[name][0], folder)
+    assert found.status == 0 or "secret" in name or "template" in name, found.errors
