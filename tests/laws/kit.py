@@ -21,6 +21,7 @@ from queenright.store.store import Event, Store
 
 MOST_CUTS = 8
 MOST_ROUNDS = 50
+ROUNDING = 1e-6  # seconds: a time of waking is a sum of binary fractions
 
 
 class Lawless(AssertionError):  # noqa: N818 - a law, not an error of the program
@@ -53,6 +54,15 @@ def apply(view: Store, changes: Iterable[Change], at: int) -> list[Event]:
     return events
 
 
+def apply_whole(view: Store, changes: Iterable[Change], at: int) -> list[Event]:
+    """Apply changes as one entry."""
+    with view.watch() as subscription:
+        conflict = view.apply(view.index + 1, Batch(at=at, changes=tuple(changes)))
+        if conflict is not None:
+            raise Lawless(f"{conflict.kind} {conflict.id}: {conflict.reason}")
+        return [event for commit in subscription.drain() for event in commit.events]
+
+
 def check(name: str, decide: Decider, view: Store, dirty: Dirty, now: Now, held: float = math.inf) -> None:
     """Hold one question to all five laws; the store itself is left alone. ``held``: when the decider wants to be asked
     by its earlier answers.
@@ -74,7 +84,7 @@ def _check_full(name: str, decide: Decider, view: Store, dirty: Dirty, now: Now,
     full = _ask(decide, view, Dirty(everything=True), now)
     if full.changes != answer.changes:
         raise Lawless(f"{name}, told of {dirty}, says {_texts(answer.changes)}; of all: {_texts(full.changes)}")
-    late = next_wake(held, answer) > next_wake(held, full)
+    late = next_wake(held, answer) > next_wake(held, full) + ROUNDING
     if late if answer.partial else full.wake_at != answer.wake_at:
         raise Lawless(f"{name}, told of {dirty}, wakes at {answer.wake_at}; of all: {full.wake_at}")
 
@@ -109,10 +119,23 @@ def picture(view: Store) -> set[tuple[object, ...]]:
     ]
     found += [("node", node.id, node.status, node.spec.availability, node.attachments) for node in view.nodes]
     found += [
-        ("service", each.id, each.spec_version, each.job_iteration, each.update_status, each.ports, each.vips)
+        ("service", each.name, each.spec_version, each.job_iteration, each.update_status, each.ports, each.vips)
         for each in view.services
     ]
+    found += [("awaits", each.name, each.awaits) for each in view.services]
     found += [("network", each.name, each.subnets, each.vni, each.error) for each in view.networks]
+    found += [
+        (
+            "stack",
+            each.name,
+            each.status,
+            each.revision.number,
+            each.revision.message,
+            len(each.leftovers),
+            each.removing,
+        )
+        for each in view.stacks
+    ]
     found += [("ticket", ticket.id) for ticket in view.tickets]
     return {(*item, found.count(item)) for item in found}
 

@@ -9,7 +9,9 @@ from typing import Any
 from hypothesis import strategies as st
 
 from laws.builders import SECOND, job, network, node, spec
+from laws.stacks import deploy, of_spec
 from laws.world import Behaviour, World
+from queenright.decide.stack_parts import FORCE_UPDATE
 from queenright.manager.check_ports import check_ports
 from queenright.model.changes import Create
 from queenright.model.errors import InvalidArgument
@@ -21,6 +23,7 @@ Step = tuple[Any, ...]
 NODES = ("h1", "h2", "h3", "h4")
 SERVICES = ("web", "db", "agent", "job", "sweep")
 JOBS = ("job", "sweep")
+STACK_KEYS = ("a", "b", "c")
 
 # What the containers of each image do.
 IMAGES = {
@@ -84,14 +87,39 @@ changes = st.fixed_dictionaries(
         "dnsrr": st.booleans(),
     },
 )
+stack_parts = st.fixed_dictionaries(
+    {"image": st.sampled_from(["good:1", "good:2", "slow:1", "crash:1", "late:1", "missing:1"])},
+    optional={
+        "replicas": st.integers(0, 2),
+        "condition": st.sampled_from(["started", "healthy"]),
+        "update": rollouts,
+        "action": st.sampled_from(["pause", "continue", "rollback"]),
+        "restart": restart_policies,
+        "networks": st.sampled_from([["tiny"], ["wide"]]),
+    },
+)
+stacks = st.tuples(
+    st.just("stack"),
+    st.fixed_dictionaries(
+        {"on_failure": st.sampled_from(["rollback", "rollback", "pause"]), "timeout": st.sampled_from([0, 20, 900])},
+        optional=dict.fromkeys(STACK_KEYS, stack_parts) | {"job": st.sampled_from(["once:1", "crash:1"])},
+    ),
+)
 names = st.sampled_from(SERVICES)
+shop_names = st.sampled_from([f"shop_{key}" for key in STACK_KEYS])
 members = st.sampled_from(NODES)
+_FIRST_STACK: Step = (
+    "stack",
+    {"on_failure": "rollback", "timeout": 900, **{key: {"image": "good:1", "replicas": 1} for key in STACK_KEYS}},
+)
 steps: st.SearchStrategy[Step] = st.one_of(
     st.tuples(st.just("put"), names, changes),
     st.tuples(st.just("put"), names, changes),
     st.tuples(st.just("image"), names, st.sampled_from(sorted(IMAGES))),
     st.tuples(st.just("image"), names, st.sampled_from(sorted(IMAGES))),
+    stacks,
     st.tuples(st.just("remove"), names),
+    st.tuples(st.just("remove"), shop_names),
     st.tuples(st.just("rollback"), names),
     st.tuples(st.just("exit"), st.integers(0, 20), st.sampled_from([0, 1])),
     st.tuples(st.sampled_from(["silence", "breaks", "restarts", "lost"]), members),
@@ -118,6 +146,25 @@ first_spec = st.fixed_dictionaries(
 opening: st.SearchStrategy[list[Step]] = st.lists(
     st.tuples(st.just("put"), names, first_spec), min_size=1, max_size=2
 ).map(lambda puts: [*puts, ("pass", 1)])
+disturbances: st.SearchStrategy[Step] = st.one_of(
+    st.tuples(st.just("pass"), st.sampled_from([0.5, 2, 6])),
+    st.tuples(st.just("pass"), st.sampled_from([0.5, 2, 6, 20])),
+    st.tuples(st.just("exit"), st.integers(0, 20), st.sampled_from([0, 1])),
+    st.tuples(st.just("leader")),
+    st.tuples(st.just("silence"), members),
+    st.tuples(st.just("beat"), members),
+    st.tuples(st.just("remove"), shop_names),
+    st.tuples(st.just("image"), shop_names, st.sampled_from(sorted(IMAGES))),
+)
+revisions = st.builds(
+    lambda stack, between, after: [stack, *between, ("pass", after)],
+    stacks,
+    st.lists(disturbances, max_size=3),
+    st.sampled_from([6, 20, 40]),
+)
+rollout_scenes = st.lists(revisions, min_size=1, max_size=3).map(
+    lambda groups: [_FIRST_STACK, ("pass", 30), *(step for group in groups for step in group)]
+)
 scenes = st.builds(list.__add__, opening, st.lists(steps, min_size=2, max_size=12))
 
 
@@ -146,6 +193,8 @@ def wanted_spec(name: str, change: dict[str, Any], held: ServiceSpec | None) -> 
     task: dict[str, Any] = {"Placement": placement}
     if change.get("restart"):
         task["RestartPolicy"] = change["restart"]
+    if "force" in change:
+        task["ForceUpdate"] = change["force"]
     if change.get("cpus"):
         task["Resources"] = {"Reservations": {"NanoCPUs": int(change["cpus"] * 1e9)}}
     publish = change.get("publish", [])
@@ -183,15 +232,34 @@ def _clashes(made: World, wanted: ServiceSpec, name: str) -> bool:
 
 def _image(made: World, name: str, image: str) -> None:
     """Only the image changes: an update by the service's own configuration."""
-    held = made.store.services.get(name)
+    held = next(iter(made.store.services.by("name", name)), None)
     if held is not None:
         container = dataclasses.replace(held.spec.task.container, image=image)
         made.change(name, task=dataclasses.replace(held.spec.task, container=container))
 
 
 def _remove(made: World, name: str) -> None:
-    if name in made.store.services:
+    if made.store.services.by("name", name):
         made.remove(name)
+
+
+def _stack(made: World, wish: dict[str, Any]) -> None:
+    """A stack of a chain of services, each of which needs the one before; and a job that the first may need."""
+    parts, before = [], {}
+    if "job" in wish:
+        once = {"RestartPolicy": {"MaxAttempts": 1, "Delay": SECOND}}
+        parts.append(of_spec("shop", "job", job("shop_job", 1, image=wish["job"], task=once)))
+        before = {"job": "completed"}
+    for key in STACK_KEYS:
+        if key in wish:
+            change = wish[key]
+            made_spec = wanted_spec(f"shop_{key}", {"replicas": 1, **change}, None)
+            parts.append(
+                of_spec("shop", key, made_spec, after=before, said=(FORCE_UPDATE,) if "force" in change else ())
+            )
+            before = {key: change.get("condition", "healthy")}
+    if parts:
+        deploy(made, *parts, on_failure=wish["on_failure"], timeout=wish["timeout"] * SECOND)
 
 
 def _rollback(made: World, name: str) -> None:
@@ -262,6 +330,7 @@ def _forget(made: World, name: str) -> None:
 
 _STEPS = {
     "put": _put,
+    "stack": _stack,
     "image": _image,
     "remove": _remove,
     "rollback": _rollback,
@@ -281,12 +350,19 @@ _STEPS = {
 }
 
 
+_WELL = {"image": "good:1", "replicas": 1, "force": 1000}
+
+
 def heal(made: World) -> None:
     """All nodes of the scene are there, active and reporting, and every service is asked for something that works."""
     for name in ("h1", "h2", "h3"):
         _beat(made, name)
         made.set_node(name, availability="active", labels={"zone": "a"})
+    if len(made.store.stacks):
+        _stack(made, {"on_failure": "pause", "timeout": 0, **dict.fromkeys(STACK_KEYS, _WELL)})
     for service in list(made.store.services):
+        if service.name.startswith("shop_"):
+            continue
         image = "once:1" if service.name in JOBS else "good:1"
         made.update(dataclasses.replace(spec(service.name, 1, image), mode=service.spec.mode))
     made.advance(200)

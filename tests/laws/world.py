@@ -68,7 +68,15 @@ class World:
 
     def do(self, *changes: Change) -> None:
         """Write changes, one entry each; invariants are checked after each."""
-        events = kit.apply(self.store, changes, self.wall)
+        self._note(kit.apply(self.store, changes, self.wall))
+
+    def write(self, *changes: Change) -> list[Event]:
+        """Write changes as one entry."""
+        events = kit.apply_whole(self.store, changes, self.wall)
+        self._note(events)
+        return events
+
+    def _note(self, events: list[Event]) -> None:
         self.seen.extend((self.wall, event) for event in events)
         for event in events:
             for dirty in self._seats.values():

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from laws.builders import SECOND, job, network, node, spec
+from laws.stacks import deploy, of_spec
 from laws.world import FOREVER, Behaviour, World
 from stories import flags
 
@@ -22,6 +23,7 @@ from queenright.lib.clockface import of_day
 from queenright.manager import chain
 from queenright.model.changes import Create, Delete
 from queenright.model.objects import Attachment, Network, Node, Service, Task
+from queenright.model.stack import Stack
 from queenright.model.states import TaskState
 from queenright.spec.service import ServiceSpec
 from queenright.store.store import Event
@@ -55,6 +57,10 @@ def tell(text: str) -> str:
     return "\n".join(out) + "\n"
 
 
+def _said(words: Iterable[str]) -> tuple[str, ...]:
+    return ("Mode.Replicated.Replicas",) if "--replicas" in words else ()
+
+
 def _texts(attachments: Iterable[Attachment]) -> str:
     return " and ".join(", ".join(one.addresses) for one in attachments)
 
@@ -75,6 +81,24 @@ def _endpoint(before: Service | None, after: Service | None) -> str:
         numbers = ", ".join(f"{port.published_port or 'no port yet'}" for port in after.ports)
         said.append(f"publishes {numbers or 'nothing any more'}")
     return f"service {after.name} {' and '.join(said)}"
+
+
+def _awaiting(before: Service | None, after: Service | None) -> str:
+    """What a service waits for from now on, or that it waits no more."""
+    held, earlier = (one.awaits if one is not None else () for one in (after, before))
+    if after is None or held == earlier:
+        return ""
+    return f"service {after.name} waits for {' and '.join(held)}" if held else f"service {after.name} may go on"
+
+
+def _stack_line(before: Stack | None, after: Stack | None) -> str:
+    """Where the roll-out of a stack is."""
+    if after is None or (before is not None and before.status == after.status):
+        return ""
+    status = after.status
+    return f"stack {after.name}, revision {after.revision.number}, is {status.state}" + f": {status.message}".rstrip(
+        ": "
+    )
 
 
 class Teller:
@@ -105,6 +129,7 @@ class Teller:
             "scale": lambda name, count: self._update(name, "--replicas", count),
             "rollback": self.world.rollback,
             "remove": self.world.remove,
+            "stack": self._stack,
             "advance": lambda time: self.world.advance(float(time.removesuffix("s"))),
             "exit": self._exit,
             "node": self._node,
@@ -130,6 +155,8 @@ class Teller:
             text = self._node_line(event.before, event.after)  # type: ignore[arg-type]
         elif isinstance(thing, Network):
             text = self._network_line(event.before, event.after)  # type: ignore[arg-type]
+        elif isinstance(thing, Stack):
+            text = _stack_line(event.before, event.after)  # type: ignore[arg-type]
         return f"{after / SECOND:5.1f}  {text}" if text else ""
 
     def _task_line(self, before: Task | None, after: Task | None, task: Task) -> str:
@@ -156,7 +183,7 @@ class Teller:
 
     @staticmethod
     def _service_line(before: Service | None, after: Service | None) -> str:
-        told = _endpoint(before, after)
+        told = _endpoint(before, after) or _awaiting(before, after)
         if told:
             return told
         held = after.update_status if after is not None else None
@@ -264,6 +291,22 @@ class Teller:
             return job(name, total, int(held.get("--at-once", total or 1)), image=held.get("--image", "app:1"), **api)
         replicas = None if "--global" in held else int(held.get("--replicas", 1))
         return spec(name, replicas, held.get("--image", "app:1"), **api)
+
+    def _stack(self, name: str, *words: str) -> None:
+        """``stack shop "db db:1" "web web:1 --replicas 2 --after db" on_failure=pause``: keys with images and flags."""
+        parts, fields = [], {}
+        for word in words:
+            key, *rest = shlex.split(word)
+            if not rest:
+                option, _, fields[option] = key.partition("=")
+                continue
+            after = rest.pop(rest.index("--after") + 1).split(",") if "--after" in rest else []
+            held = [flag for flag in rest[1:] if flag != "--after"]
+            self._flags[f"{name}_{key}"] = {}
+            made = self._spec(f"{name}_{key}", ["--image", rest[0], *held])
+            conditions = {one: condition or "healthy" for one, _, condition in (pair.partition(":") for pair in after)}
+            parts.append(of_spec(name, key, made, after=conditions, said=_said(held)))
+        deploy(self.world, *parts, name=name, **fields)
 
     def _exit(self, place: str, code: str = "1") -> None:
         """``exit web.2 137``: the container of the task that runs there ends."""

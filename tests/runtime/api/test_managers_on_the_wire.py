@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pathlib
 import shutil
 import tempfile
@@ -75,6 +76,20 @@ async def test_a_service_is_made_read_and_removed_through_a_follower(field: Fiel
     assert (await field.ask("DELETE", "/v1.41/services/web"))[0] == 200
     status, _, body = await field.ask("DELETE", "/v1.41/services/web")
     assert (status, body) == (404, b'{"message":"service web not found"}\n')
+
+
+async def test_a_stack_is_declared_through_a_follower_who_shows_it_and_says_who_asked(field: Field) -> None:
+    options = {"services": {"web": {"image": "web:1"}}}
+    wish = {"kind": "stack", "name": "shop", "options": options}
+    status, _, body = await field.ask("POST", "/queenright/v1/apply", wish)
+    assert (status, json.loads(body)["revision"]) == (200, 1)
+    status, _, body = await field.ask("POST", "/queenright/v1/apply_all", {"wishes": [wish]})
+    assert (status, json.loads(body)["changed"]) == (200, False)
+    status, _, body = await field.ask("GET", "/queenright/v1/stacks/shop")
+    shown = json.loads(body)
+    assert (status, shown["Services"][0]["Name"]) == (200, "shop_web")
+    assert shown["Revisions"][0]["Actor"].startswith(f"a client, user {os.getuid()} at node ")
+    assert (await field.ask("GET", "/queenright/v1/stacks/none"))[0] == 404
 
 
 async def test_a_cut_off_manager_marks_lists_errors_and_info_and_refuses_writes(field: Field) -> None:

@@ -74,7 +74,8 @@ async def test_a_dry_run_tells_what_restarts() -> None:
     await apply(api)
     web = world.get_service("shop_web")
     for slot in (1, 2):
-        world.task(web, slot, world.store.nodes.get(world.manager_id), attachments=())
+        world.task(web, slot, world.store.nodes.get(world.manager_id))
+    world.task(world.get_service("shop_db"), 1, world.store.nodes.get(world.manager_id))
     world.put(dataclasses.replace(web, awaits=()))
     options = {**SHOP, "services": {**SHOP["services"], "web": {**SHOP["services"]["web"], "env": {"A": "1"}}}}
     planned = await apply(api, options, "?dry_run=1")

@@ -106,7 +106,7 @@ async def test_only_the_kinds_that_are_asked_for_are_told() -> None:
     await lines.close()
     assert await api.error("GET", "/queenright/v1/watch?kind=ticket") == (
         400,
-        "kind 'ticket' is none of swarm, node, service, task, secret, config, network",
+        "kind 'ticket' is none of swarm, node, service, task, secret, config, network, stack",
     )
 
 

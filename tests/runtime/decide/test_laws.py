@@ -14,7 +14,18 @@ from queenright.decide.base import Dirty
 from queenright.decide.convergence import convergence
 from queenright.decide.orchestrate import DECIDERS
 from queenright.model.objects import Task
+from queenright.model.stack import StackState
 from queenright.model.states import UpdateState
+
+
+def _check_healed(world: World) -> None:
+    for service in world.store.services:
+        found = convergence(world.store, service, world.now)
+        assert found.converged, f"{service.name}: {found}"
+        wanted = [task for task in world.tasks(service.name) if task.wanted]
+        assert len(wanted) == (0 if service.job_iteration else found.desired)
+    for stack in world.store.stacks:
+        assert stack.status.state == StackState.COMPLETED, stack.status
 
 
 # Shrinking a scene takes minutes; add Phase.shrink where one has failed.
@@ -24,11 +35,16 @@ def test_deciders_obey_the_laws_and_the_cluster_heals(scene: list[Step]) -> None
     world = scenes.world()
     scenes.play(world, scene)
     scenes.heal(world)
-    for service in world.store.services:
-        found = convergence(world.store, service, world.now)
-        assert found.converged, f"{service.name}: {found}"
-        wanted = [task for task in world.tasks(service.name) if task.wanted]
-        assert len(wanted) == (0 if service.job_iteration else found.desired)
+    _check_healed(world)
+
+
+@settings(max_examples=40, phases=[Phase.explicit, Phase.reuse, Phase.generate])
+@given(scenes.rollout_scenes)
+def test_stacks_are_rolled_out_and_taken_back_by_the_laws(scene: list[Step]) -> None:
+    world = scenes.world()
+    scenes.play(world, scene)
+    scenes.heal(world)
+    _check_healed(world)
 
 
 @settings(max_examples=15, phases=[Phase.explicit, Phase.reuse, Phase.generate])

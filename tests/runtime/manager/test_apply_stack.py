@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import dataclasses
+import itertools
 from typing import Any
 
 import pytest
@@ -13,8 +15,9 @@ from runtime.manager.kit import World, service_spec
 from queenright.manager.plans import Wish
 from queenright.model.changes import Delete
 from queenright.model.errors import FailedPrecondition, InvalidArgument, NotFound, OutOfSequence
-from queenright.model.objects import Stack
-from queenright.model.stack import StackState
+from queenright.model.objects import Stack, UpdateStatus
+from queenright.model.stack import StackState, StackStatus
+from queenright.model.states import UpdateState
 from queenright.spec.network import NetworkSpec
 
 
@@ -368,6 +371,34 @@ async def test_a_write_that_comes_too_late_is_planned_again_and_leaves_old_or_ne
     assert stack_of(world).revision.number == 2
 
 
+async def test_a_large_stack_is_planned_in_turns_and_what_others_write_meanwhile_is_not_written_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World.make()
+    many: dict[str, Any] = {"services": {f"s{number}": {"image": "i:1"} for number in range(20)}}
+    await apply(world, many)
+    ticks = itertools.count(1)
+    monkeypatch.setattr(world.clock, "mono", lambda: float(next(ticks)))
+    for one in many["services"].values():
+        one["env"] = {"A": "1"}
+    scaled: list[int] = []
+
+    async def meddle() -> None:
+        """Somebody scales a service that is planned already, while the others are being planned."""
+        for _ in range(15):
+            await asyncio.sleep(0)
+        held = world.get_service("shop_s0")
+        mode = dataclasses.replace(held.spec.mode, replicas=7)
+        world.put(dataclasses.replace(held, spec=dataclasses.replace(held.spec, mode=mode)))
+        scaled.append(len(world.proposer.batches))
+
+    done, _ = await asyncio.gather(apply(world, many), meddle())
+    assert scaled == [1], "before the stack was written"
+    assert done["revision"] == 2
+    assert all(one.spec.task.container.env == ("A=1",) for one in world.store.services)
+    assert world.get_service("shop_s0").spec.mode.replicas == 7
+
+
 async def test_a_stack_of_hundreds_of_services_is_one_entry() -> None:
     world = World.make()
     await both(world, {"services": {f"s{number}": {"image": "i:1"} for number in range(250)}})
@@ -400,3 +431,196 @@ async def test_a_stack_has_a_name_that_can_be() -> None:
     for name in ("", "a b", "-a", "x" * 63):
         with pytest.raises(InvalidArgument, match="is no name of a stack"):
             await apply(World.make(), name=name)
+
+
+async def test_a_port_goes_over_from_one_service_of_the_stack_to_another() -> None:
+    world = World.make()
+    ports = [{"target_port": 80, "published_port": 8080}]
+    await apply(world, {"services": {"a": {"image": "i:1"}, "b": {"image": "i:1", "publish": ports}}})
+    await both(world, {"services": {"a": {"image": "i:1", "publish": ports}, "b": {"image": "i:1"}}})
+    assert [one.published_port for one in world.get_service("shop_a").spec.endpoint.ports] == [8080]
+    with pytest.raises(InvalidArgument, match="service shop_c: port '8080' is already in use by service 'shop_a'"):
+        await apply(
+            world,
+            {"services": {key: {"image": "i:1", "publish": ports} for key in "ac"}},
+        )
+
+
+@pytest.mark.parametrize("state", [StackState.PAUSED, StackState.ROLLBACK_PAUSED])
+async def test_a_roll_out_that_was_halted_is_taken_up_again_by_declaring_the_same(state: StackState) -> None:
+    world = World.make()
+    await apply(world)
+    stack = stack_of(world)
+    failed = dataclasses.replace(stack.revision, failure="no such image")
+    halted = StackStatus(state=state, message="no such image", failed="shop_web")
+    world.put(dataclasses.replace(stack, status=halted, revision=failed))
+    paused = UpdateStatus(state=UpdateState.PAUSED, message="no such image")
+    world.put(dataclasses.replace(world.get_service("shop_web"), update_status=paused))
+    done = await both(world)
+    assert done["actions"] == ["take the roll-out of stack shop up again"]
+    stack = stack_of(world)
+    assert stack.status == StackStatus(state=StackState.UPDATING, started_at=world.clock.wall())
+    assert (stack.revision.number, stack.revision.failure) == (1, "")
+    assert world.get_service("shop_web").update_status is None
+
+
+# -- images
+
+
+class Registries:
+    """Knows a digest for everything; ``says`` is the next one."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, bytes]] = []
+        self.says = "sha256:" + "d" * 64
+
+    async def digest(self, image: str, auth: bytes) -> str:
+        self.asked.append((image, auth))
+        return self.says
+
+
+def with_registries(world: World) -> Registries:
+    registries = Registries()
+    context = dataclasses.replace(world.context, registries=registries)
+    world.control = world.control.over(context)
+    return registries
+
+
+def image(world: World, name: str) -> str:
+    return world.get_service(name).spec.task.container.image or ""
+
+
+async def test_each_image_is_asked_for_once_and_stays_as_long_as_its_tag_does() -> None:
+    world = World.make()
+    registries = with_registries(world)
+    options = {"services": {key: {"image": "app:1"} for key in "abc"}}
+    await both(world, options)
+    assert [one for one, _ in registries.asked] == ["app:1"] * 2, "once for the plan, once for the change"
+    assert {image(world, f"shop_{key}") for key in "abc"} == {f"app:1@{registries.says}"}
+    assert world.get_service("shop_a").spec.labels["com.docker.stack.image"] == "app:1"
+    registries.says = "sha256:" + "e" * 64
+    assert (await apply(world, options))["changed"] is False
+    done = await apply(world, options, context={"resolve_image": "always"})
+    assert done["changed"] and image(world, "shop_a") == f"app:1@{registries.says}"
+    await apply(world, {"services": {"a": {"image": "app:2"}}}, context={"resolve_image": "never"})
+    assert image(world, "shop_a") == "app:2"
+    with pytest.raises(InvalidArgument, match="resolve_image: 'often'"):
+        await apply(world, options, context={"resolve_image": "often"})
+
+
+async def test_an_image_set_by_hand_is_put_back_without_asking() -> None:
+    world = World.make()
+    registries = with_registries(world)
+    options = {"services": {"a": {"image": "app:1"}}}
+    await apply(world, options)
+    web = world.get_service("shop_a")
+    container = dataclasses.replace(web.spec.task.container, image="app:9")
+    world.put(
+        dataclasses.replace(
+            web, spec=dataclasses.replace(web.spec, task=dataclasses.replace(web.spec.task, container=container))
+        )
+    )
+    registries.asked.clear()
+    assert (await apply(world, options))["changed"]
+    assert (image(world, "shop_a"), registries.asked) == (f"app:1@{registries.says}", [])
+
+
+async def test_credentials_go_to_the_registry_that_they_are_for_and_are_shown_nowhere() -> None:
+    world = World.make()
+    registries = with_registries(world)
+    options = {"services": {"a": {"image": "r.example.com/app:1"}, "b": {"image": "app:1"}}}
+    auth = {"https://r.example.com/": '{"username": "me", "password": "geheim"}'}
+    done = await both(world, options, context={"registry_auth": auth})
+    assert "geheim" not in str(done)
+    assert (
+        sorted((one, b"geheim" in said) for one, said in registries.asked)
+        == [("app:1", False)] * 2 + [("r.example.com/app:1", True)] * 2
+    )
+    held = {name: world.get_service(name).registry_auth for name in ("shop_a", "shop_b")}
+    assert held["shop_a"] and not held["shop_b"] and "geheim" not in held["shop_a"]
+    auth = {"r.example.com": '{"username": "me", "password": "other"}'}
+    done = await both(world, options, context={"registry_auth": auth})
+    assert done["plan"]["update"][0]["diff"] == {"RegistryAuth": {"before": "(not shown)", "after": "(not shown)"}}
+
+
+# -- back to another revision
+
+
+async def three(world: World) -> None:
+    """Three revisions: one, two with another image and data, three without the service web."""
+    await apply(world)
+    options = shop(secrets={"key": secret("geheim")})
+    options["services"]["web"]["image"] = "web:2"
+    await apply(world, options)
+    await apply(world, {"services": {"db": {"image": "db:2", "replicas": 3}}})
+
+
+async def test_the_previous_revision_is_put_in_force_as_a_whole() -> None:
+    world = World.make()
+    await three(world)
+    second = stack_of(world).history[0]
+    index = world.store.index
+    planned = await apply(world, {"rollback": True}, dry_run=True)
+    done = await apply(world, {"rollback": True}, context={"user": "ada", "message": "prices were wrong"})
+    assert world.store.index == index + 1
+    assert (planned["actions"], planned["plan"]["create"]) == (done["actions"], done["plan"]["create"])
+    assert [row["name"] for row in done["plan"]["create"]] == ["shop_web"]
+    stack = stack_of(world)
+    assert (stack.revision.number, stack.revision.source, stack.revision.user) == (4, "rollback", "ada")
+    assert (stack.revision.services, stack.revision.data) == (second.services, second.data)
+    assert [one.number for one in stack.history] == [3, 2, 1]
+    assert stack.leftovers == ()
+    assert image(world, "shop_web") == "web:2" and image(world, "shop_db") == "db:1"
+    assert world.get_service("shop_web").changed_by == "stack shop, revision 4"
+    assert stack.status.state == StackState.UPDATING
+
+
+async def test_a_revision_is_put_in_force_by_its_number_and_stays_when_asked_again() -> None:
+    world = World.make()
+    await three(world)
+    assert (await apply(world, {"rollback_to": 1}))["changed"]
+    assert image(world, "shop_web") == "web:1"
+    assert (await apply(world, {"rollback_to": 1}))["changed"] is False
+    [held] = world.get_service("shop_web").spec.task.container.secrets
+    assert held.secret_name == "shop_key"
+    with pytest.raises(FailedPrecondition, match="stack shop has no revision 9; it has 4, 3, 2, 1"):
+        await apply(world, {"rollback_to": 9})
+
+
+async def test_there_must_be_something_to_go_back_to() -> None:
+    world = World.make()
+    with pytest.raises(FailedPrecondition, match="there is no stack shop to roll back"):
+        await apply(world, {"rollback": True})
+    await apply(world)
+    with pytest.raises(FailedPrecondition, match="no previous revision"):
+        await apply(world, {"rollback": True})
+    with pytest.raises(InvalidArgument, match="services and a rollback exclude each other"):
+        await apply(world, shop(rollback=True))
+
+
+async def test_what_is_gone_and_cannot_come_back_is_named() -> None:
+    world = World.make()
+    await apply(world, {"services": {"web": {"image": "i:1", "secrets": [{"secret_name": "outer"}]}}, **outer()})
+    await apply(world, {"services": {"web": {"image": "i:1"}}})
+    for kept in list(world.store.secrets):
+        world.proposer.put(Delete("secret", kept.id))
+    index = world.store.index
+    with pytest.raises(FailedPrecondition, match="revision 1 cannot be put back: secret shop_outer"):
+        await apply(world, {"rollback": True})
+    assert world.store.index == index
+
+
+def outer() -> dict[str, Any]:
+    return {"secrets": {"outer": secret("x")}}
+
+
+async def test_a_stack_is_one_however_its_name_is_written() -> None:
+    world = World.make()
+    await apply(world)
+    assert (await apply(world, name="SHOP"))["changed"] is False
+    assert (await apply(world, {}, name="Shop", state="absent"))["changed"] is True
+    assert stack_of(world).removing
+
+
+def test_no_text_of_a_wish_shows_what_is_in_it() -> None:
+    assert secret("geheim")["data"] not in repr(Wish("stack", "shop", options=shop(secrets={"key": secret("geheim")})))

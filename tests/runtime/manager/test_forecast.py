@@ -9,7 +9,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from laws import kit
 from laws.builders import network
+from laws.stacks import deploy, of_spec
 from laws.world import World
 
 from queenright.decide.base import Decision, Dirty, Now
@@ -19,10 +21,20 @@ from queenright.manager.forecast import Forecast
 from queenright.manager.rehearsal import MOST, foreseen
 from queenright.model.changes import Change, Create, Update
 from queenright.model.objects import Node, NodeDescription, NodeStatus, Service
+from queenright.model.stack import StackService
 from queenright.model.states import NodeState
 from queenright.spec.cluster import NodeSpec
 from queenright.spec.container import ContainerSpec
-from queenright.spec.service import EndpointSpec, Mode, NetworkAttachment, Port, ServiceSpec, TaskSpec, UpdateConfig
+from queenright.spec.service import (
+    EndpointSpec,
+    Mode,
+    NetworkAttachment,
+    Placement,
+    Port,
+    ServiceSpec,
+    TaskSpec,
+    UpdateConfig,
+)
 from queenright.store.store import Store
 
 SECOND = 10**9
@@ -218,3 +230,44 @@ def test_tasks_for_which_a_network_has_no_room_are_foreseen_not_to_run() -> None
     answer, _ = think(world, Create(created))
     assert only(answer)["serving"]["after"] == 2
     assert world.store.network("tiny").error == "" and not world.store.addresses("tiny").held
+
+
+def two(name: str, image: str, *after: str) -> StackService:
+    return of_spec("shop", name, spec(f"shop_{name}", image), after=after)
+
+
+def test_a_stack_is_thought_through_in_its_order() -> None:
+    world = World(*(node(f"n{number}") for number in range(3)), laws=False)
+    deploy(world, two("db", "a:1"), two("web", "a:1", "db"))
+    world.advance(30)
+    before = world.store
+    world.store = kit.clone(before)
+    deploy(world, two("db", "a:2"), two("web", "a:2", "db"))
+    changes: list[Change] = [Update(one) for one in (*world.store.services, *world.store.stacks)]
+    world.store = before
+    answer, _ = think(world, *changes)
+    db, web = answer["services"]
+    assert answer["complete"]
+    assert [(one["name"], one["created"], one["update"]) for one in (db, web)] == [
+        ("shop_db", 4, "completed"),
+        ("shop_web", 4, "completed"),
+    ]
+    assert web["batches"][0]["after"] > db["batches"][-1]["after"], "the one waits for the other"
+
+
+def test_a_stack_that_fits_nowhere_is_not_foreseen_to_be_taken_back() -> None:
+    world = World(*(node(f"n{number}") for number in range(3)), laws=False)
+    deploy(world, two("db", "a:1"), two("web", "a:1", "db"))
+    hungry = dataclasses.replace(
+        two("db", "a:1").spec,
+        task=TaskSpec(
+            container=ContainerSpec(image="a:1"), placement=Placement(constraints=("node.hostname == nowhere",))
+        ),
+    )
+    before = world.store
+    world.store = kit.clone(before)
+    deploy(world, of_spec("shop", "db", hungry), two("web", "a:1", "db"))
+    changes: list[Change] = [Update(one) for one in (*world.store.services, *world.store.stacks)]
+    world.store = before
+    answer, _ = think(world, *changes)
+    assert "shop_db" in [one["name"] for one in answer["services"]]

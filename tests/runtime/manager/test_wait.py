@@ -17,7 +17,9 @@ from queenright.manager.wait import MOST_REASONS, PAUSE, Waiter
 from queenright.model.changes import Delete
 from queenright.model.errors import InvalidArgument, Unavailable
 from queenright.model.objects import Node, Service, Task, TaskStatus, UpdateStatus
+from queenright.model.stack import NAMESPACE_LABEL, Leftover, Revision, Stack, StackService, StackState, StackStatus
 from queenright.model.states import NodeState, TaskState, UpdateState
+from queenright.spec.service import ServiceSpec
 from queenright.store.store import Store
 
 IMAGE = {"ContainerSpec": {"Image": "busybox:1"}}
@@ -237,7 +239,7 @@ async def test_reasons_are_bounded() -> None:
 
 
 async def test_unknown_kinds_are_refused() -> None:
-    with pytest.raises(InvalidArgument, match="kind 'task' is none of service, node, swarm"):
+    with pytest.raises(InvalidArgument, match="kind 'task' is none of service, stack, node, swarm"):
         await Waiter(World.make().context).wait("task", "x", timeout=0)
 
 
@@ -323,3 +325,47 @@ async def test_a_snapshot_that_takes_the_place_of_everything_is_looked_at() -> N
     again = world.store.prepare_restore(world.store.index, world.store.freeze()())
     world.store.adopt(again)
     assert (await asyncio.wait_for(waiting, DEADLINE))["state"] == "converged"
+
+
+def shop(state: StackState, **fields: Any) -> Stack:
+    part = StackService(key="web", spec=ServiceSpec(name="web", labels={NAMESPACE_LABEL: "shop"}))
+    status = StackStatus(state=state, message="because")
+    return Stack(id="s1", name="shop", revision=Revision(number=1, services=(part,)), status=status, **fields)
+
+
+@pytest.mark.parametrize(
+    ("state", "seen"),
+    [
+        (StackState.UPDATING, "timeout"),
+        (StackState.PAUSED, "paused"),
+        (StackState.ROLLBACK_PAUSED, "paused"),
+        (StackState.ROLLBACK_COMPLETED, "rolled_back"),
+        (StackState.COMPLETED, "converged"),
+    ],
+)
+async def test_a_stack_is_waited_for_until_its_roll_out_has_ended(state: StackState, seen: str) -> None:
+    world = World.make()
+    _, _, task = await pending(world)
+    run(world, task)
+    world.put(shop(state))
+    found = await wait(world, "stack", "shop", 0)
+    assert (found["state"], found["running"], found["desired"]) == (seen, 1, 1)
+    assert found["update"]["state"] == str(state)
+
+
+async def test_a_stack_that_lost_a_service_is_not_converged_and_says_why() -> None:
+    world = World.make()
+    await pending(world)
+    world.put(shop(StackState.COMPLETED))
+    found = await wait(world, "stack", "shop", 0)
+    assert (found["state"], found["running"]) == ("timeout", 0)
+    assert "no suitable node" in found["reasons"][0]
+
+
+async def test_a_stack_that_is_removed_is_waited_for_until_it_is_gone() -> None:
+    world = World.make()
+    held = world.put(shop(StackState.COMPLETED, removing=True, leftovers=(Leftover(kind="secret", id="k1"),)))
+    waiting = await begin(world, "stack", "shop")
+    world.proposer.put(Delete("stack", held.id))
+    assert (await waiting)["state"] == "absent"
+    assert (await wait(world, "stack", "shop", 0))["state"] == "absent"

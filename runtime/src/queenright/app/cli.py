@@ -59,13 +59,16 @@ def _parser() -> argparse.ArgumentParser:
         ("version", _version, "the version"),
         ("config", _config, "the settings in force"),
         ("why", _why, "why a task is where it is, or is not running"),
+        ("stack", _stack, "what is declared as one, and how far it is"),
         ("doctor", _doctor, "what is wrong with this host, and what to do about it"),
     ):
         command = commands.add_parser(
             name, help=words, description=f"Say {words}." if name != "run" else None, parents=[common]
         )
         command.set_defaults(command_function=function)
-        if name != "run":
+        if name == "stack":
+            _stack_arguments(command)
+        elif name != "run":
             command.add_argument("--json", action="store_true", help="one JSON object instead of text")
         if name == "why":
             command.add_argument("task", help="id, name or unique id prefix of a task")
@@ -121,6 +124,18 @@ def _doctor(settings: Settings, arguments: argparse.Namespace) -> int:
     from queenright.app import doctor
 
     return doctor.doctor(settings, arguments, lambda text: print(text, flush=True))
+
+
+def _stack_arguments(command: argparse.ArgumentParser) -> None:
+    from queenright.app import stacks
+
+    stacks.arguments(command)
+
+
+def _stack(settings: Settings, arguments: argparse.Namespace) -> int:
+    from queenright.app import stacks
+
+    return stacks.stack(settings, arguments, print)
 
 
 def _run(settings: Settings, arguments: argparse.Namespace) -> int:

@@ -20,6 +20,7 @@ from operator import itemgetter
 from queenright.decide import ports, subnets
 from queenright.decide.base import Decision, Dirty, Now
 from queenright.decide.room_in_network import Room
+from queenright.decide.standing_spec import reached_by
 from queenright.decide.tasks import PENDING_MESSAGE
 from queenright.lib.records import changed
 from queenright.model.changes import Change, Create, Update
@@ -212,7 +213,7 @@ class _Turn:
         relevant = [one for one in found.values() if one.vips or one.ports or _targets_of(one)]
         given: set[ports.Number] = set()
         for service in sorted(relevant, key=lambda one: (not self._gives_up(one), one.created_at, one.id)):
-            numbers = ports.published(self._view, service, given)
+            numbers = ports.published(self._view, reached_by(service), given)
             given.update((port.protocol or "tcp", port.published_port or 0) for port in numbers)
             vips = self._vips(service)
             if (vips, numbers) != (service.vips, service.ports):
@@ -230,7 +231,7 @@ class _Turn:
             network = self._network(target)
             if network is None:
                 continue
-            aliases = _aliases(service.spec.task, target)
+            aliases = _aliases(reached_by(service).spec.task, target)
             present = held.pop(network.id, None)
             if present is not None:
                 made.append(present if present.aliases == aliases else changed(present, aliases=aliases))
@@ -345,12 +346,13 @@ class _Turn:
 
 
 def _targets_of(service: Service) -> Key:
-    return targets(service.spec.task, service.spec.endpoint)
+    spec = reached_by(service).spec
+    return targets(spec.task, spec.endpoint)
 
 
 def _virtual(service: Service) -> Key:
     """The networks in which the service has a virtual address."""
-    return () if service.spec.endpoint.mode == "dnsrr" else _targets_of(service)
+    return () if reached_by(service).spec.endpoint.mode == "dnsrr" else _targets_of(service)
 
 
 def _aliases(spec: TaskSpec, network_id: str) -> tuple[str, ...]:

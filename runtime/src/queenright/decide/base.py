@@ -41,11 +41,12 @@ class Dirty:
     nodes: set[str] = dataclasses.field(default_factory=set)
     tasks: set[str] = dataclasses.field(default_factory=set)
     networks: set[str] = dataclasses.field(default_factory=set)
+    stacks: set[str] = dataclasses.field(default_factory=set)
     everything: bool = False
     due: bool = False
 
     def __bool__(self) -> bool:
-        return bool(self.everything or self.services or self.nodes or self.tasks or self.networks)
+        return bool(self.everything or self.services or self.nodes or self.tasks or self.networks or self.stacks)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

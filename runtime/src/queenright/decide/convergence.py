@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from queenright.decide import defaults, global_service, restart, slots
+from queenright.decide import awaiting, defaults, global_service, restart, slots
 from queenright.decide.base import Now
 from queenright.decide.jobs import Standing, standing
 from queenright.decide.revision import Revision
@@ -44,7 +44,14 @@ class Convergence:
 
 
 def convergence(view: Store, service: Service, now: Now) -> Convergence:
-    """Where the service stands."""
+    """Where the service stands. One that awaits others is on its way, whatever runs of it."""
+    found = _found(view, service, now)
+    if not service.awaits:
+        return found
+    return dataclasses.replace(found, state=PROGRESSING, reasons=awaiting.reasons(view, service))
+
+
+def _found(view: Store, service: Service, now: Now) -> Convergence:
     if defaults.is_job(service.spec):
         return _job(view, service, now)
     revision = Revision(view, service)

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from queenright.decide import generic, tasks, trial
 from queenright.decide.base import Decision, Dirty, Now
 from queenright.decide.revision import placement_fits
+from queenright.decide.standing_spec import reached_by
 from queenright.model.changes import Change, Update
 from queenright.model.objects import Node, Task
 from queenright.model.states import TaskState
@@ -65,7 +66,7 @@ def _check(view: Store, node: Node, now: Now) -> list[Change]:
 def _moving(view: Store, task: Task) -> bool:
     """Whether the service wants another placement than the task was made with."""
     service = view.services.get(task.service_id)
-    return service is not None and service.spec.task.placement != task.spec.placement
+    return service is not None and reached_by(service).spec.task.placement != task.spec.placement
 
 
 def _reject(task: Task, err: str, now: Now) -> Change:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from queenright.decide import cause, restart, slots, tasks
 from queenright.decide.base import Decision, Dirty, Now
 from queenright.decide.revision import placement_fits
+from queenright.decide.standing_spec import in_force
 from queenright.model.changes import Change
 from queenright.model.objects import Node, Service, Task
 from queenright.model.states import NodeState, TaskState
@@ -27,13 +28,16 @@ def decide(view: Store, dirty: Dirty, now: Now, ids: Callable[[], str]) -> Decis
     changes: list[Change] = []
     touched = {service.id for service in slots.dirty_services(view, dirty.services, dirty.everything, GLOBAL)}
     for service in slots.dirty_services(view, (), True, GLOBAL):
+        standing = in_force(service)
         if service.id in touched:
             held = {task.node_id for task in view.tasks.by("service", service.id)}
             places: Iterable[str] = held.union(view.nodes.ids())
         else:
             places = dirty.nodes
+        if standing is None:
+            continue
         for node_id in sorted(places):
-            changes.extend(_place(view, service, node_id, now, ids))
+            changes.extend(_place(view, standing, node_id, now, ids))
     return Decision(tuple(changes))
 
 

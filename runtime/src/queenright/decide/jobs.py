@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable
 from queenright.decide import cause, defaults, restart, slots, tasks
 from queenright.decide.base import Decision, Dirty, Now
 from queenright.decide.global_service import belongs
+from queenright.decide.standing_spec import in_force
 from queenright.model.changes import Change
 from queenright.model.objects import Service, Task
 from queenright.model.states import TaskState
@@ -41,14 +42,19 @@ def decide(view: Store, dirty: Dirty, now: Now, ids: Callable[[], str]) -> Decis
         if task is not None and task.job_iteration and task.state == TaskState.COMPLETE
     }
     for service in slots.dirty_services(view, dirty.services | touched, dirty.everything, REPLICATED_JOB):
-        changes.extend(_replicated(view, service, now, ids))
+        present = in_force(service)
+        if present is not None:
+            changes.extend(_replicated(view, present, now, ids))
     whole = {service.id for service in slots.dirty_services(view, dirty.services, dirty.everything, GLOBAL_JOB)}
     for service in slots.dirty_services(view, (), True, GLOBAL_JOB):
         places: Iterable[str] = dirty.nodes
         if service.id in whole:
             places = {task.node_id for task in view.tasks.by("service", service.id)}.union(view.nodes.ids())
+        present = in_force(service)
+        if present is None:
+            continue
         for node_id in sorted(places):
-            changes.extend(_place(view, service, node_id, now, ids))
+            changes.extend(_place(view, present, node_id, now, ids))
     return Decision(tuple(changes))
 
 

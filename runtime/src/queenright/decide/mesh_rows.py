@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from queenright.decide.dataplane import DEFAULT_DRAIN
+from queenright.decide.standing_spec import reached_by
 from queenright.decide.task_step import UNHEALTHY
 from queenright.model.mesh import NFTABLES
 from queenright.model.mesh_rows import Endpoint, Face, Link
@@ -96,12 +97,13 @@ def sandbox_endpoint(network_id: str, node: Node) -> Endpoint | None:
 
 def networks_of(service: Service) -> tuple[str, ...]:
     """The networks that a service names or has a virtual address in."""
-    return tuple(dict.fromkeys((*tables.network_ids(service.spec.task), *(vip.network_id for vip in service.vips))))
+    named = tables.network_ids(reached_by(service).spec.task)
+    return tuple(dict.fromkeys((*named, *(vip.network_id for vip in service.vips))))
 
 
 def publishes(value: Object | None) -> bool:
     """Whether it is a service that all nodes answer for."""
-    return isinstance(value, Service) and tables.publishes(value.spec)
+    return isinstance(value, Service) and tables.publishes(reached_by(value).spec)
 
 
 def face(network: Network, service: Service) -> Face | None:
@@ -109,9 +111,10 @@ def face(network: Network, service: Service) -> Face | None:
     ports = tuple(port for port in service.ports if port.mode != "host" and port.published_port)
     if not (publishes(service) if network.ingress else network.id in networks_of(service)):
         return None
-    endpoint = service.spec.endpoint
+    spec = reached_by(service).spec
+    endpoint = spec.endpoint
     vip = _in(network.id, service.vips)
-    named = next((one for one in service.spec.task.networks or () if one.target == network.id), None)
+    named = next((one for one in spec.task.networks or () if one.target == network.id), None)
     return Face(
         network_id=network.id,
         service_id=service.id,

@@ -5,17 +5,30 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from queenright.decide import addresses, enforce, global_service, jobs, reap, replicated, restart, schedule, update
+from queenright.decide import (
+    addresses,
+    enforce,
+    global_service,
+    jobs,
+    leftovers,
+    reap,
+    replicated,
+    restart,
+    schedule,
+    stacks,
+    update,
+)
 from queenright.decide.base import Decision, Dirty, Now
-from queenright.model.objects import Cluster, Network, Node, Service, Task
+from queenright.model.objects import Cluster, Network, Node, Service, Stack, Task
 from queenright.store.store import Event, Store
 
 Decider = Callable[[Store, Dirty, Now, Callable[[], str]], Decision]
 
-# The numbers of tasks first, then what runs in their slots, then their addresses, then where they run; liveness
-# (``nodes.decider``) goes before all.
+# Stacks first: what they let go, take back or remove is answered by all others. The numbers of tasks then, what runs in
+# their slots, their addresses, and where they run; liveness (``nodes.decider``) goes before all.
 # Updates come before restarts: a failure that pauses an update is not answered with one more task of the bad revision.
 DECIDERS: tuple[tuple[str, Decider], ...] = (
+    ("stacks", stacks.decide),
     ("replicated", replicated.decide),
     ("global", global_service.decide),
     ("jobs", jobs.decide),
@@ -25,6 +38,7 @@ DECIDERS: tuple[tuple[str, Decider], ...] = (
     ("addresses", addresses.decide),
     ("schedule", schedule.decide),
     ("reap", reap.decide),
+    ("leftovers", leftovers.decide),
 )
 
 
@@ -47,5 +61,7 @@ def mark(dirty: Dirty, event: Event) -> None:
         dirty.nodes.add(row.id)
     elif isinstance(row, Network):
         dirty.networks.add(row.id)
+    elif isinstance(row, Stack):
+        dirty.stacks.add(row.id)
     elif isinstance(row, Cluster):
         dirty.everything = True

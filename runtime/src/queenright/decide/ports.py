@@ -8,7 +8,7 @@ containers under the same name.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Container
+from collections.abc import Container, Iterator
 
 from queenright.model.objects import Service
 from queenright.spec.service import Port, ServiceSpec
@@ -52,17 +52,20 @@ def clash(view: Store, spec: ServiceSpec, service_id: str = "") -> str:
     A port of the ingress is taken on every node, also one whose number was chosen. Two services that publish in host
     mode get along: the scheduler gives their tasks different nodes.
     """
+    for other, held in rivals(view, spec, service_id):
+        word = "a host-published port" if held.mode == "host" else "an ingress port"
+        return f"port '{held.published_port}' is already in use by service '{other.name}' ({other.id}) as {word}"
+    return ""
+
+
+def rivals(view: Store, spec: ServiceSpec, service_id: str = "") -> Iterator[tuple[Service, Port]]:
+    """Other services that have a port of the specification, each with that port."""
     for wanted in spec.endpoint.ports:
         for key in taken(wanted):
             for other in view.services.by("port", key):
-                if other.id == service_id:
-                    continue
-                for held in held_ports(other):
+                for held in held_ports(other) if other.id != service_id else ():
                     if key in taken(held) and not (wanted.mode == "host" and held.mode == "host"):
-                        word = "a host-published port" if held.mode == "host" else "an ingress port"
-                        owner = f"'{other.name}' ({other.id})"
-                        return f"port '{held.published_port}' is already in use by service {owner} as {word}"
-    return ""
+                        yield other, held
 
 
 def _kept(

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 
 from queenright.decide import cause, defaults, restart, slots, tasks
 from queenright.decide.base import Decision, Dirty, Now
+from queenright.decide.standing_spec import in_force
 from queenright.model.changes import Change
 from queenright.model.objects import Service
 from queenright.model.states import TaskState, UpdateState
@@ -22,7 +23,9 @@ def decide(view: Store, dirty: Dirty, now: Now, ids: Callable[[], str]) -> Decis
     """Bring each touched service to its number of live slots."""
     changes: list[Change] = []
     for service in slots.dirty_services(view, dirty.services, dirty.everything, REPLICATED):
-        changes.extend(_reconcile(view, service, now, ids))
+        standing = in_force(service)
+        if standing is not None:
+            changes.extend(_reconcile(view, standing, now, ids))
     return Decision(tuple(changes))
 
 

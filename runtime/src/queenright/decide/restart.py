@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from queenright.decide import cause, defaults, slots, tasks, trial
 from queenright.decide.base import SECOND, Decision, Dirty, Now, earliest
 from queenright.decide.revision import placement_fits
+from queenright.decide.standing_spec import in_force
 from queenright.model.changes import Change, Update
 from queenright.model.objects import Service, Task
 from queenright.model.states import TaskState, UpdateState
@@ -26,7 +27,8 @@ def decide(view: Store, dirty: Dirty, now: Now, ids: Callable[[], str]) -> Decis
     changes: list[Change] = []
     wakes: list[float | None] = []
     for task in _ended(view, dirty):
-        service = view.services.get(task.service_id)
+        held = view.services.get(task.service_id)
+        service = in_force(held) if held is not None else None
         if service is None or _left_to_others(view, service, task):
             continue
         if _must_wait(view, task, now):
@@ -147,10 +149,13 @@ def _replace(view: Store, service: Service, task: Task, now: Now, ids: Callable[
 
 
 def _keeps_revisions(service: Service) -> bool:
-    """Whether tasks of the revision before an update are healed with that revision: while the update is paused, and
-    while it is under way, since a new revision that is not proven yet goes nowhere but into its batch.
+    """Whether tasks of the revision before an update are healed with that revision: while the update is paused or waits
+    for other services, and while it is under way, since a new revision that is not proven yet goes nowhere but into its
+    batch.
     """
     status = service.update_status
+    if service.awaits:
+        return True
     return status is not None and (status.state.paused or status.state == UpdateState.UPDATING)
 
 

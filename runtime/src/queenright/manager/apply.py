@@ -7,6 +7,7 @@ somebody else wrote in between.
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -30,7 +31,8 @@ from queenright.manager.control_services import Services
 from queenright.manager.pinning import Warnings, pinned_options
 from queenright.manager.plans import ABSENT, HIDDEN, PRESENT, Plan, Wish, plan_of
 from queenright.manager.references import check_existence, following, resolve
-from queenright.manager.rehearsal import foreseen
+from queenright.manager.rehearsal import TURN, foreseen
+from queenright.manager.sheet import write_whole
 from queenright.manager.stack_documents import tell_restarts
 from queenright.manager.swarm_spec import with_defaults
 from queenright.model.changes import Change, Create, Delete, Update
@@ -81,7 +83,7 @@ class Applier:
         wish, said = await self.prepared(dataclasses.replace(wish, dry_run=dry_run))
         foreseen_now: dict[str, Any] | None = None
         for attempt in range(MOST_TRIES):
-            plan = self.plan(wish)
+            plan = await self.planned(wish)
             if dry_run or forecast:
                 foreseen_now = await foreseen(self._context, plan.changes)
             if dry_run or not plan.changes:
@@ -101,7 +103,7 @@ class Applier:
     async def write(self, plan: Plan) -> None:
         """Write what is planned."""
         if plan.whole:
-            await self._context.proposer.propose(plan.changes)
+            await write_whole(self._context, plan.changes)
         else:
             await self._context.write(plan.changes)
 
@@ -117,6 +119,22 @@ class Applier:
         held, how = found.spec if found is not None else None, wish.context.get("resolve_image")
         options, said = await pinned_options(self._context, wish.options, held, auth, how)
         return dataclasses.replace(wish, options=options), said
+
+    async def planned(self, wish: Wish) -> Plan:
+        """As `plan`; what is much is planned in turns with the rest of the manager's work."""
+        if wish.kind != "stack" or wish.state != PRESENT:
+            return self.plan(wish)
+        clock = self._context.clock
+        steps, until = self._stacks.steps(wish), clock.mono() + TURN
+        while True:
+            try:
+                next(steps)
+            except StopIteration as end:
+                plan: Plan = end.value
+                return plan
+            if clock.mono() >= until:
+                await asyncio.sleep(0)
+                until = clock.mono() + TURN
 
     def plan(self, wish: Wish) -> Plan:
         """What the wish comes to now; nothing is written."""

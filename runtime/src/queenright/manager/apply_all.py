@@ -14,8 +14,8 @@ from queenright.manager.apply import Applier
 from queenright.manager.context import MOST_TRIES, Context
 from queenright.manager.pinning import Warnings
 from queenright.manager.plans import Plan, Wish
-from queenright.manager.rehearsal import foreseen
-from queenright.manager.sheet import Sheet
+from queenright.manager.rehearsal import TURN, foreseen
+from queenright.manager.sheet import Sheet, write_whole
 from queenright.manager.stack_documents import tell_restarts
 from queenright.model.errors import InvalidArgument, OutOfSequence, Refusal, Unavailable
 from queenright.spec.fields import SpecError
@@ -40,13 +40,13 @@ class WholeApplier:
         prepared = await asyncio.gather(*(self._prepared(wish) for wish in wishes))
         wishes = [wish for wish, _ in prepared]
         for attempt in range(MOST_TRIES):
-            plans, sheet = self._planned(wishes, dry_run)
+            plans, sheet = await self._planned(wishes, dry_run)
             changes = sheet.changes
             seen = await foreseen(self._context, changes) if dry_run or forecast else None
             if dry_run or not changes:
                 break
             try:
-                await self._context.proposer.propose(changes)
+                await write_whole(self._context, changes)
                 break
             except OutOfSequence:  # somebody else wrote first: plan again from what is there now
                 if attempt == MOST_TRIES - 1:
@@ -63,13 +63,21 @@ class WholeApplier:
         except (Refusal, SpecError) as error:
             raise _named(wish, error) from error
 
-    def _planned(self, wishes: Sequence[Wish], dry_run: bool) -> tuple[list[Plan], Sheet]:
+    async def _planned(self, wishes: Sequence[Wish], dry_run: bool) -> tuple[list[Plan], Sheet]:
+        """In turns with the rest of the manager's work: what others write meanwhile is as if they had written it just
+        afterwards, and is found out by the write.
+        """
+        clock = self._context.clock
+        until = clock.mono() + TURN
         sheet = Sheet(self._context, guarded=not dry_run)
         applier = self._over(sheet.context)
         plans = []
         for wish in wishes:
+            if clock.mono() >= until:
+                await asyncio.sleep(0)
+                until = clock.mono() + TURN
             try:
-                plan = applier.plan(wish)
+                plan = await applier.planned(wish)
                 sheet.take(plan.changes)
             except (Refusal, SpecError) as error:
                 raise _named(wish, error) from error

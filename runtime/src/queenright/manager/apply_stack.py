@@ -12,14 +12,17 @@ from typing import Any
 
 from queenright.decide import stack_parts
 from queenright.decide.base import Now
+from queenright.decide.stack_revision import content, former, restoration
 from queenright.manager import stack_source
 from queenright.manager.author import author
 from queenright.manager.context import Context
 from queenright.manager.pinning import Warnings
 from queenright.manager.plans import ABSENT, PRESENT, Plan, Wish
 from queenright.manager.sheet import Sheet
+from queenright.manager.stack_desk import Desk, Steps
 from queenright.manager.stack_documents import Row, plan_document, row_of, service_document, stack_document
 from queenright.manager.stack_draw import Drawing
+from queenright.manager.stack_services import ServiceDrawing
 from queenright.manager.stack_source import ROLLBACK, ROLLBACK_TO, Settings
 from queenright.model.changes import Change, Create, Delete, Update
 from queenright.model.errors import FailedPrecondition, InvalidArgument
@@ -30,6 +33,7 @@ from queenright.sources.order import waves
 from queenright.spec.fields import difference
 
 NOTED = ("user", "playbook", "git_revision", "message")  # of the context, kept in the revision
+HALTED = (StackState.PAUSED, StackState.ROLLBACK_PAUSED)
 MOST_NOTED = 1024  # characters
 
 
@@ -43,7 +47,7 @@ class StackPlanner:
         """The wish with its source read and its images pinned; what must be waited for is done then."""
         if wish.state != PRESENT or _goes_back(wish):
             return wish, ()
-        stack_source.check_name(wish.name)
+        wish, _ = self._found(wish)
         draft = stack_source.read(wish)
         try:
             waves(draft.services)
@@ -54,35 +58,53 @@ class StackPlanner:
 
     def plan(self, wish: Wish) -> Plan:
         """What the wish comes to now; nothing is written. A wish for a stack that shall be is `prepared`."""
-        stack_source.check_name(wish.name)
-        found = next(iter(self._context.store.stacks.by("name", wish.name.lower())), None)
+        steps = self.steps(wish)
+        while True:
+            try:
+                next(steps)
+            except StopIteration as end:
+                plan: Plan = end.value
+                return plan
+
+    def steps(self, wish: Wish) -> Steps[Plan]:
+        """The same in steps of a few milliseconds."""
+        wish, found = self._found(wish)
         if wish.state == ABSENT:
             return self._plan_removal(wish, found)
         given = stack_source.settings(wish.options)
         if _goes_back(wish):
             return self._plan_rollback(wish, found)
         assert wish.draft is not None
-        return self._plan_presence(wish, found, given)
+        return (yield from self._plan_presence(wish, found, given))
+
+    def _found(self, wish: Wish) -> tuple[Wish, Stack | None]:
+        """The stack that is meant, if it is there; the wish then has its name as it was first written."""
+        stack_source.check_name(wish.name)
+        found = next(iter(self._context.store.stacks.by("name", wish.name.lower())), None)
+        return (wish if found is None else dataclasses.replace(wish, name=found.name)), found
 
     # -- a stack that shall be
 
-    def _plan_presence(self, wish: Wish, found: Stack | None, given: Settings) -> Plan:
+    def _plan_presence(self, wish: Wish, found: Stack | None, given: Settings) -> Steps[Plan]:
         sheet = Sheet(self._context, guarded=not wish.dry_run)
         number = _next_number(found)
-        drawing = Drawing(sheet, wish, f"stack {wish.name}, revision {number}", found)
+        desk = Desk(sheet, wish, found)
+        drawing = Drawing(desk, f"stack {wish.name}, revision {number}")
         draft = wish.draft
         assert draft is not None
         if given.prune:
             for service in self._undeclared(wish.name, found, {one.spec.name or "" for one in draft.services}):
                 drawing.remove(service)
-        services, networks, data = drawing.draw(draft)
+        services, networks, data = yield from drawing.draw(draft)
         revision = dataclasses.replace(
             self._noted(wish, number), source=draft.source, services=services, networks=networks, data=data
         )
         stack = self._stack(wish, found, given, revision, written=bool(sheet.changes))
+        if found is not None and stack.revision is found.revision and found.status.state in HALTED:
+            stack = self._taken_up(sheet, stack)
         stack = dataclasses.replace(stack, leftovers=self._leftovers(sheet, found, stack, given.prune))
-        rows = [*drawing.rows, *self._leaving(sheet, found, stack)]
-        return self._whole(found, stack, sheet, rows, tuple(drawing.warnings))
+        rows = [*desk.rows, *self._leaving(sheet, found, stack)]
+        return self._whole(found, stack, sheet, rows, tuple(desk.warnings))
 
     def _stack(self, wish: Wish, found: Stack | None, given: Settings, revision: Revision, *, written: bool) -> Stack:
         """The stack as it shall be; with the revision it has if nothing is another one."""
@@ -96,12 +118,20 @@ class StackPlanner:
         rolling = StackStatus(state=StackState.UPDATING, started_at=self._context.clock.wall())
         if found is None:
             return Stack(id=self._context.ids(), name=wish.name, revision=revision, status=rolling, **options)
-        if not written and not found.removing and _content(revision) == _content(found.revision):
+        if not written and not found.removing and content(revision) == content(found.revision):
             history = found.history[: given.keep]
             return dataclasses.replace(found, **{**options, "history": history})
         held = () if found.removing else (found.revision, *found.history)
         options |= {"revision": revision, "history": held[: given.keep], "status": rolling}
         return dataclasses.replace(found, **options)
+
+    def _taken_up(self, sheet: Sheet, stack: Stack) -> Stack:
+        """The same is declared again after its roll-out was halted: it is tried once more."""
+        for service in stack_parts.services(sheet.store, stack.name, stack):
+            if service.update_status is not None and service.update_status.state.paused:
+                sheet.take([Update(dataclasses.replace(service, update_status=None))])
+        rolling = StackStatus(state=StackState.UPDATING, started_at=self._context.clock.wall())
+        return dataclasses.replace(stack, status=rolling, revision=dataclasses.replace(stack.revision, failure=""))
 
     def _undeclared(self, name: str, found: Stack | None, declared: set[str]) -> list[Service]:
         """The services of the stack that are to go."""
@@ -123,8 +153,6 @@ class StackPlanner:
     # -- the revision before it
 
     def _plan_rollback(self, wish: Wish, found: Stack | None) -> Plan:
-        from queenright.decide.stack_revision import restored  # noqa: PLC0415
-
         if found is None or found.removing:
             raise FailedPrecondition(f"there is no stack {wish.name} to roll back", plain=True)
         target = _target(wish, found)
@@ -133,8 +161,11 @@ class StackPlanner:
         sheet = Sheet(self._context, guarded=not wish.dry_run)
         number = _next_number(found)
         clock = self._context.clock
-        changes = restored(sheet.store, found, target, Now(clock.wall(), clock.mono()), self._context.ids)
-        sheet.take([_signed(self._context, change, f"stack {found.name}, revision {number}") for change in changes])
+        back = restoration(sheet.store, found, target, Now(clock.wall(), clock.mono()), self._context.ids)
+        if back.obstacle:
+            raise FailedPrecondition(f"revision {target.number} cannot be put back: {back.obstacle}", plain=True)
+        by = f"stack {found.name}, revision {number}"
+        sheet.take([_signed(self._context, change, by) for change in back.changes])
         revision = dataclasses.replace(
             self._noted(wish, number),
             source=ROLLBACK,
@@ -178,10 +209,11 @@ class StackPlanner:
         held = found or Stack(id=self._context.ids(), name=wish.name, revision=Revision(number=0))
         stack = dataclasses.replace(held, leftovers=rest, removing=True)
         sheet = Sheet(self._context)
-        drawing = Drawing(sheet, wish, "", found)
+        desk = Desk(sheet, wish, found)
+        drawing = ServiceDrawing(desk, "")
         for service in services:
             drawing.remove(service)
-        rows = [*drawing.rows, *self._leaving(sheet, found, stack)]
+        rows = [*desk.rows, *self._leaving(sheet, found, stack)]
         before = stack_document(store, held)
         if found is not None and found.removing and not sheet.changes and stack == found:
             return Plan(found.id, None, None, more=_more(rows, None))
@@ -208,6 +240,8 @@ class StackPlanner:
             actions = [f"create stack {stack.name}"]
         elif found is not None and stack.revision.number != found.revision.number:
             actions = [f"update stack {stack.name} to revision {stack.revision.number}"]
+        elif found is not None and stack.status != found.status:
+            actions = [f"take the roll-out of stack {stack.name} up again"]
         else:
             actions = [f"update the settings of stack {stack.name}"]
         changes: tuple[Change, ...] = sheet.changes
@@ -237,10 +271,6 @@ def _more(rows: list[Row], revision: Revision | None) -> dict[str, Any]:
     return {"revision": revision.number if revision is not None else 0, "plan": plan_document(rows, revision)}
 
 
-def _content(revision: Revision) -> tuple[Any, ...]:
-    return revision.services, revision.networks, revision.data
-
-
 def _next_number(found: Stack | None) -> int:
     if found is None:
         return 1
@@ -258,15 +288,16 @@ def _target(wish: Wish, found: Stack) -> Revision | None:
             raise InvalidArgument(f"{name} and a rollback exclude each other", plain=True)
     asked = wish.options.get(ROLLBACK_TO)
     if asked is None:
-        if not found.history:
-            raise FailedPrecondition(f"stack {found.name} has no previous revision", plain=True)
-        return found.history[0]
+        target = former(found)
+        if target is None:
+            raise FailedPrecondition(f"stack {found.name} has no previous revision to go back to", plain=True)
+        return target
     number = stack_source.whole(asked, ROLLBACK_TO)
     target = next((one for one in (found.revision, *found.history) if one.number == number), None)
     if target is None:
         kept = ", ".join(str(one.number) for one in (found.revision, *found.history))
         raise FailedPrecondition(f"stack {found.name} has no revision {number}; it has {kept}", plain=True)
-    return None if _content(target) == _content(found.revision) else target
+    return None if content(target) == content(found.revision) else target
 
 
 def _signed(context: Context, change: Change, by: str) -> Change:

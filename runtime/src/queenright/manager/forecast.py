@@ -19,7 +19,8 @@ from queenright.decide.orchestrate import DECIDERS, mark
 from queenright.manager import portions
 from queenright.manager.forecast_count import ServiceForecast
 from queenright.model.changes import Batch, Change, Delete, Update
-from queenright.model.objects import Node, Service, Task
+from queenright.model.objects import Node, Service, Stack, Task
+from queenright.model.stack import StackService
 from queenright.model.states import NodeState, TaskState
 from queenright.store.scratch import Scratch
 from queenright.store.store import Store
@@ -27,7 +28,7 @@ from queenright.store.store import Store
 STARTS = 1.0  # seconds that an agent takes to start a task, and a job to run to its end
 MOST_SECONDS = 86_400.0  # of the forecast's own time
 MOST_QUESTIONS = 6_000  # to deciders
-LOOKED_AT = frozenset({"service", "node", "task", "network"})  # kinds of objects that matter to tasks
+LOOKED_AT = frozenset({"service", "node", "task", "network", "stack"})  # kinds of objects that matter to tasks
 PORTION = 100  # changes that are taken in one step
 
 
@@ -62,9 +63,7 @@ class Forecast:
         """Think it through, in steps of a few milliseconds."""
         for key in self._services:
             self._agenda.update((task.id, None) for task in self._view.tasks.by("service", key) if _unsettled(task))
-        yield from self._take(
-            [change for change in self._changes if _kind(change) in ("service", "node", "task", "network")]
-        )
+        yield from self._take([_patient(change) for change in self._changes if _kind(change) in LOOKED_AT])
         questions = 0
         while True:
             acted = False
@@ -102,7 +101,7 @@ class Forecast:
 
     def _move_on(self) -> bool:
         """Let time pass until somebody has something to do; False if that is the end."""
-        if not self._due and self._quiet():
+        if not self._due and self._quiet() and not self._view.stacks.count("active", True):
             return False
         times = [time for time in (*self._wakes.values(), *self._due.values()) if time > self._mono]
         moment = min(times, default=MOST_SECONDS)
@@ -189,12 +188,26 @@ def touched_services(store: Store, changes: Sequence[Change]) -> set[str]:
             found.add(row.id)
         elif isinstance(row, Task):
             found.add(row.service_id)
+        elif isinstance(row, Stack):
+            held = (one for part in row.revision.services for one in store.services.by("name", _name(part)))
+            found.update(one.id for one in held if one.awaits)
         elif isinstance(row, Node):
             found.update(task.service_id for task in store.tasks.by("node", row.id) if not task.state.terminal)
             found.update(task.service_id for task in store.tasks.by("pending", True))
             for mode in ("global", "global-job"):
                 found.update(service.id for service in store.services.by("mode", mode))
     return found
+
+
+def _patient(change: Change) -> Change:
+    """A stack has all the time in the world: what it comes to is of interest, not that it would be taken back."""
+    if isinstance(change, Delete) or not isinstance(change.object, Stack):
+        return change
+    return dataclasses.replace(change, object=dataclasses.replace(change.object, timeout=0))
+
+
+def _name(part: StackService) -> str:
+    return (part.spec.name or "").lower()
 
 
 def _kind(change: Change) -> str:

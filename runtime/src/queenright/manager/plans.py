@@ -19,16 +19,17 @@ HIDDEN = "(not shown)"
 @dataclasses.dataclass(frozen=True, slots=True)
 class Wish:
     """One call of ``apply``. ``context``: what is no option: ``registry_auth``, ``force``, and the immutable options
-    of a swarm as they stand in the inventory. It may hold what is secret, and is shown nowhere.
+    of a swarm as they stand in the inventory. It may hold what is secret, as a stack's options may: nothing of either
+    is shown anywhere.
     """
 
     kind: str
     name: str = ""
     state: str = PRESENT
-    options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    options: Mapping[str, Any] = dataclasses.field(default_factory=dict, repr=False)
     context: Mapping[str, Any] = dataclasses.field(default_factory=dict, repr=False)
     dry_run: bool = False
-    draft: Draft | None = None  # of a stack: its source, read
+    draft: Draft | None = dataclasses.field(default=None, repr=False)  # of a stack: its source, read
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ class Portion:
     services: tuple[str, ...] = ()
     tasks: tuple[str, ...] = ()
     networks: tuple[str, ...] = ()
+    stacks: tuple[str, ...] = ()
     whole: bool = False
 
     def dirty(self, view: Store) -> Dirty:
@@ -34,7 +35,7 @@ class Portion:
         tasks = set(self.tasks)
         if self.whole:
             tasks.update(task.id for key in self.services for task in view.tasks.by("service", key))
-        return Dirty(set(self.services), set(self.nodes), tasks, set(self.networks))
+        return Dirty(set(self.services), set(self.nodes), tasks, set(self.networks), set(self.stacks))
 
 
 def cut(view: Store, dirty: Dirty) -> list[Portion]:
@@ -60,6 +61,7 @@ def cut(view: Store, dirty: Dirty) -> list[Portion]:
             *(Portion(services=keys, whole=True) for keys in _grouped(services, of_service)),
             *(Portion(nodes=keys) for keys in _grouped(view.nodes.ids(), on_node)),
             *(Portion(networks=keys) for keys in _grouped(view.networks.ids(), lambda key: 0)),
+            *(Portion(stacks=keys) for keys in _grouped(view.stacks.ids(), lambda key: 0)),
         ]
     weight = len(dirty.tasks) + sum(map(on_node, dirty.nodes)) + sum(map(of_service, dirty.services))
     if weight + len(dirty.nodes) + len(dirty.services) + len(dirty.networks) <= MOST:
@@ -69,6 +71,7 @@ def cut(view: Store, dirty: Dirty) -> list[Portion]:
         *(Portion(nodes=keys) for keys in _grouped(dirty.nodes, on_node)),
         *(Portion(tasks=keys) for keys in _grouped(dirty.tasks, lambda key: 0)),
         *(Portion(networks=keys) for keys in _grouped(dirty.networks, lambda key: 0)),
+        *(Portion(stacks=keys) for keys in _grouped(dirty.stacks, lambda key: 0)),
     ]
 
 

@@ -166,5 +166,6 @@ def _merge(into: Dirty, other: Dirty) -> None:
     into.nodes |= other.nodes
     into.tasks |= other.tasks
     into.networks |= other.networks
+    into.stacks |= other.stacks
     into.everything = into.everything or other.everything
     into.due = into.due or other.due

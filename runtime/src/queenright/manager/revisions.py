@@ -41,10 +41,14 @@ def updated(service: Service, spec: ServiceSpec, registry_auth: str, now: int, b
     a paused update up again. A job is run again by each update, also by one that says the same.
     """
     check_followable(service, spec)
-    service = _again(service, now)
+    service = service if service.awaits else _again(service, now)
     if same_service(spec, service.spec):
         by = by if encode(spec) != encode(service.spec) else service.changed_by
         return dataclasses.replace(service, spec=spec, update_status=None, registry_auth=registry_auth, changed_by=by)
+    if service.awaits:  # the specification before has never been in force, what runs is still the one before that
+        number = next_spec_version(service)
+        service = dataclasses.replace(service, spec_version=number, update_status=None, changed_by=by)
+        return dataclasses.replace(service, spec=spec, registry_auth=registry_auth)
     return dataclasses.replace(
         service,
         spec=spec,

@@ -127,7 +127,7 @@ def _bundle(wish: Wish, value: object) -> Draft:
 def _compose(wish: Wish, value: object) -> Draft:
     from queenright.sources import compose  # noqa: PLC0415
 
-    documents = value if isinstance(value, list) else [value]
+    documents: list[Any] = value if isinstance(value, list) else [value]
     if not documents or not all(isinstance(one, dict) for one in documents):
         raise InvalidArgument("compose: expected a list of documents, each an object", plain=True)
     return compose.read(wish.name, documents, variables=_variables(wish.context), files=_files(wish.context))

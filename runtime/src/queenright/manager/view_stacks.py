@@ -19,6 +19,7 @@ from queenright.store.store import Store
 
 Json = dict[str, Any]
 
+MOST_REASONS = 5
 _SECTIONS = (("Networks", "network"), ("Secrets", "secret"), ("Configs", "config"))
 
 
@@ -88,7 +89,8 @@ class StackView:
     def _standing(self, service: Service | None) -> Json:
         """How far a service is."""
         if service is None:
-            return {"ID": "", "Image": "", "Running": 0, "Desired": 0, "State": "missing", "Waits": [], "ChangedBy": ""}
+            nothing: Json = {"ID": "", "Image": "", "Running": 0, "Desired": 0, "State": "missing", "Waits": []}
+            return {**nothing, "Reasons": [], "ChangedBy": ""}
         clock = self._context.clock
         found = convergence(self._store, service, Now(clock.wall(), clock.mono()))
         return {
@@ -99,6 +101,7 @@ class StackView:
             "Desired": found.desired,
             "State": found.state,
             "Waits": list(service.awaits),
+            "Reasons": list(found.reasons[:MOST_REASONS]),
             "ChangedBy": service.changed_by,
         }
 
@@ -176,6 +179,7 @@ def _revision(one: Revision) -> Json:
         "Playbook": one.playbook,
         "GitRevision": one.git_revision,
         "Message": one.message,
+        "Failure": one.failure,
         "Source": one.source,
         "Services": len(one.services),
     }

@@ -15,10 +15,11 @@ from queenright.decide.base import Now
 from queenright.decide.convergence import CONVERGED, PROGRESSING, Convergence, convergence
 from queenright.decide.narrate import waiting_for
 from queenright.decide.roles import wish
+from queenright.decide.stack_convergence import stack_convergence
 from queenright.manager.context import Context
 from queenright.manager.why import node_title
 from queenright.model.errors import InvalidArgument, NotFound
-from queenright.model.objects import Node, Object, Service, Task
+from queenright.model.objects import Certificate, Cluster, Node, Object, Service, Task, Ticket
 from queenright.model.states import NodeState
 from queenright.spec.cluster import MANAGER, WORKER
 from queenright.store.store import Commit, Subscription
@@ -101,9 +102,11 @@ class Waiter:
             return self._service(ref)
         if kind == "node":
             return self._node(ref, drained, down)
+        if kind == "stack":
+            return self._stack(ref)
         if kind == "swarm":
             return self._swarm, lambda value: isinstance(value, Node)
-        raise InvalidArgument(f"kind {kind!r} is none of service, node, swarm", plain=True)
+        raise InvalidArgument(f"kind {kind!r} is none of service, stack, node, swarm", plain=True)
 
     # -- services
 
@@ -138,6 +141,25 @@ class Waiter:
         ]
         reasons = tuple(f"task {task.name} is {task.state.text}" for task in held)
         return Look(PROGRESSING if held else ABSENT, running=len(held), desired=0, reasons=reasons)
+
+    # -- stacks
+
+    def _stack(self, ref: str) -> tuple[Callable[[], Look], Callable[[Object], bool]]:
+        """All services of a stack; one that is being removed is absent when all that it had is gone."""
+        store = self._context.store
+        try:
+            key = store.stack(ref).id
+        except NotFound:
+            return (lambda: Look(ABSENT)), (lambda value: False)
+
+        def look() -> Look:
+            held = store.stacks.get(key)
+            if held is None:
+                return Look(ABSENT)
+            now = Now(self._context.clock.wall(), self._context.clock.mono())
+            return _look_of(stack_convergence(store, held, now), "")
+
+        return look, lambda value: not isinstance(value, (Certificate, Cluster, Ticket))
 
     # -- nodes
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+from collections.abc import Callable
 from typing import ClassVar
 
 from queenright.spec.network import NetworkSpec
@@ -85,7 +86,7 @@ class StackData:
 class Revision:
     """All that a stack was declared to be, once. ``number`` grows by one with each; ``user``, ``playbook`` and
     ``git_revision`` are as the caller gave them, ``actor`` as the manager saw who called; ``source`` is "compose",
-    "bundle", "options" or "rollback".
+    "bundle", "options" or "rollback". ``failure`` says why it did not come to its end, if it did not.
     """
 
     number: int
@@ -99,6 +100,7 @@ class Revision:
     services: tuple[StackService, ...] = ()
     networks: tuple[StackNetwork, ...] = ()
     data: tuple[StackData, ...] = ()
+    failure: str = ""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,3 +145,32 @@ class Stack:
     status: StackStatus = StackStatus()
     leftovers: tuple[Leftover, ...] = ()
     removing: bool = False
+
+
+def packed(stack: Stack) -> Stack:
+    """The stack as it is written down: a service of a former revision that is as in the next newer one is named by its
+    key alone. Most of a stack stays as it is from one revision to the next.
+    """
+    return _walked(stack, lambda one, newer: StackService(key=one.key, spec=ServiceSpec()) if one == newer else one)
+
+
+def unpacked(stack: Stack) -> Stack:
+    """The whole of what was written down. Equal services of several revisions are then one object."""
+    return _walked(stack, lambda one, newer: one if one.spec.name or newer is None else newer)
+
+
+def _walked(stack: Stack, choose: Callable[[StackService, StackService | None], StackService]) -> Stack:
+    """The stack with each service of its history chosen by what it is and by what is in the next newer revision, as
+    that is in the end when it is unpacked and as it was when it is packed.
+    """
+    if not stack.history:
+        return stack
+    held = {one.key: one for one in stack.revision.services}
+    history = []
+    for revision in stack.history:
+        services = tuple(choose(one, held.get(one.key)) for one in revision.services)
+        history.append(dataclasses.replace(revision, services=services))
+        held = {
+            one.key: one if one.spec.name else chosen for one, chosen in zip(revision.services, services, strict=True)
+        }
+    return dataclasses.replace(stack, history=tuple(history))

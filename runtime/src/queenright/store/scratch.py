@@ -71,6 +71,10 @@ class Overlay(Table[Any]):
         below = [row for row in self._base.with_prefix(prefix) if row.id not in self._covered]
         return below + super().with_prefix(prefix)
 
+    def covers(self, row: Any) -> bool:
+        """Whether the row was written here."""
+        return row.id in self._covered
+
     def put(self, row: Any) -> None:
         self._covered.add(row.id)
         super().put(row)
@@ -140,7 +144,7 @@ class _Counts(Counts):
 
 class Scratch(Store):
     """What ``base`` holds, to be changed at will. What waits or is under way (tasks that are pending or prepared,
-    updates) is shown of ``services`` alone: the rest of the swarm stands still.
+    updates) is shown of ``services`` alone, and of stacks that were written here: the rest of the swarm stands still.
     """
 
     def __init__(self, base: Store, services: Callable[[str], bool], *, guarded: bool = True) -> None:
@@ -162,6 +166,8 @@ class Scratch(Store):
         for kind, table in base._tables.items():
             over: Any = Overlay(table, narrowed.get(kind))
             self._tables[kind] = over
+        touched: Any = self._tables["stack"]
+        touched._narrowed = dict.fromkeys(("active", "leftover"), touched.covers)
         self._name_tables()
         self._loads = _Loads(base.load)
         self._addressing = _Addressing(base.addresses, base.uneven_networks(), base.failing_networks())

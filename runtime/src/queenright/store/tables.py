@@ -220,6 +220,18 @@ def tasks() -> Table[Task]:
     )
 
 
+def _standing(service: Service) -> ServiceSpec:
+    """What its tasks go by: while it waits for other services the specification before, if there is one."""
+    return service.spec if not service.awaits or service.previous_spec is None else service.previous_spec
+
+
+def _service_networks(service: Service) -> Iterable[object]:
+    named = _with_addresses(service.spec.task, service.vips)
+    if not service.awaits:
+        return named
+    return tuple(dict.fromkeys((*named, *network_ids(_standing(service).task))))
+
+
 def _rolling(service: Service) -> Iterable[object]:
     return (True,) if service.update_status is not None and service.update_status.state.active else ()
 
@@ -251,7 +263,7 @@ def _ports(service: Service) -> Iterable[object]:
 
 
 def _lacking(service: Service) -> Iterable[object]:
-    spec = service.spec
+    spec = _standing(service)
     needed = targets(spec.task, spec.endpoint)
     if not needed:
         return ()
@@ -281,8 +293,8 @@ def services() -> Table[Service]:
             "port": _ports,
             "secret": lambda service: secret_ids(service.spec.task),
             "config": lambda service: config_ids(service.spec.task),
-            "network": lambda service: _with_addresses(service.spec.task, service.vips),
-            "ingress": lambda service: (True,) if publishes(service.spec) else (),
+            "network": _service_networks,
+            "ingress": lambda service: (True,) if publishes(_standing(service)) else (),
             "lacking": _lacking,
         }
     )

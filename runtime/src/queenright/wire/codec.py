@@ -11,6 +11,7 @@ from google.protobuf.message import DecodeError, Message
 from queenright.model import objects
 from queenright.model.changes import Batch, Change, Create, Delete, Update
 from queenright.model.objects import Object
+from queenright.model.stack import Stack, packed, unpacked
 from queenright.wire.gen import objects_pb2 as pb
 from queenright.wire.records import fields_of, from_message, to_message
 
@@ -20,7 +21,7 @@ class CodecError(ValueError):
 
 
 def _object_to(value: Object, message: pb.Object) -> None:
-    to_message(value, getattr(message, value.kind))
+    to_message(packed(value) if isinstance(value, Stack) else value, getattr(message, value.kind))
 
 
 def _object_from(message: pb.Object) -> Object:
@@ -28,7 +29,8 @@ def _object_from(message: pb.Object) -> Object:
     if kind is None:
         raise CodecError("an object of a kind that this version does not know")
     try:
-        return cast(Object, from_message(cast(type, objects.CLASSES[kind]), getattr(message, kind)))
+        value = cast(Object, from_message(cast(type, objects.CLASSES[kind]), getattr(message, kind)))
+        return unpacked(value) if isinstance(value, Stack) else value
     except CodecError:
         raise
     except ValueError as error:

@@ -1243,7 +1243,7 @@ class StackData(_message.Message):
     def __init__(self, key: _Optional[str] = ..., kind: _Optional[str] = ..., name: _Optional[str] = ..., external: _Optional[bool] = ..., id: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., template_driver: _Optional[str] = ...) -> None: ...
 
 class Revision(_message.Message):
-    __slots__ = ("number", "at", "actor", "user", "playbook", "git_revision", "message", "source", "services", "networks", "data")
+    __slots__ = ("number", "at", "actor", "user", "playbook", "git_revision", "message", "source", "services", "networks", "data", "failure")
     NUMBER_FIELD_NUMBER: _ClassVar[int]
     AT_FIELD_NUMBER: _ClassVar[int]
     ACTOR_FIELD_NUMBER: _ClassVar[int]
@@ -1255,6 +1255,7 @@ class Revision(_message.Message):
     SERVICES_FIELD_NUMBER: _ClassVar[int]
     NETWORKS_FIELD_NUMBER: _ClassVar[int]
     DATA_FIELD_NUMBER: _ClassVar[int]
+    FAILURE_FIELD_NUMBER: _ClassVar[int]
     number: int
     at: int
     actor: str
@@ -1266,7 +1267,8 @@ class Revision(_message.Message):
     services: _containers.RepeatedCompositeFieldContainer[StackService]
     networks: _containers.RepeatedCompositeFieldContainer[StackNetwork]
     data: _containers.RepeatedCompositeFieldContainer[StackData]
-    def __init__(self, number: _Optional[int] = ..., at: _Optional[int] = ..., actor: _Optional[str] = ..., user: _Optional[str] = ..., playbook: _Optional[str] = ..., git_revision: _Optional[str] = ..., message: _Optional[str] = ..., source: _Optional[str] = ..., services: _Optional[_Iterable[_Union[StackService, _Mapping]]] = ..., networks: _Optional[_Iterable[_Union[StackNetwork, _Mapping]]] = ..., data: _Optional[_Iterable[_Union[StackData, _Mapping]]] = ...) -> None: ...
+    failure: str
+    def __init__(self, number: _Optional[int] = ..., at: _Optional[int] = ..., actor: _Optional[str] = ..., user: _Optional[str] = ..., playbook: _Optional[str] = ..., git_revision: _Optional[str] = ..., message: _Optional[str] = ..., source: _Optional[str] = ..., services: _Optional[_Iterable[_Union[StackService, _Mapping]]] = ..., networks: _Optional[_Iterable[_Union[StackNetwork, _Mapping]]] = ..., data: _Optional[_Iterable[_Union[StackData, _Mapping]]] = ..., failure: _Optional[str] = ...) -> None: ...
 
 class StackStatus(_message.Message):
     __slots__ = ("state", "started_at", "completed_at", "message", "failed")
