@@ -337,6 +337,29 @@ async def test_a_disk_that_is_full_is_said_and_the_lock_made_later(
     await until(lambda: is_closed(first) and not first.state.error, lambda: first.state)
 
 
+async def test_a_disk_that_is_full_leaves_no_manager_half_open(
+    group: list[Place], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = group[0]
+    await founded(first)
+    await until(lambda: is_closed(first), first.kept)
+    real = atomic.replace_file
+    full = True
+
+    def replace(path: Path, data: bytes, *, mode: int = 0o600) -> None:
+        if full and path.name == "tasks.key":
+            raise OSError(28, "No space left on device")
+        real(path, data, mode=mode)
+
+    monkeypatch.setattr(atomic, "replace_file", replace)
+    await autolock(first, False)
+    await until(lambda: "not locked as the swarm wants it" in first.state.error, lambda: first.state)
+    full = False
+    await until(lambda: is_open(first) and not first.state.error, lambda: first.state)
+    await restart(first)
+    assert first.state.state == "active"
+
+
 async def test_what_is_on_the_disk_opens_without_the_key_nowhere(group: list[Place]) -> None:
     first = group[0]
     key = await founded(first)

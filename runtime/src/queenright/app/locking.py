@@ -86,7 +86,7 @@ class Locking:
     def open_up(self) -> None:
         """This node is a manager no more: what a worker needs is in clear. The log stays closed until it is destroyed,
         and the lock with it. Raises PkiError or OSError."""
-        if self._lock.engaged:
+        if self._lock.is_there:  # or it was opened, and not all that it closes yet
             self._lock.release()
             self._tasks.sealer.conform()
             self._keys.conform()
@@ -121,7 +121,7 @@ class Locking:
     def _agree(self, cluster: Cluster, manager: Sealed) -> None:
         sealers = (manager.sealer, self._tasks.sealer)
         if not cluster.unlock_key:
-            if self._lock.engaged:
+            if self._lock.is_there:
                 self._act(cluster.version)
                 self._lock.release()
                 for sealer in sealers:
