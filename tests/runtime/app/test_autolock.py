@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import dataclasses
 import json
 from collections.abc import AsyncIterator
@@ -13,10 +12,9 @@ from pathlib import Path
 import pytest
 
 from queenright.app.state import StateFile
-from queenright.edge.pki.data_keys import DataKeys, KeyFile
-from queenright.edge.pki.errors import KeyStoreError, WrongKeyError
+from queenright.edge.pki.data_keys import KeyFile
+from queenright.edge.pki.errors import KeyStoreError
 from queenright.edge.pki.keystore import KeyStore
-from queenright.edge.pki.locking import Lock
 from queenright.lib import atomic
 from queenright.manager import texts
 from queenright.manager.control_cluster import Rotation
@@ -29,11 +27,12 @@ from queenright.model.errors import (
     Unauthenticated,
     Unavailable,
 )
-from queenright.model.unlock import parse_unlock_key, unlock_key_text
+from queenright.model.unlock import unlock_key_text
 from queenright.spec.cluster import EncryptionConfig
 
 from .group import leader, managers, names, same_voters, saved, works
 from .kit import Dockerd, Place, until
+from .locks import is_closed, is_open, keys_closed, keys_in_clear, opened_by, opens, serial
 
 pytestmark = pytest.mark.group
 
@@ -78,31 +77,6 @@ async def autolock(place: Place, wanted: bool, rotation: Rotation = NOTHING) -> 
 async def restart(place: Place) -> None:
     await place.host.stop()
     await place.again().resume()
-
-
-def is_closed(place: Place) -> bool:
-    """Whether every key on the disk of a manager is."""
-    folder = place.settings.state_dir
-    files = [json.loads((folder / name).read_text()) for name in ("raft.key", "tasks.key")]
-    key = (folder / "certificates" / "swarm-node.key").read_text()
-    return (folder / "autolock.key").exists() and {one["format"] for one in files} == {2} and "ENCRYPTED" in key
-
-
-def is_open(place: Place) -> bool:
-    folder = place.settings.state_dir
-    files = [json.loads((folder / name).read_text()) for name in ("raft.key", "tasks.key")]
-    key = (folder / "certificates" / "swarm-node.key").read_text()
-    return not (folder / "autolock.key").exists() and {one["format"] for one in files} == {1} and "ENCRYPTED" not in key
-
-
-def opens(place: Place, key: str) -> bool:
-    """Whether this is the key of the lock on the disk of a manager."""
-    lock = Lock(place.settings.state_dir / "autolock.key", place.id, bytes)
-    try:
-        lock.unlock(parse_unlock_key(key))
-    except WrongKeyError:
-        return False
-    return True
 
 
 async def test_a_manager_that_was_started_anew_waits_for_the_unlock_key(group: list[Place]) -> None:
@@ -228,32 +202,18 @@ async def test_locking_begins_and_ends_on_every_manager_of_a_running_swarm(group
     await works(both, "then")
     for place, keys in zip(both, before, strict=True):
         await until(lambda place=place, keys=keys: not opened_by(place, keys), place.kept)
+    before, serials = [keys_closed(place, key) for place in both], [serial(place) for place in both]
     await autolock(leader(both) or both[0], False)
-    for place in both:
+    for place, keys, was in zip(both, before, serials, strict=True):  # an old disk with its unlock key opens nothing
         await until(lambda place=place: is_open(place), place.kept)
+        await until(lambda place=place, keys=keys: not set(keys_in_clear(place)) & set(keys), place.kept)
+        assert not opened_by(place, keys)
+        await until(lambda place=place, was=was: serial(place) != was, lambda place=place: place.state)
     for place in both:
         await restart(place)
         assert place.state.state == "active"
     await works(both, "afterwards")
     assert names(both[0]) == {"then", "afterwards"}
-
-
-def serial(place: Place) -> str:
-    member = place.host._member
-    assert member is not None
-    return member._credentials.identity.serial
-
-
-def keys_in_clear(place: Place) -> list[bytes]:
-    value = base64.b64decode(json.loads((place.settings.state_dir / "raft.key").read_text())["keys"])
-    return [value[at : at + 32] for at in range(0, len(value), 32)]
-
-
-def opened_by(place: Place, keys: list[bytes]) -> bool:
-    """Whether a log or snapshot of the manager says that one of these keys has sealed it."""
-    ids = [DataKeys.id_of(key) for key in keys]
-    files = [place.settings.state_dir / "raft" / name for name in ("log", "snapshot")]
-    return any(key in path.read_bytes()[:200] for key in ids for path in files if path.exists())
 
 
 async def test_another_unlock_key_is_in_force_at_once_and_the_old_one_opens_nothing(group: list[Place]) -> None:
@@ -262,12 +222,15 @@ async def test_another_unlock_key_is_in_force_at_once_and_the_old_one_opens_noth
     await same_voters(both)
     for place in both:
         await until(lambda place=place: is_closed(place), place.kept)
+    before = [keys_closed(place, key) for place in both]
     await autolock(both[0], True, Rotation(unlock_key=True))
     fresh = key_of(both[0])
     assert fresh != key
-    for place in both:
+    for place, keys in zip(both, before, strict=True):
         await until(lambda place=place: opens(place, fresh), place.kept)
         assert not opens(place, key)
+        await until(lambda place=place, keys=keys: not set(keys_closed(place, fresh)) & set(keys), place.kept)
+        assert not opened_by(place, keys)
     await works(both, "web")
     second = both[1]
     await restart(second)
@@ -372,6 +335,29 @@ async def test_a_disk_that_is_full_is_said_and_the_lock_made_later(
     assert first.state.state == "active"
     full = False
     await until(lambda: is_closed(first) and not first.state.error, lambda: first.state)
+
+
+async def test_a_disk_that_is_full_leaves_no_manager_half_open(
+    group: list[Place], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = group[0]
+    await founded(first)
+    await until(lambda: is_closed(first), first.kept)
+    real = atomic.replace_file
+    full = True
+
+    def replace(path: Path, data: bytes, *, mode: int = 0o600) -> None:
+        if full and path.name == "tasks.key":
+            raise OSError(28, "No space left on device")
+        real(path, data, mode=mode)
+
+    monkeypatch.setattr(atomic, "replace_file", replace)
+    await autolock(first, False)
+    await until(lambda: "not locked as the swarm wants it" in first.state.error, lambda: first.state)
+    full = False
+    await until(lambda: is_open(first) and not first.state.error, lambda: first.state)
+    await restart(first)
+    assert first.state.state == "active"
 
 
 async def test_what_is_on_the_disk_opens_without_the_key_nowhere(group: list[Place]) -> None:

@@ -2,7 +2,8 @@
 """Keeps the keys on this host as its swarm wants them: locked by the unlock key, or open. A manager's affair.
 
 What was in clear on the disk is worth nothing once the lock is there: data keys are made anew, all that they sealed is
-sealed anew, and the node gets another certificate for another key. The same is done when the unlock key changes.
+sealed anew, and the node gets another certificate for another key. The same is done when the unlock key changes, and
+when the lock goes: a former unlock key and an old copy of the disk open nothing of today.
 """
 
 from __future__ import annotations
@@ -85,7 +86,7 @@ class Locking:
     def open_up(self) -> None:
         """This node is a manager no more: what a worker needs is in clear. The log stays closed until it is destroyed,
         and the lock with it. Raises PkiError or OSError."""
-        if self._lock.engaged:
+        if self._lock.is_there:  # or it was opened, and not all that it closes yet
             self._lock.release()
             self._tasks.sealer.conform()
             self._keys.conform()
@@ -120,12 +121,13 @@ class Locking:
     def _agree(self, cluster: Cluster, manager: Sealed) -> None:
         sealers = (manager.sealer, self._tasks.sealer)
         if not cluster.unlock_key:
-            if self._lock.engaged:
+            if self._lock.is_there:
                 self._act(cluster.version)
                 self._lock.release()
                 for sealer in sealers:
-                    sealer.conform()
-                self._keys.conform()
+                    sealer.turn()
+                if self._keys.conform():
+                    self._renew()
                 self._lock.discard()
                 record("lock", step="off")
                 log.info("the keys on this host are in clear now")

@@ -54,14 +54,19 @@ class Lock:
     # -- the file
 
     @property
+    def is_there(self) -> bool:
+        """Whether there may be something that it closes: it is not discarded."""
+        return bool(self._keys) or self.path.is_symlink() or self.path.exists()
+
+    @property
     def engaged(self) -> bool:
         """Whether what is written from now on has to be closed."""
-        return not self._released and self._is_there()
+        return not self._released and self.is_there
 
     @property
     def locked(self) -> bool:
         """Whether there is a lock that was not opened yet."""
-        return self._is_there() and not self._keys
+        return self.is_there and not self._keys
 
     def is_opened_by(self, unlock_key: bytes) -> bool:
         """Whether this is the key of the lock, which is open."""
@@ -102,9 +107,6 @@ class Lock:
         """Destroy the file: what is still closed cannot be opened any more."""
         atomic.shred_file(self.path)
         self._keys, self._unlock_key, self._released = (), b"", False
-
-    def _is_there(self) -> bool:
-        return bool(self._keys) or self.path.is_symlink() or self.path.exists()
 
     # -- what it closes
 
