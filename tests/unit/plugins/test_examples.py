@@ -188,7 +188,7 @@ def _run(run_module: t.Callable, name: str, options: dict) -> dict:
 
 def test_every_returned_value_is_documented_with_a_sample_of_its_kind(run_module, manager, new_runtime) -> None:
     unspoken = {"changed", "diff", "invocation", "needs_manager"}
-    kinds = {"str": str, "dict": dict, "list": list, "bool": bool, "int": int}
+    kinds = {"str": str, "dict": dict, "list": list, "bool": bool, "int": int, "float": float}
     for name, results in _results(run_module, manager, new_runtime("h2")).items():
         documented = block(name, "RETURN")
         returned = {key: value for result in results for key, value in result.items() if key not in unspoken}
