@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Compose files that are taken; what Docker's own client makes of them is in ``golden.json``. Several files of one stack are parted by ``---``; a first line ``# NAME=value ...`` gives variables."""
+"""Compose files that are taken; what Docker's own client makes of them is in ``golden.json``.
+
+Several files of one stack are parted by ``---``; a first line ``# NAME=value ...`` gives variables.
+"""
 
 from __future__ import annotations
 
@@ -215,7 +218,7 @@ VALID: dict[str, str] = {
           endpoint_mode: vip
           labels: {a: b, c: 1}
           update_config:
-            {parallelism: 3, delay: 10s, failure_action: continue, monitor: 6s, max_failure_ratio: .3, order: start-first}
+            {parallelism: 3, delay: 10s, failure_action: pause, monitor: 6s, max_failure_ratio: .3, order: start-first}
           rollback_config:
             {parallelism: 0, delay: 10s, failure_action: pause, monitor: 60s, max_failure_ratio: 0.5, order: stop-first}
           restart_policy: {condition: on-failure, delay: 5s, max_attempts: 3, window: 120s}

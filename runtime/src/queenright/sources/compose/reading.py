@@ -122,6 +122,7 @@ def _check_plain(value: object, path: str, depth: int = 0) -> None:
         for key, one in value.items():
             if not isinstance(key, str):
                 raise SourceError(path, f"the key {key!r} is no text: put it in quotes")
+            _check_text(key, path)
             _check_plain(one, f"{path}.{key}" if path else key, depth + 1)
     elif isinstance(value, list):
         for number, one in enumerate(value):
@@ -129,5 +130,14 @@ def _check_plain(value: object, path: str, depth: int = 0) -> None:
     elif isinstance(value, float):
         if not math.isfinite(value):
             raise SourceError(path, f"{value} is no number")
-    elif value is not None and not isinstance(value, bool | int | str):
+    elif isinstance(value, str):
+        _check_text(value, path)
+    elif value is not None and not isinstance(value, bool | int):
         raise SourceError(path, f"a {type(value).__name__} is no value here: put it in quotes")
+
+
+def _check_text(text: str, path: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise SourceError(path, "has half of a character in it") from None

@@ -269,7 +269,7 @@ def _endpoint(loaded: Loaded, deploy: Loaded, path: str) -> Loaded:
         {
             "Protocol": one.protocol or None,
             "TargetPort": one.target,
-            "PublishedPort": one.published,
+            "PublishedPort": one.published or None,
             "PublishMode": one.mode or None,
         }
         for one in sorted(loaded.get("ports", ()))
