@@ -60,6 +60,7 @@ from queenright.wire.raft import (
     encode_snapshot_head,
 )
 
+from . import sources
 from .fuzzer import Target
 
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
@@ -81,6 +82,7 @@ def targets() -> Iterator[Target]:
     yield from _calls()
     yield from _texts()
     yield from _engine()
+    yield from sources.targets()
 
 
 # -- the sockets

@@ -7,6 +7,7 @@ from collections import Counter
 
 from laws import addresses
 from laws.broken import Broken
+from queenright.decide.standing_spec import reached_by
 from queenright.model.objects import Node, Service, Task
 from queenright.model.states import TaskState
 from queenright.store.store import Event, Store
@@ -86,7 +87,8 @@ def _check_job(view: Store, task: Task) -> None:
 
 
 def _may_double(service: Service) -> bool:
-    configs = (service.spec.update_config, service.spec.rollback_config)
+    spec = reached_by(service).spec
+    configs = (spec.update_config, spec.rollback_config)
     return any(config is not None and config.order == "start-first" for config in configs)
 
 

@@ -13,17 +13,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from compat.compose import generated
 from compat.compose.recorder import CLIENTS, Said, deploy
 from runtime.sources.compose import cases as cases_room
-from runtime.sources.compose.cases import FILES, split
+from runtime.sources.compose.cases import FILES, HOME, OVER, split
 from runtime.sources.compose.cases import VALID as SINGLE
 from runtime.sources.compose.cases_over import LAID
 from runtime.sources.compose.cases_refused import REFUSED, STRICTER
-from runtime.sources.compose.forms import of_client
+from runtime.sources.compose.forms import of_client, of_draft
+
+from queenright.sources import compose
 
 NEWEST = CLIENTS[:1]
 VALID = SINGLE | LAID
 GOLDEN = Path(cases_room.__file__).with_name("golden.json")
+GENERATED, PORTION = int(os.environ.get("GENERATED_CASES", "60")), 20
 REWRITE = "REWRITE_GOLDEN" in os.environ
 
 
@@ -80,3 +84,13 @@ def test_docker_refuses_it_too(name: str, client: str, folder: Path) -> None:
 def test_docker_takes_what_only_we_refuse(name: str, client: str, folder: Path) -> None:
     found = said(client, STRICTER[name][0], folder)
     assert found.status == 0 or "secret" in name or "template" in name, found.errors
+
+
+@pytest.mark.parametrize("start", range(0, GENERATED, PORTION))
+def test_files_by_dice_are_read_as_docker_reads_them(start: int, folder: Path) -> None:
+    for seed in range(start, start + PORTION):
+        files = generated.files(seed)
+        found = said(CLIENTS[0], OVER.join(map(json.dumps, files)), folder)
+        assert found.status == 0, (seed, found.errors)
+        draft = compose.read("shop", files, variables=HOME, files=FILES)
+        assert of_draft(draft) == of_client(found.created), seed

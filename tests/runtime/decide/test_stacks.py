@@ -6,14 +6,15 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from laws.builders import SECOND, job, node, spec
+from laws.builders import SECOND, job, network, node, spec
 from laws.stacks import deploy, of_spec, part, stack
 from laws.world import Behaviour, World
 
 from queenright.decide.convergence import convergence
-from queenright.model.changes import Delete, Update
-from queenright.model.stack import StackService, StackState
+from queenright.model.changes import Create, Delete, Update
+from queenright.model.stack import NAMESPACE_LABEL, StackNetwork, StackService, StackState
 from queenright.model.states import UpdateState
+from queenright.spec.network import NetworkSpec
 
 
 def world(**behaviours: Behaviour) -> World:
@@ -274,6 +275,33 @@ def test_another_leader_goes_on_wherever_it_was_cut() -> None:
         made.advance(0.7)
     assert state(made) == StackState.ROLLBACK_COMPLETED
     assert images(made, "shop_db") == ["db:1"] and images(made, "shop_web") == ["web:1"] * 2
+
+
+def test_a_chain_of_services_without_tasks_is_there_at_once_and_settled_at_each_step() -> None:
+    made = world()
+    deploy(
+        made,
+        part("shop", "a", 0, "a:1"),
+        part("shop", "b", 0, "b:1", after=["a"]),
+        part("shop", "c", 0, "c:1", after=["b"]),
+    )
+    made.advance(1)
+    assert state(made) == StackState.COMPLETED
+
+
+def test_what_the_failed_revision_brought_is_left_over_and_what_somebody_kept_is_not() -> None:
+    made = running(web_2=Behaviour(lives=1))
+    label = {NAMESPACE_LABEL: "shop"}
+    made.do(Create(network("shop_new", "10.3.0.0/24", vni=5003, labels=label)))
+    made.do(Create(network("shop_kept", "10.4.0.0/24", vni=5004, labels=label)))
+    new = StackNetwork(key="new", name="shop_new", spec=NetworkSpec(name="shop_new", labels=label))
+    deploy(made, *shop("db:1", "web:2", networks=["shop_new"]), networks=[new])
+    made.advance(1)
+    assert "shop_new" in made.store.networks
+    made.until(lambda: not state(made).active)
+    made.advance(10)
+    assert state(made) == StackState.ROLLBACK_COMPLETED
+    assert "shop_new" not in made.store.networks and "shop_kept" in made.store.networks
 
 
 def test_stacks_that_are_at_rest_are_not_looked_at() -> None:

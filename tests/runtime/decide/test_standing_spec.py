@@ -6,7 +6,7 @@ from __future__ import annotations
 import dataclasses
 
 from laws.builders import job, network, node, service, spec
-from laws.world import World
+from laws.world import Behaviour, World
 
 from queenright.decide.mesh_rows import face, publishes
 from queenright.decide.standing_spec import in_force, reached_by
@@ -93,6 +93,18 @@ def test_a_task_of_a_node_that_no_longer_meets_what_is_in_force_leaves_it() -> N
     assert made.running("web") == []
 
 
+def test_a_replica_is_moved_by_the_constraints_that_are_in_force() -> None:
+    made = world(spec("web", 1, "app:1", task={"Placement": {"Constraints": ["node.labels.zone == a"]}}))
+    made.set_node("h1", labels={"zone": "a"})
+    made.advance(10)
+    hold(made, spec("web", 1, "app:2"))
+    assert [task.node_id for task in made.running("web")] == ["h1"]
+    made.set_node("h1", labels={})
+    made.set_node("h2", labels={"zone": "a"})
+    made.advance(10)
+    assert [(task.node_id, task.spec.container.image) for task in made.running("web")] == [("h2", "app:1")]
+
+
 def test_a_global_service_comes_to_new_nodes_as_it_was() -> None:
     made = world(spec("web", None, "app:1"))
     hold(made, spec("web", None, "app:2"))
@@ -118,6 +130,17 @@ def test_an_update_that_was_under_way_stands_still() -> None:
     release(made)
     made.advance(120)
     assert images(made) == ["app:3"] * 4
+
+
+def test_a_slot_that_was_being_renewed_start_first_is_left_with_one_task() -> None:
+    made = world(spec("web", 1, "app:1"))
+    made.behaviours["app:2"] = Behaviour(starts=3)
+    made.update(spec("web", 1, "app:2", UpdateConfig={"Order": "start-first"}))
+    made.advance(1)
+    assert len([task for task in made.tasks("web") if task.wanted]) == 2
+    hold(made, spec("web", 1, "app:3"))
+    made.advance(10)
+    assert images(made) == ["app:2"]
 
 
 def test_a_job_goes_on_with_the_iteration_before() -> None:

@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Stacks out of Compose files: read, planned and written like any other."""
+"""Stacks out of Compose files and bundles: read, planned and written like any other."""
 
 from __future__ import annotations
 
 import base64
+import dataclasses
+import json
 from typing import Any
 
 import pytest
 from runtime.manager.kit import World
-from runtime.manager.test_apply_stack import apply, both, stack_of
+from runtime.manager.test_apply_stack import apply, both, stack_of, with_registries
 
 from queenright.model.errors import InvalidArgument
 
@@ -89,3 +91,70 @@ async def test_what_comes_with_a_compose_file_is_checked(
 ) -> None:
     with pytest.raises(InvalidArgument, match=text):
         await apply(World.make(), options, context=context)
+
+
+# -- bundles
+
+DIGEST = "sha256:" + "d" * 64
+BUNDLE: dict[str, Any] = {
+    "version": "0.1",
+    "services": {
+        "web": {"image": f"web@{DIGEST}", "networks": ["front", "back"], "ports": [{"protocol": "tcp", "port": 80}]},
+        "db": {"image": f"db@{DIGEST}", "networks": ["back"], "env": ["A=1"]},
+    },
+}
+
+
+def bundle(**more: Any) -> dict[str, Any]:
+    """Options that have the bundle, with other values for its service db."""
+    services = {**BUNDLE["services"], "db": {**BUNDLE["services"]["db"], **more}}
+    return {"bundle": json.dumps({**BUNDLE, "services": services})}
+
+
+async def test_a_bundle_becomes_a_stack_and_then_nothing_changes() -> None:
+    world = World.make()
+    done = await both(world, bundle())
+    assert done["plan"]["order"] == [["shop_web", "shop_db"]], "a bundle says nothing of an order"
+    assert stack_of(world).revision.source == "bundle"
+    web = world.get_service("shop_web")
+    assert web.spec.task.container.image == f"web@{DIGEST}"
+    names = {world.store.network(one.target or "").name: one.aliases for one in web.spec.task.networks}
+    assert names == {"shop_front": ("web",), "shop_back": ("web",)}
+
+
+async def test_replicas_and_chosen_ports_survive_the_next_bundle() -> None:
+    world = World.make()
+    await apply(world, bundle())
+    web = world.get_service("shop_web")
+    mode = dataclasses.replace(web.spec.mode, replicas=5)
+    ports = tuple(dataclasses.replace(port, published_port=30_007) for port in web.spec.endpoint.ports)
+    world.put(dataclasses.replace(web, spec=dataclasses.replace(web.spec, mode=mode), ports=ports))
+    done = await both(world, bundle(env=["A=2"]))
+    assert [row["name"] for row in done["plan"]["update"]] == ["shop_db"]
+    web = world.get_service("shop_web")
+    assert (web.spec.mode.replicas, [port.published_port for port in web.ports]) == (5, [30_007])
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"bundle": "{"}, "line 1"),
+        ({"bundle": 7}, "bundle: expected a text"),
+        (bundle(image="db:1"), "services.db.image"),
+        (bundle(ports=[{"port": "many"}]), r"services.db.ports\[0\]"),
+    ],
+)
+async def test_what_is_wrong_in_a_bundle_is_told_by_its_place(options: dict[str, Any], text: str) -> None:
+    world = World.make()
+    index = world.store.index
+    with pytest.raises(InvalidArgument, match=f"(?i){text}"):
+        await apply(world, options)
+    assert world.store.index == index
+
+
+async def test_tags_are_taken_where_that_is_said_and_are_pinned_as_ever() -> None:
+    world = World.make()
+    registries = with_registries(world)
+    await apply(world, bundle(image="db:1"), context={"tags": True})
+    assert world.get_service("shop_db").spec.task.container.image == f"db:1@{registries.says}"
+    assert [one for one, _ in registries.asked] == ["db:1"]

@@ -74,7 +74,29 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("task", help="id, name or unique id prefix of a task")
         if name == "doctor":
             _doctor_arguments(command)
+    _bundle_commands(commands, common)
     return parser
+
+
+def _bundle_commands(commands: Any, common: argparse.ArgumentParser) -> None:
+    """``bundle`` has commands of its own."""
+    words = "make bundles (.dab) of Compose files"
+    inner = commands.add_parser("bundle", help=words, description=f"To {words}.").add_subparsers(
+        title="commands", required=True, metavar="COMMAND"
+    )
+    words = "Write Compose files as a bundle: images by their digests, and nothing left out that the files say."
+    create = inner.add_parser("create", help="write a bundle", description=words, parents=[common])
+    create.set_defaults(command_function=_bundle_create)
+    create.add_argument("files", nargs="+", metavar="FILE", help="Compose files; later ones go before earlier ones")
+    create.add_argument("-o", "--output", metavar="FILE", help="write it there, and not to standard output")
+    kept = "keep the tags of images whose digests are not known"
+    create.add_argument("--keep-tags", action="store_true", help=kept)
+
+
+def _bundle_create(settings: Settings, arguments: argparse.Namespace) -> int:
+    from queenright.app import bundle
+
+    return bundle.create(settings, arguments, os.environ, lambda text: print(text, file=sys.stderr))
 
 
 def _address(text: str) -> str:

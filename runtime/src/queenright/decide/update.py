@@ -16,6 +16,7 @@ from queenright.decide import cause, defaults, ports, slots, tasks, trial
 from queenright.decide.base import Decision, Dirty, Now, earliest
 from queenright.decide.progress import Progress, Stage, progress
 from queenright.decide.revision import Revision
+from queenright.decide.standing_spec import in_force
 from queenright.lib.clockface import span
 from queenright.model.changes import Change, Update
 from queenright.model.objects import Service, Task, UpdateStatus
@@ -54,18 +55,21 @@ def _touched(view: Store, dirty: Dirty) -> list[Service]:
                 service = view.services.get(task.service_id)
                 if service is not None and task.wanted and task.spec_version != service.spec_version:
                     keys.add(service.id)
+        owners = {held.service_id for key in dirty.tasks if (held := view.tasks.get(key)) is not None}
+        keys.update(key for key in owners if (waits := view.services.get(key)) is not None and waits.awaits)
         found = {key: service for key in keys if (service := view.services.get(key)) is not None}
         rolling = view.services.by("rolling", True)
         if rolling and not _all_rolling(dirty):
-            owners = {held.service_id for key in dirty.tasks if (held := view.tasks.get(key)) is not None}
             rolling = tuple(service for service in rolling if service.id in owners)
         found.update((service.id, service) for service in rolling)
-    rolled = (service for service in found.values() if not (service.awaits or defaults.is_job(service.spec)))
+    rolled = (service for service in found.values() if not defaults.is_job(service.spec))
     return sorted(rolled, key=lambda service: (service.created_at, service.id))
 
 
 def _steer(view: Store, service: Service, now: Now, ids: Callable[[], str]) -> tuple[Sequence[Change], float | None]:
     held = service
+    if service.awaits:
+        return _stand(view, service, now), None
     service = _not_ahead(service, now)
     states = progress(view, service, now)
     status = service.update_status
@@ -92,6 +96,12 @@ def _steer(view: Store, service: Service, now: Now, ids: Callable[[], str]) -> t
         *superfluous,
         *_advance(states, service, stopped, now, ids),
     ], earliest(now.wake_at(each.until) for each in states if each.until > now.wall)
+
+
+def _stand(view: Store, service: Service, now: Now) -> Sequence[Change]:
+    """One that awaits others stands still; a slot that was about to be renewed is left with one task."""
+    standing = in_force(service)
+    return _finish(view, standing, progress(view, standing, now), now) if standing is not None else []
 
 
 def _not_ahead(service: Service, now: Now) -> Service:
