@@ -35,9 +35,9 @@ class Knocking:
     and ``kept`` connections that stay.
     """
 
-    def __init__(self, swarm: Swarm, hosts: list[Host], rate: int, kept: int) -> None:
+    def __init__(self, swarm: Swarm, hosts: list[Host], rate: int, kept: int, port: int) -> None:
         argv = ["/usr/bin/python3", str(KNOCK), "--rate", str(rate), "--kept", str(kept)]
-        argv += ["--at", *(f"{host.address}:{PORT}" for host in hosts)]
+        argv += ["--at", *(f"{host.address}:{port}" for host in hosts)]
         argv += ["--kept-at", *(f"{host.address}:{KEPT_PORT}" for host in hosts)]
         inside = client.inside(swarm.lab.place, argv)
         self._process = subprocess.Popen(inside, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -52,10 +52,10 @@ class Knocking:
 
 
 def under_load(
-    mesh: Swarm, what: Callable[[], object], hosts: list[Host], *, rate: int = 200, kept: int = 0
+    mesh: Swarm, what: Callable[[], object], hosts: list[Host], *, rate: int = 200, kept: int = 0, port: int = PORT
 ) -> dict[str, Any]:
     """What came of the requests that were made, and of the connections that were held, while ``what`` went on."""
-    knocking = Knocking(mesh, hosts, rate, kept)
+    knocking = Knocking(mesh, hosts, rate, kept, port)
     try:
         what()
     finally:
