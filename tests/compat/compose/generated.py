@@ -76,14 +76,22 @@ APART = {"restart", "logging", "ports", "healthcheck"}
 """Keys that only one of two files says: laid over each other they are read better than by the client (DIFFERENT)."""
 
 
-def files(seed: int) -> list[dict[str, Any]]:
-    """One or two files."""
+def files(seed: int, *, modern: bool) -> list[dict[str, Any]]:
+    """One or two files; one alone, of what they know, for clients before version 25."""
     dice = random.Random(seed)
     first = _service(dice, set())
     found = [{"services": {"web": first, "db": {"image": "db:1"}}, **SECTIONS}]
-    if dice.random() < 0.5:
+    if not modern:
+        if any((one or {}).get("driver_opts") for one in _networks(first).values()):
+            del first["networks"]
+    elif dice.random() < 0.5:
         found.append({"services": {"web": _service(dice, APART & first.keys())}})
     return found
+
+
+def _networks(service: dict[str, Any]) -> dict[str, Any]:
+    named = service.get("networks")
+    return named if isinstance(named, dict) else {}
 
 
 def _service(dice: random.Random, without: set[str]) -> dict[str, Any]:

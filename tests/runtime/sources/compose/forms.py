@@ -65,6 +65,8 @@ def _service(spec: ServiceSpec) -> dict[str, Any]:
     for kind in ("Secrets", "Configs"):
         for row in container.get(kind, ()):
             row.pop(kind.removesuffix("s") + "ID", None)
+        if kind in container:
+            container[kind].sort(key=repr)  # the client has one that is named twice in any order
     if "EndpointSpec" in found and "Ports" in found["EndpointSpec"]:
         found["EndpointSpec"]["Ports"].sort(key=repr)
         for port in found["EndpointSpec"]["Ports"]:
