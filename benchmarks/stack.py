@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A whole swarm declared in one call: from bare hosts, 50 services, and again with nothing to change beside Ansible's ping.
+"""A whole swarm declared in one call: from bare hosts, 50 services, and with nothing to change beside Ansible's ping.
 
 Ten hosts, each with a Docker Engine and a runtime that is in no swarm; real ``ansible-playbook`` with the checkout's
 collection. Needs root, docker.io, busybox-static, tini and iproute2; the machine's own network and engine are not
