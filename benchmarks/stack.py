@@ -55,8 +55,8 @@ def whole(image: str, services: int) -> dict[str, Any]:
     data = base64.b64encode(b"x" * 512).decode()
     return {
         "networks": [{"name": f"network{number}"} for number in range(4)],
-        "secrets": [{"name": f"secret{number}", "data_b64": data} for number in range(3)],
-        "configs": [{"name": f"config{number}", "data_b64": data} for number in range(OTHERS - 7)],
+        "secrets": [{"name": f"secret{number}", "data": data, "data_is_b64": True} for number in range(3)],
+        "configs": [{"name": f"config{number}", "data": data, "data_is_b64": True} for number in range(OTHERS - 7)],
         "services": [service(number, image) for number in range(services)],
     }
 

@@ -50,8 +50,8 @@ options:
     elements: dict
   secrets:
     description:
-      - Secrets, each with C(name), C(data), C(data_b64) or C(src) (a file on the controller), and options as of
-        M(queenright.swarm.swarm_secret).
+      - Secrets, each with C(name), C(data) (with C(data_is_b64=true) in base64) or C(src) (a file on the controller), and options as
+        of M(queenright.swarm.swarm_secret).
     type: list
     elements: dict
   configs:

@@ -59,8 +59,8 @@ options:
     type: dict
   secrets:
     description:
-      - Secrets by key, with C(data), C(data_b64) or C(src) (a file on the controller), C(labels) and C(template_driver). With
-        C(external=true) it is there without the stack, under C(name).
+      - Secrets by key, with C(data) (with C(data_is_b64=true) in base64) or C(src) (a file on the controller), C(labels) and
+        C(template_driver). With C(external=true) it is there without the stack, under C(name).
     type: dict
   configs:
     description:

@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import base64
+import binascii
 import getpass
 import os
 import posixpath
@@ -125,17 +126,23 @@ class StackAction(ManagerAction):
     def _without_data(self, one: t.Any, name: str, contents: Json) -> t.Any:
         if not isinstance(one, dict):
             return one
-        ways = [way for way in ("data", "data_b64", "src") if one.get(way) is not None]
+        ways = [way for way in ("data", "src") if one.get(way) is not None]
         if len(ways) > 1:
             raise SourceError("%s: %s exclude each other" % (name, " and ".join(ways)))
         if ways:
-            contents[name] = self._data(one[ways[0]], ways[0])
-        return {key: value for key, value in one.items() if key not in ("data", "data_b64", "src")}
+            contents[name] = self._data(one, name)
+        return {key: value for key, value in one.items() if key not in ("data", "data_is_b64", "src")}
 
-    def _data(self, value: t.Any, way: str) -> str:
-        if way == "src":
-            return encoded(self.content(str(value)))
-        return str(value) if way == "data_b64" else encoded(str(value).encode("utf-8", "surrogateescape"))
+    def _data(self, one: Json, name: str) -> str:
+        if one.get("src") is not None:
+            return encoded(self.content(str(one["src"])))
+        text = str(one["data"])
+        if not one.get("data_is_b64"):
+            return encoded(text.encode("utf-8", "surrogateescape"))
+        try:
+            return encoded(base64.b64decode("".join(text.split()), validate=True))
+        except (ValueError, binascii.Error):
+            raise SourceError("%s: with data_is_b64 the data must be base64" % name) from None
 
 
 def encoded(data: bytes) -> str:

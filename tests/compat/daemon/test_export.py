@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import difflib
 import os
@@ -17,6 +18,7 @@ import pytest
 from compat import wide
 from compat.daemon import kit
 from compat.daemon.kit import Daemon, Machine
+from compat.engine import IMAGE
 
 from queenright.app.ask import ask
 from queenright.app.exported_options import unknown
@@ -175,3 +177,34 @@ def test_a_swarm_of_docker_itself_is_declared_here_as_it_was(
     assert played(tmp_path, daemon, text) == "changed=0"
     again, _said = exported(daemon)
     assert not list(difflib.unified_diff(text.splitlines(), again.splitlines(), n=1))
+
+
+@pytest.mark.parametrize("form", ["playbook", "apply"])
+def test_a_stack_of_ours_is_declared_again_and_that_is_no_new_revision(
+    daemon: Daemon, tmp_path: pathlib.Path, form: str
+) -> None:
+    sleeper = {
+        "image": IMAGE,
+        "command": ["sleep", "100000"],
+        "stop_grace_period": "0s",
+        "networks": [{"name": "back"}],
+    }
+    options = {
+        "networks": {"back": {}},
+        "configs": {"conf": {"data": base64.b64encode(b"colour = blue").decode()}},
+        "services": {
+            "db": sleeper,
+            "web": sleeper
+            | {"replicas": 2, "depends_on": {"db": {"condition": "started"}}, "configs": [{"config_name": "conf"}]},
+        },
+        "keep": 3,
+    }
+    wish = {"kind": "stack", "name": "shop", "options": options, "context": {"resolve_image": "never"}}
+    daemon.post("/queenright/v1/apply", wish)
+    daemon.running("shop_web", 2)
+    text, _said = exported(daemon, f"--format={form}")
+    assert played(tmp_path, daemon, text) == "changed=0"
+    (shop,) = daemon.get("/queenright/v1/stacks")
+    assert (shop["Name"], shop["Revision"]) == ("shop", 1)
+    again, _said = exported(daemon, f"--format={form}")
+    assert again == text

@@ -94,7 +94,6 @@ def evaluated(value: Any, variables: dict[str, Any]) -> Any:
         return [evaluated(item, variables) for item in value]
     if isinstance(value, str) and not isinstance(value, Text) and "{{" in value:
         environment = jinja2.Environment(autoescape=False)
-        environment.filters["b64encode"] = lambda text: base64.b64encode(text.encode()).decode()
         return environment.from_string(value).render(omit=OMIT, **variables)
     return value
 
@@ -106,7 +105,8 @@ async def declare(api: Api, text: str, **variables: Any) -> list[str]:
         kind = "swarm" if module == "swarm_init" else module.removeprefix("swarm_")
         name = arguments.pop("server" if kind == "registry" else "name", "")
         context = {key: arguments.pop(key) for key in ("resolve_image",) if key in arguments}
-        context |= {"resolve_image": "never"} if kind == "stack" else {}
+        if kind == "stack":
+            context, arguments = {**context, "resolve_image": "never"}, as_sent(arguments)
         for beside in ("wait", "install_runtime"):
             arguments.pop(beside, None)
         if "data" in arguments:
@@ -117,6 +117,24 @@ async def declare(api: Api, text: str, **variables: Any) -> list[str]:
             context["data"] = base64.b64encode(text.encode()).decode()
         changed += [module] if await applied(api, kind, name, arguments, context) else []
     return changed
+
+
+def as_sent(options: dict[str, Any]) -> dict[str, Any]:
+    """A stack's options as the module sends them: data in base64."""
+    sections = {
+        section: {key: _row_as_sent(row) for key, row in options[section].items()}
+        for section in ("secrets", "configs")
+        if section in options
+    }
+    return {**options, **sections}
+
+
+def _row_as_sent(row: dict[str, Any]) -> dict[str, Any]:
+    found = dict(row)
+    encoded = found.pop("data_is_b64", False)
+    if "data" in found and not encoded:
+        found["data"] = base64.b64encode(found["data"].encode()).decode()
+    return found
 
 
 async def applied(api: Api, kind: str, name: str, options: dict[str, Any], context: dict[str, Any]) -> bool:

@@ -13,6 +13,7 @@ from compat import wide
 from runtime.api.kit import Api
 from runtime.app.export_kit import (
     applied,
+    as_sent,
     bare,
     declare,
     evaluated,
@@ -36,7 +37,7 @@ from queenright.spec.service import ServiceSpec
 
 def as_living(options: dict[str, Any]) -> dict[str, Any]:
     """What a stack's options come to: the services' specs by name."""
-    sections = {key: value for key, value in options.items() if key in options_source.SECTIONS}
+    sections = {key: value for key, value in as_sent(options).items() if key in options_source.SECTIONS}
     draft = options_source.read("shop", sections)
     return {one.spec.name or "": encode(one.spec) for one in draft.services}
 

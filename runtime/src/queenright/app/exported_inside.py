@@ -7,12 +7,10 @@ name a service is reached, and which image was meant.
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping
 from typing import Any
 
 from queenright.app.exported_options import Json
-from queenright.lib.yaml_text import Expression
 from queenright.model.stack import IMAGE_LABEL, NAMESPACE_LABEL
 from queenright.spec.network import PREDEFINED
 
@@ -82,13 +80,3 @@ def inside(stack: str, full: str, options: Json) -> Json:
 def external(used: Mapping[str, str], held: Mapping[str, Any]) -> dict[str, Json]:
     """What services of the stack use and is not the stack's."""
     return {key: {"external": True, "name": full} for full, key in used.items() if full not in held}
-
-
-def stored(options: Json) -> Json:
-    """A secret's or config's options with the data in base64, as stacks have it."""
-    found = dict(options)
-    data, encoded = found.pop("data"), found.pop("data_is_b64", False)
-    if isinstance(data, Expression):
-        variable = data.strip("{} ").partition(" ")[0]
-        return {"data": Expression(f"{{{{ omit if {variable} is undefined else {variable} | b64encode }}}}"), **found}
-    return {"data": data if encoded else base64.b64encode(data.encode()).decode(), **found}

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from queenright.app.exported import Item, Picture, Variables, data_items, network_items, service_items
-from queenright.app.exported_inside import Keys, service_inside, stored
+from queenright.app.exported_inside import Keys, service_inside
 from queenright.app.exported_options import Json, Names, Notes
 from queenright.model.stack import IMAGE_LABEL, NAMESPACE_LABEL
 from queenright.sources.options import SAID
@@ -90,7 +90,7 @@ def _data(stack: str, key: str, declared: Json, held: Mapping[str, Json], notes:
     living = held.get(declared["Name"])
     if living is None:
         notes.add(f"stack {stack}: {declared['Name']} is not there, and its data is not exported")
-    options: Json = {} if living is None else {"data": stored(living)["data"]}
+    options: Json = {name: living[name] for name in ("data", "data_is_b64") if name in living} if living else {}
     if declared.get("Templating"):
         options["template_driver"] = declared["Templating"]["Name"]
     return {**_named(stack, key, declared), **options, **_labelled({"labels": declared.get("Labels") or {}})}

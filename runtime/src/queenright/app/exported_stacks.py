@@ -19,7 +19,7 @@ from queenright.app.exported import (
     network_items,
     service_items,
 )
-from queenright.app.exported_inside import Keys, external, inside, key_of, service_inside, stored
+from queenright.app.exported_inside import Keys, external, inside, key_of, service_inside
 from queenright.app.exported_managed import managed_item
 from queenright.app.exported_options import Json, Names, Notes
 from queenright.model.stack import NAMESPACE_LABEL
@@ -97,9 +97,7 @@ def stack_item(name: str, own: Picture, names: Names, variables: Variables, note
     options["networks"] |= external(keys.used["network"], networks)
     for kind, raws in (("secret", own.secrets), ("config", own.configs)):
         held = {item.name: item for item in data_items(kind, raws, variables, notes)}
-        options[f"{kind}s"] = {
-            keys.of(kind, full): inside(name, full, stored(one.options)) for full, one in held.items()
-        }
+        options[f"{kind}s"] = {keys.of(kind, full): inside(name, full, one.options) for full, one in held.items()}
         options[f"{kind}s"] |= external(keys.used[kind], held)
     comment = tuple(f"{one.what} cannot be read: give it in {one.variable}" for one in variables.missing[begun:])
     return Item("stack", "name", name, {part: found for part, found in options.items() if found}, comment)
