@@ -103,7 +103,7 @@ def daemon(hosts: list[Machine]) -> Iterator[Daemon]:
     daemon.post("/swarm/init", {"ListenAddr": "0.0.0.0:2377", "AdvertiseAddr": hosts[1].address})
     daemon.becomes(state="active", ready=True)
     yield daemon
-    daemon.run("leave", "--force")
+    daemon.post("/swarm/leave?force=1")
     hosts[1].clean()
 
 
