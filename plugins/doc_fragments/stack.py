@@ -85,7 +85,7 @@ options:
           - Password or access token of the user.
         type: str
         required: true
-  message:
+  note:
     description:
       - Words on this revision, kept with it.
     type: str

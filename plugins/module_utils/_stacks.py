@@ -29,7 +29,8 @@ from ansible_collections.queenright.swarm.plugins.module_utils._standing import 
 
 NATIVE = ("services", "networks", "secrets", "configs")
 SETTINGS = ("labels", "keep", "on_failure", "timeout", "prune")
-NOTED = ("user", "playbook", "git_revision", "message")
+NOTED = {"user": "user", "playbook": "playbook", "git_revision": "git_revision", "note": "message"}
+"""Options that are kept with a revision, and what the manager calls them."""
 ROLLED_BACK = "rolled_back"
 SHOWN_FIELDS = 20
 
@@ -54,7 +55,7 @@ ARGUMENTS = dict(
             "password": {"type": "str", "required": True, "no_log": True},
         },
     },
-    message={"type": "str"},
+    note={"type": "str"},
     git_revision={"type": "str"},
     user={"type": "str"},
     playbook={"type": "str"},
@@ -102,7 +103,7 @@ def _declared(module: AnsibleModule, engine: Engine, options: Json, context: Jso
         context["registry_auth"] = {one["server"]: _auth(one) for one in params["registries"] or []}
     elif state == ROLLED_BACK:
         options = {"rollback": True} if params["revision"] is None else {"rollback_to": params["revision"]}
-    context.update({key: params[key] for key in NOTED if params[key] is not None})
+    context.update({name: params[key] for key, name in NOTED.items() if params[key] is not None})
     wanted = "absent" if state == "absent" else "present"
     plan = apply(module, engine, "stack", name, options, state=wanted, context=context)
     result = _shown(plan)

@@ -37,7 +37,7 @@ CONTEXT = {
     "config": ("roll", "versions_to_keep"),
     "node": ("force",),
     "service": ("resolve_image",),
-    "stack": ("resolve_image", "message"),
+    "stack": ("resolve_image", "note"),
 }
 """What is said of an object and is no option of it."""
 NOTED = ("user", "playbook", "git_revision")
@@ -112,8 +112,7 @@ def _wishes(params: Json) -> t.Iterator[Json]:
                 yield wish
             else:
                 gone.append(wish)
-    for wish in reversed(gone):
-        yield wish
+    yield from reversed(gone)
 
 
 def _wish(params: Json, path: str, kind: str, key: str, options: Json) -> Json:
@@ -131,6 +130,8 @@ def _wish(params: Json, path: str, kind: str, key: str, options: Json) -> Json:
     if kind == "stack":
         options = _stack_options(params, name, options)
         context.update({one: params[one] for one in NOTED if params[one]})
+        if "note" in context:
+            context["message"] = context.pop("note")
     return {
         "kind": kind,
         "name": name,

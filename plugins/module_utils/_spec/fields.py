@@ -14,7 +14,8 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from .rows import META, Codec, Row, SpecError, check_choice, expect, join, opt, plain, rows
+from .errors import SpecError
+from .rows import META, Codec, Row, check_choice, expect, join, opt, plain, rows
 
 __all__ = (
     "META",

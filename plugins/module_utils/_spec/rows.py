@@ -14,7 +14,7 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from .errors import SpecError as SpecError
+from .errors import SpecError
 
 META = "queenright"
 

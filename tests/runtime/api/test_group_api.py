@@ -125,6 +125,7 @@ async def test_roles_change_by_any_manager_and_tickets_let_hosts_in(members: lis
         "ListenAddr": outside.place.addr,
     }
     assert await outside.api.raw("POST", "/swarm/join", body) == (200, b"")
+    await until(lambda: outside.place.id in second.place.control.store.nodes)  # it follows by a moment
     for role in ("manager", "worker"):
         for _ in range(20):
             node = await second.api.get(f"/nodes/{outside.place.id}")

@@ -48,7 +48,7 @@ def test_what_is_sent_of_a_stack_is_what_was_said(manager, run_module) -> None:
         timeout="90s",
         prune=False,
         registries=[{"server": "r.io", "username": "bob", "password": "s3cr3t"}],
-        message="it is spring",
+        note="it is spring",
         git_revision="abc",
         user="ada",
         playbook="site.yml",
