@@ -56,7 +56,10 @@ def daemon(host: Machine) -> Iterator[Daemon]:
     host.clean()
 
 
-@pytest.fixture(params=CLIENTS, ids=[path.replace("/", "-")[1:] for path in CLIENTS])
+ALL = [CLIENTS[0], *(pytest.param(path, marks=pytest.mark.long) for path in CLIENTS[1:])]
+
+
+@pytest.fixture(params=ALL, ids=[path.replace("/", "-")[1:] for path in CLIENTS])
 def cli(request: pytest.FixtureRequest, daemon: Daemon) -> Iterator[Cli]:
     yield Cli(request.param, daemon)
     for service in daemon.get("/services"):
