@@ -9,7 +9,15 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.queenright.swarm.plugins.plugin_utils._sources import SECTIONS, Json, StackAction, encoded
+from ansible_collections.queenright.swarm.plugins.plugin_utils._sources import (
+    SECTIONS,
+    Json,
+    SourceError,
+    StackAction,
+    encoded,
+)
+
+LISTS = ("registries", "networks", "secrets", "configs", "nodes", "services", "stacks")
 
 
 class ActionModule(StackAction):
@@ -19,19 +27,23 @@ class ActionModule(StackAction):
 
     def prepared(self, given: Json) -> Json:
         contents = {}  # type: Json
+        for section in LISTS:
+            if given.get(section) is not None:
+                given[section] = _dicts(given[section], section)
+        _refuse_passwords(given)
         for section in SECTIONS:
             if given.get(section):
                 given[section] = self._items(given[section], section[:-1], contents)
         if given.get("registries"):
-            given["registries"] = [self._registry(one, contents) for one in _dicts(given["registries"])]
+            given["registries"] = [self._registry(one, contents) for one in given["registries"]]
         if given.get("stacks"):
-            given["stacks"] = [self._stack(one, contents) for one in _dicts(given["stacks"])]
+            given["stacks"] = [self._stack(one, contents) for one in given["stacks"]]
         if contents:
             given["contents"] = contents
         return self.noted(given)
 
-    def _items(self, rows: t.Any, kind: str, contents: Json) -> t.List[Json]:
-        return [self._without_data(one, "%s:%s" % (kind, one.get("name")), contents) for one in _dicts(rows)]
+    def _items(self, rows: t.List[Json], kind: str, contents: Json) -> t.List[Json]:
+        return [self._without_data(one, "%s:%s" % (kind, one.get("name")), contents) for one in rows]
 
     def _registry(self, one: Json, contents: Json) -> Json:
         for way in ("password", "identity_token"):
@@ -46,5 +58,16 @@ class ActionModule(StackAction):
         return one
 
 
-def _dicts(rows: t.Any) -> t.List[Json]:
-    return [dict(one) for one in rows] if isinstance(rows, list) else []
+def _dicts(rows: t.Any, section: str) -> t.List[Json]:
+    """The items. What is no list of mappings is refused here: nothing that was declared may get lost."""
+    if not isinstance(rows, list) or not all(isinstance(one, dict) for one in rows):
+        raise SourceError("%s: a list of mappings is needed" % section)
+    return [dict(one) for one in rows]
+
+
+def _refuse_passwords(given: Json) -> None:
+    """Where no password belongs, it would be shown: such items are not sent at all."""
+    for section, option in (("services", "registry"), ("stacks", "registries")):
+        for number, one in enumerate(given.get(section) or []):
+            if option in one:
+                raise SourceError("%s[%d].%s: credentials are said once, in registries" % (section, number, option))

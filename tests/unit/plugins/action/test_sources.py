@@ -9,6 +9,7 @@ import base64
 import getpass
 import json
 
+import pytest
 from ansible_collections.queenright.swarm.plugins.plugin_utils._sources import git_revision, named, plain
 from ansible_collections.queenright.swarm.tests.unit.plugins.action.conftest import Fleet
 from ansible_collections.queenright.swarm.tests.unit.plugins.fake_runtime import FakeSwarm
@@ -97,6 +98,31 @@ def test_data_of_stacks_bundles_and_whole_swarms_is_printed_at_no_verbosity(flee
     assert [one.data for one in swarm.data.families["secret", "three"]] == [HUSH.encode()]
     shown = [line for line in played.output.splitlines() if HUSH in line or encoded(HUSH) in line]
     assert shown == []
+
+
+@pytest.mark.parametrize(
+    ("declared", "words"),
+    [
+        ("secrets: {key: {data: x}}", "secrets: a list of mappings is needed"),
+        ("secrets: [key]", "secrets: a list of mappings is needed"),
+        ("stacks: none", "stacks: a list of mappings is needed"),
+        (
+            "services: [{name: a, registry: {password: h4rd-to-guess}}]",
+            "services[0].registry: credentials are said once",
+        ),
+        ("stacks: [{name: a, registries: [{password: h4rd-to-guess}]}]", "stacks[0].registries: credentials are said"),
+    ],
+)
+def test_what_would_get_lost_or_be_shown_is_refused_before_anything_is_sent(
+    fleet: Fleet, declared: str, words: str
+) -> None:
+    swarm = _swarm(fleet)
+    played = fleet.play(f"- queenright.swarm.swarm_apply: {{{declared}}}", "--limit", "manager1", "-vvv")
+    assert played.code != 0
+    assert words in played.text()
+    assert swarm.stacks.wishes == [] and not swarm.services
+    invoked = [line for line in played.output.splitlines() if '"password"' in line]
+    assert invoked == []
 
 
 def test_the_files_of_compose_documents_are_named_once_each() -> None:
