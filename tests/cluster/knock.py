@@ -133,6 +133,8 @@ async def ask(address: str) -> str:
     try:
         writer.write(b"GET / HTTP/1.0\r\n\r\n")
         head, _, body = (await soon(reader.read(), "answered")).partition(b"\r\n\r\n")
+    except TimeoutError as error:
+        raise TimeoutError(f"{error}, connected from port {writer.get_extra_info('sockname')[1]}") from None
     finally:
         writer.close()
     if b" 200 " not in head.partition(b"\r\n")[0]:

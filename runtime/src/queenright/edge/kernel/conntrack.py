@@ -6,6 +6,9 @@ Without that a UDP client that keeps its port sends into the void for ever, and 
 The list of a namespace's connections is had by a walk through the table of the whole machine. So their number is asked
 for first, which costs nothing: where there are none there is nothing to list. Where it is known to what the connections
 were sent, the kernel is told (since Linux 5.8; an older one sends more than was asked for).
+
+While a list is read connections go on: one that was not answered is, and where one ended a client begins the next one
+from the same port. So each is looked at again right before it is forgotten.
 """
 
 from __future__ import annotations
@@ -29,6 +32,8 @@ _FILTER_ORIGINAL, _FILTER_REPLY = 1, 2
 _BY_NUMBER, _BY_TARGET_PORT = 1 << 3, 1 << 5  # of the filter: what it looks at
 _TUPLE_IP, _TUPLE_PROTOCOL = 1, 2
 _SOURCE, _TARGET = (1, 3), (2, 4)  # of IPv4, of IPv6
+_PROTOCOL_STATE, _OF_TCP, _TCP_STATE = 4, 1, 1
+_TIME_WAIT = 7
 _NUMBER, _TARGET_PORT = 1, 3
 _PORT = struct.Struct(">H")
 ANSWERED = 0x02
@@ -73,19 +78,37 @@ def cut(
             f"connections cannot be listed ({os.strerror(error.errno or 0)}), so flows to backends that are gone "
             "cannot be cut: the kernel needs CONFIG_NF_CT_NETLINK (modprobe nf_conntrack_netlink)"
         )
-    removals = []
-    for _, answer in found:
-        values = dict(attributes(answer, _HEAD.size))
+
+    def doomed(values: dict[int, bytes]) -> bool:
         flow = _flow(values)
-        if flow is None or not lost(flow):
-            continue
-        if mask and int.from_bytes(values.get(_STATUS, b""), "big") & mask != status:
-            continue  # an older kernel sends all
-        removals.append(Message(_DELETE, 0, _named(answer[0], values), (errno.ENOENT,)))
-    failed = sock.batch(removals)
+        if flow is None or not lost(flow) or _ends_by_itself(values):
+            return False
+        # An older kernel sends those of any status.
+        return not mask or int.from_bytes(values.get(_STATUS, b""), "big") & mask == status
+
+    entries = ((answer[0], dict(attributes(answer, _HEAD.size))) for _, answer in found)
+    chosen = [_named(family, values) for family, values in entries if doomed(values)]
+    return sum(_forget(sock, named, doomed) for named in chosen)
+
+
+def _forget(sock: NetlinkSocket, named: bytes, doomed: Callable[[dict[int, bytes]], bool]) -> bool:
+    """Forget one connection, unless it has changed its state since it was listed, or made room for another one.
+
+    Its number is not enough to tell: the next connection between the same ends often gets the same, since the kernel
+    makes the number of the ends and of the place in memory, and gives that out again first.
+    """
+    try:
+        values = dict(attributes(sock.ask(_GET, named), _HEAD.size))
+    except OSError as error:
+        if error.errno == errno.ENOENT:
+            return False
+        raise KernelError(f"a connection cannot be looked at again ({os.strerror(error.errno or 0)})")
+    if not doomed(values):
+        return False
+    failed = sock.batch([Message(_DELETE, 0, named, (errno.ENOENT,))])
     if failed:
-        raise KernelError(f"the kernel refused to forget {len(failed)} connections: {os.strerror(failed[0][1])}")
-    return len(removals)
+        raise KernelError(f"the kernel refused to forget a connection: {os.strerror(failed[0][1])}")
+    return True
 
 
 def number(sock: NetlinkSocket) -> int:
@@ -120,12 +143,20 @@ def _sent(sent: Sent) -> bytes:
 
 
 def _named(family: int, values: dict[int, bytes]) -> bytes:
-    """What names an entry to the kernel: its own words, given back. Its number keeps a successor from harm."""
+    """What names an entry to the kernel: its own words, given back."""
     body = _HEAD.pack(family, 0, 0) + attribute(_ORIGINAL | netlink.NESTED, values[_ORIGINAL])
     for kind in (_ID, _ZONE):
         if kind in values:
             body += attribute(kind, values[kind])
     return body
+
+
+def _ends_by_itself(values: dict[int, bytes]) -> bool:
+    """Whether both ends of a TCP connection have closed it: nothing comes any more, and a new one between the same ends
+    is told where to go anew.
+    """
+    state = dict(attributes(values.get(_PROTOCOL_STATE, b"")))
+    return dict(attributes(state.get(_OF_TCP, b""))).get(_TCP_STATE, b"") == bytes([_TIME_WAIT])
 
 
 def _flow(values: dict[int, bytes]) -> Flow | None:
