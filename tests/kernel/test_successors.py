@@ -21,12 +21,6 @@ LIST = (1 << 8) | 1
 Between = Callable[[Callable[[], Awaitable[None]]], None]
 
 
-@pytest.fixture(params=kit.backends())
-def kind(request: pytest.FixtureRequest) -> str:
-    """The backend that balances."""
-    return str(request.param)
-
-
 @pytest.fixture
 def between(monkeypatch: pytest.MonkeyPatch) -> Iterator[Between]:
     """Lets something happen, once, when the connections have been listed and none is forgotten yet."""
@@ -104,7 +98,11 @@ async def ended_by_a_reset(client: kit.Place) -> str:
     return name
 
 
-@pytest.mark.parametrize("ended", [ended_by_the_server, ended_by_a_reset])
+ENDS = [(kind, ended_by_the_server) for kind in kit.backends()]
+ENDS += [("nftables", ended_by_a_reset)] if "nftables" in kit.backends() else []  # IPVS forgets those by itself
+
+
+@pytest.mark.parametrize(("kind", "ended"), ENDS)
 async def test_the_successor_of_a_connection_that_led_to_who_is_gone_lives(
     folder: pathlib.Path, kind: str, between: Between, ended: Callable[[kit.Place], Awaitable[str]]
 ) -> None:
@@ -135,6 +133,7 @@ async def test_the_successor_of_a_connection_that_led_to_who_is_gone_lives(
         writer.close()
 
 
+@pytest.mark.parametrize("kind", kit.backends())
 async def test_a_connection_that_is_answered_at_the_last_moment_lives(
     folder: pathlib.Path, kind: str, between: Between
 ) -> None:
@@ -146,6 +145,7 @@ async def test_a_connection_that_is_answered_at_the_last_moment_lives(
         client = await lab.container(host, "n1", "c", "10.1.0.13/24", port=81)
         server = Server()
         await server.serve(a)
+        await server.serve(b)
         await kit.bring(host, kit.overlay(host, balanced=(kit.service(host, a),)), kind=kind)
         hook = "type filter hook input priority 0;"
         await a.sh(f"nft 'table inet deaf {{ chain c {{ {hook} tcp dport {PORT} counter drop; }}; }}'")
@@ -166,7 +166,7 @@ async def test_a_connection_that_is_answered_at_the_last_moment_lives(
         )
         await kit.bring(host, kit.overlay(host, balanced=(leaving,)), kind=kind)
         name, reader, writer = await connecting
-        assert name == "a"
+        assert name == ("b" if kind == "ipvs" else "a"), "IPVS takes a repeated question for a new one"
         writer.write(b"wait\n")
         server.go.set()
         async with asyncio.timeout(kit.PATIENCE):

@@ -331,8 +331,9 @@ class Machine:
         return found
 
     def clean(self) -> None:
-        """End the daemon, remove all containers."""
+        """End the daemon, remove all containers, and the tunnels, whose numbers the next swarm gives out again."""
         self.daemon.close()
+        self.run("sh", "-ec", "ip -o link show type vxlan | cut -d: -f2 | xargs -rn1 ip link delete")
         with self.engine.client() as client:
             while found := client.containers(all=True):
                 for container in found:

@@ -30,7 +30,6 @@ def daemon(host: Machine) -> Iterator[Daemon]:
     """A daemon in no swarm; it has left the one that it was in afterwards."""
     daemon = host.fresh().start()
     yield daemon
-    daemon.run("leave", "--force")
     host.clean()
 
 

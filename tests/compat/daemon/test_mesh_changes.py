@@ -52,7 +52,6 @@ def daemon(host: Machine) -> Iterator[Daemon]:
     daemon.post("/swarm/init", {"ListenAddr": "0.0.0.0:2377", "AdvertiseAddr": host.address})
     daemon.becomes(state="active", ready=True)
     yield daemon
-    daemon.run("leave", "--force")
     host.clean()
 
 

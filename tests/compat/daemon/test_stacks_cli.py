@@ -44,7 +44,6 @@ def daemon(hosts: list[Machine]) -> Iterator[Daemon]:
     daemon.post("/swarm/init", {"ListenAddr": "0.0.0.0:2377", "AdvertiseAddr": hosts[1].address})
     daemon.becomes(state="active", ready=True)
     yield daemon
-    daemon.run("leave", "--force")
     hosts[1].clean()
 
 

@@ -37,6 +37,7 @@ SHORT = (
     "test_balancing.py",
     "test_publishing.py",
     "test_cuts.py",
+    "test_successors.py",
     "test_reconciling.py::test_leaving_leaves_the_machine_as_it_was",
 )
 """What no other kernel of ours can tell: the balancer IPVS in all that depends on a balancer, and a wire that loses."""
